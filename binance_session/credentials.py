@@ -1,0 +1,234 @@
+"""Keys: what signs, and how.
+
+A session needs three things of a credential: ``api_key``, ``can_logon`` and ``sign(payload)``. Anything that has
+them will do (:class:`Credentials`): a hardware key, a remote signer, one of the four here.
+
+* :class:`Ed25519Key` logs the connection on once; requests then carry neither key nor signature.
+* :class:`HmacKey` and :class:`RsaKey` sign each request.
+* :class:`ApiKey` signs nothing: it is enough for the user data stream of futures.
+
+Protocol: PROTOCOL.md §3 (payload, algorithms), §4 (``session.logon`` takes Ed25519 only).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import stat
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
+
+from attrs import field, frozen
+
+from binance_session.errors import ConfigurationError
+from binance_session.params import Params, clean, text
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+__all__ = [
+    "ApiKey",
+    "Credentials",
+    "Ed25519Key",
+    "HmacKey",
+    "InsecureKeyFileWarning",
+    "RsaKey",
+    "masked",
+    "signature_payload",
+]
+
+Pem = str | bytes | os.PathLike[str]
+
+_K = TypeVar("_K")
+
+
+class InsecureKeyFileWarning(UserWarning):
+    """A private key's file can be read by other users of the machine."""
+
+
+@runtime_checkable
+class Credentials(Protocol):
+    """What a session asks of a key."""
+
+    @property
+    def api_key(self) -> str:
+        """The apiKey that the exchange issued."""
+        ...
+
+    @property
+    def can_logon(self) -> bool:
+        """Whether ``session.logon`` takes this kind of key (Ed25519 only)."""
+        ...
+
+    def sign(self, payload: str) -> str:
+        """Return the signature of ``payload`` as text. Called on the event loop: it must not block for long."""
+        ...
+
+
+def masked(secret: str) -> str:
+    """Return enough of a secret to tell two apart, and no more."""
+    return f"{secret[:4]}…{secret[-2:]}" if len(secret) >= 16 else "…"
+
+
+def signature_payload(params: Params) -> str:
+    """Return the text that is signed for ``params``.
+
+    All parameters except ``signature``, sorted by name, as ``name=value`` joined by ``&``, without
+    percent encoding (PROTOCOL.md §3). Raises :class:`ConfigurationError` for a value without an exact text.
+    """
+    cleaned = clean(params)
+    cleaned.pop("signature", None)
+    return "&".join([f"{name}={text(cleaned[name])}" for name in sorted(cleaned)])
+
+
+def _api_key(instance: object, attribute: object, value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError("api_key must be the non-empty text that Binance shows for the key")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigurationError("api_key holds white space or characters that no apiKey has: check what was pasted")
+
+
+@frozen(repr=False, eq=False)
+class _Key:
+    api_key: str = field(validator=_api_key)
+
+    @property
+    def can_logon(self) -> bool:
+        """Whether ``session.logon`` takes this key."""
+        return False
+
+    def __repr__(self) -> str:
+        """Name the kind of key and a hint of the apiKey; never a secret."""
+        return f"{type(self).__name__}(api_key={masked(self.api_key)!r})"
+
+
+@frozen(repr=False, eq=False)
+class ApiKey(_Key):
+    """An apiKey alone: no signature, so no orders; enough for ``userDataStream.*`` on futures."""
+
+    def sign(self, payload: str) -> str:
+        """Raise :class:`ConfigurationError`: there is nothing to sign with."""
+        raise ConfigurationError(
+            "this request must be signed, and an ApiKey cannot sign: use Ed25519Key, HmacKey or RsaKey"
+        )
+
+
+def _secret(instance: object, attribute: object, value: object) -> None:
+    if not isinstance(value, str) or not value or value != value.strip():
+        raise ConfigurationError("secret must be the non-empty text that Binance showed for the key, without spaces")
+
+
+@frozen(repr=False, eq=False)
+class HmacKey(_Key):
+    """An HMAC-SHA-256 key pair: signs each request; ``session.logon`` does not take it."""
+
+    secret: str = field(validator=_secret)
+
+    def sign(self, payload: str) -> str:
+        """Return the HMAC-SHA-256 of ``payload`` in hexadecimal."""
+        return hmac.new(self.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+
+
+@frozen(repr=False, eq=False)
+class Ed25519Key(_Key):
+    """An Ed25519 private key: the one kind that ``session.logon`` takes."""
+
+    private_key: Ed25519PrivateKey
+
+    @property
+    def can_logon(self) -> bool:
+        """Whether ``session.logon`` takes this key: always."""
+        return True
+
+    @classmethod
+    def from_pem(cls, pem: Pem, *, api_key: str, password: str | bytes | None = None) -> Self:
+        """Load a PKCS#8 PEM private key from a path, or from PEM text or bytes.
+
+        Raises :class:`ConfigurationError` when it is another kind of key, a public key, no key at all, or when the
+        password is missing or wrong. Warns with :class:`InsecureKeyFileWarning` when others can read the file.
+        """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+
+        return cls(api_key, _load(pem, password, Ed25519PrivateKey, "an Ed25519"))
+
+    def sign(self, payload: str) -> str:
+        """Return the Ed25519 signature of ``payload`` in base64."""
+        return base64.b64encode(self.private_key.sign(payload.encode())).decode()
+
+
+@frozen(repr=False, eq=False)
+class RsaKey(_Key):
+    """An RSA private key (2048 to 4096 bit): signs each request; ``session.logon`` does not take it."""
+
+    private_key: RSAPrivateKey
+
+    @classmethod
+    def from_pem(cls, pem: Pem, *, api_key: str, password: str | bytes | None = None) -> Self:
+        """Load a PKCS#8 PEM private key; see :meth:`Ed25519Key.from_pem`."""
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+
+        return cls(api_key, _load(pem, password, RSAPrivateKey, "an RSA"))
+
+    def sign(self, payload: str) -> str:
+        """Return the RSASSA-PKCS1-v1_5 signature over SHA-256 of ``payload`` in base64."""
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415
+        from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+
+        return base64.b64encode(self.private_key.sign(payload.encode(), PKCS1v15(), SHA256())).decode()
+
+
+def _read(pem: Pem) -> bytes:
+    if isinstance(pem, bytes):
+        return pem
+    if isinstance(pem, str) and "-----BEGIN" in pem:
+        return pem.encode()
+    path = Path(pem)
+    try:
+        data = path.read_bytes()
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        # The argument may be a key that lost its header: it must not be repeated in the message.
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ConfigurationError(
+            f"the key file cannot be read ({reason}); pass a path, or PEM text that begins with -----BEGIN"
+        ) from None
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        warnings.warn(
+            f"others can read the private key {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=4
+        )
+    return data
+
+
+def _load(pem: Pem, password: str | bytes | None, wanted: type[_K], article: str) -> _K:
+    # Imported here because loading it takes longer than the rest of the package together,
+    # and a session with an HMAC key never needs it.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    data = _read(pem)
+    if b"-----BEGIN" not in data:
+        raise ConfigurationError("this is not a PEM key: it must begin with -----BEGIN PRIVATE KEY-----")
+    if b"PRIVATE KEY-----" not in data:
+        what = "a public key" if b"PUBLIC KEY-----" in data else "not a private key"
+        raise ConfigurationError(f"this is {what}: a session signs with the private half")
+    if isinstance(password, str):
+        password = password.encode()
+    try:
+        key = load_pem_private_key(data, password or None)
+    except TypeError as error:
+        # cryptography's way to say that a password is missing, or given for a key that has none
+        if "not encrypted" in str(error):
+            raise ConfigurationError("a password was given, but the private key is not encrypted") from None
+        raise ConfigurationError("the private key is encrypted: pass password=") from None
+    except (ValueError, UnsupportedAlgorithm):
+        if b"ENCRYPTED" in data:
+            raise ConfigurationError("the private key cannot be decrypted: is the password right?") from None
+        raise ConfigurationError("the private key cannot be read: it is damaged or of an unknown kind") from None
+    if not isinstance(key, wanted):
+        found = type(key).__name__.replace("PrivateKey", "").replace("_", "")
+        raise ConfigurationError(f"{article} private key is needed, and this is another kind ({found})")
+    return key

@@ -1,0 +1,303 @@
+"""Every error that the package raises, and what each one means for the order.
+
+::
+
+    BinanceSessionError
+    ├── ConfigurationError          bad input, refused before anything was sent
+    │   └── InsecureTransportError  credentials would have gone over plain ws://
+    ├── ConnectError                no connection could be had
+    ├── LogonRejected               the exchange refused session.logon
+    ├── SessionRevoked              the key stopped being valid while logged on
+    ├── SessionClosed               the session is over
+    ├── NotSent                     the request never left: safe to repeat
+    ├── ConnectionLost              it left, and the connection ended before the answer
+    ├── RequestTimeout              it left, and no answer came in time
+    ├── ProtocolError               the answer came, and made no sense
+    └── ApiError                    the exchange answered with an error
+        ├── RateLimited             too many requests; when to come back
+        │   └── IpBanned            the address is banned until then
+        ├── InvalidTimestamp        the clock, or the way there, is too far off
+        ├── ListenKeyNotFound       the listenKey has lapsed
+        └── ServerError             answered, but the outcome is unknown
+
+An error about a request carries ``request_id``, ``method`` and ``outcome``:
+
+``"rejected"``
+    The exchange looked at the request and did not execute it.
+``"not_sent"``
+    Not one byte left this process: repeating the request cannot double it.
+``"unknown"``
+    It left. It may have been executed. Ask (``order.status``) before repeating it.
+
+No message and no attribute of these errors ever holds a secret: what the exchange says
+is passed through, and the exchange does not echo keys or signatures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+if TYPE_CHECKING:
+    from binance_session.responses import Response
+
+__all__ = [
+    "ApiError",
+    "BinanceSessionError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectionLost",
+    "InsecureTransportError",
+    "InvalidTimestamp",
+    "IpBanned",
+    "ListenKeyNotFound",
+    "LogonRejected",
+    "NotSent",
+    "Outcome",
+    "ProtocolError",
+    "RateLimited",
+    "RequestTimeout",
+    "ServerError",
+    "SessionClosed",
+    "SessionRevoked",
+    "api_error",
+]
+
+Outcome = Literal["rejected", "not_sent", "unknown"]
+
+
+class BinanceSessionError(Exception):
+    """Base of every error of this package.
+
+    ``request_id``, ``method`` and ``outcome`` are ``None`` unless the error is about one
+    request. ``request_id`` stays ``None`` for a request that ended before it got an id.
+    """
+
+    default_outcome: ClassVar[Outcome | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request_id: int | None = None,
+        method: str | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.method = method
+        self.outcome: Outcome | None = outcome or self.default_outcome
+
+
+class ConfigurationError(BinanceSessionError, ValueError):
+    """What was asked for cannot be right: nothing was sent, and repeating it will not help."""
+
+    default_outcome = "not_sent"
+
+
+class InsecureTransportError(ConfigurationError):
+    """Credentials would have gone over ``ws://`` to an address that is not this machine."""
+
+
+class ConnectError(BinanceSessionError, ConnectionError):
+    """No connection could be opened; the cause is chained. Nothing of yours was sent.
+
+    ``status`` is the HTTP status when the server answered the handshake with one.
+    ``retryable`` tells whether trying again can help: a bad certificate or an HTTP 4xx
+    (429 excepted) will not heal by itself.
+    """
+
+    default_outcome = "not_sent"
+
+    def __init__(self, message: str, *, status: int | None = None, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retryable = retryable
+
+
+class LogonRejected(BinanceSessionError):
+    """The exchange refused ``session.logon``; it is not tried again.
+
+    ``error`` is the :class:`ApiError` with the exchange's own words, also chained as the cause;
+    ``code`` and ``status`` are its.
+    """
+
+    default_outcome = "rejected"
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(
+            f"the exchange refused session.logon: {error.message} (code {error.code}, status {error.status})."
+            " Check that the key is an Ed25519 key, that its public half is registered under this apiKey,"
+            " that this machine's address is allowed, and that the clock is right.",
+            request_id=error.request_id,
+            method=error.method,
+        )
+        self.error = error
+        self.code = error.code
+        self.status = error.status
+
+
+class SessionRevoked(BinanceSessionError):
+    """The key stopped being valid while the session was logged on (deleted, address, permissions).
+
+    Raised with outcome ``"unknown"`` to each request that was in flight under the session's logon:
+    the exchange names no request in this message, and no document says whether it
+    answers the others (PROTOCOL.md §2, §11.3), so the safe reading is that any may have been executed.
+    """
+
+    default_outcome = "unknown"
+
+
+class SessionClosed(BinanceSessionError):
+    """The session is over, and so is this request.
+
+    ``outcome`` is ``"not_sent"`` for a request that had not left and ``"unknown"`` for one that had.
+    When the session ended by itself, the reason is chained as the cause.
+    """
+
+    default_outcome = "not_sent"
+
+
+class NotSent(BinanceSessionError):
+    """The request never left this process: repeating it cannot double it."""
+
+    default_outcome = "not_sent"
+
+
+class ConnectionLost(BinanceSessionError, ConnectionError):
+    """The request was written and the connection ended before its answer: the outcome is unknown."""
+
+    default_outcome = "unknown"
+
+
+class RequestTimeout(BinanceSessionError, TimeoutError):
+    """The request was written and no answer came in time: the outcome is unknown."""
+
+    default_outcome = "unknown"
+
+
+class ProtocolError(BinanceSessionError):
+    """The exchange answered this request with something that is no answer: the outcome is unknown."""
+
+    default_outcome = "unknown"
+
+
+class ApiError(BinanceSessionError):
+    """The exchange answered with an error.
+
+    Attributes: ``status`` (as in HTTP), ``code`` (Binance's, negative), ``message`` (its text),
+    ``data`` (its ``error.data``, or ``None``) and ``response`` (the whole answer).
+    ``outcome`` is ``"rejected"`` unless the exchange itself does not know.
+    """
+
+    default_outcome = "rejected"
+
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        message: str,
+        data: Any = None,
+        response: Response | None = None,
+        *,
+        request_id: int | None = None,
+        method: str | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        super().__init__(message, request_id=request_id, method=method, outcome=outcome)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.data = data
+        self.response = response
+
+    def __str__(self) -> str:
+        """Say what the exchange said, and what that means for the request."""
+        meaning = {
+            "rejected": "it was not executed",
+            "unknown": "it may have been executed: query before repeating it",
+            "not_sent": "it was not sent",
+        }[self.outcome or "rejected"]
+        return f"{self.method or 'request'}: {self.message} (code {self.code}, status {self.status}); {meaning}"
+
+
+class RateLimited(ApiError):
+    """Too many requests or orders (status 429, codes -1003 and -1015); nothing was executed.
+
+    ``retry_at`` is when the exchange will listen again, in Unix seconds, or ``None`` if it did not say.
+    """
+
+    @property
+    def retry_at(self) -> float | None:
+        """When to come back, in Unix seconds (PROTOCOL.md §8: ``retryAfter``, else the -1003 text)."""
+        return _retry_at(self.message, self.data)
+
+
+class IpBanned(RateLimited):
+    """This address is banned until ``retry_at`` (status 418); anything sent before then prolongs the ban."""
+
+
+class InvalidTimestamp(ApiError):
+    """The timestamp was outside ``recvWindow`` or ahead of the exchange (-1021, -4188); nothing was executed."""
+
+
+class ListenKeyNotFound(ApiError):
+    """The listenKey does not exist any more (-1125): start a new one."""
+
+
+class ServerError(ApiError):
+    """The exchange failed inside (status 5xx, -1006, -1007): the request may have been executed."""
+
+    default_outcome = "unknown"
+
+
+# PROTOCOL.md §2 and §9: the texts of a 503 that mean "100 % failure" on futures.
+_FAILED_503: Final = (
+    "service unavailable",
+    "internal error; unable to process your request",
+)
+_OUTCOME_UNKNOWN_CODES: Final = frozenset({-1006, -1007})
+_BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
+
+
+def _retry_at(message: str, data: Any) -> float | None:
+    if isinstance(data, Mapping):
+        value = data.get("retryAfter")
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value / 1000
+    found = _BANNED_UNTIL.search(message)
+    return int(found[1]) / 1000 if found else None
+
+
+def api_error(
+    status: int,
+    code: int,
+    message: str,
+    data: Any = None,
+    response: Response | None = None,
+    *,
+    request_id: int | None = None,
+    method: str | None = None,
+) -> ApiError:
+    """Return the error of the tree above that fits an error answer (PROTOCOL.md §2, §9)."""
+    outcome: Outcome | None = None
+    if status == 418:
+        kind: type[ApiError] = IpBanned
+    elif status == 429 or code in (-1003, -1015):
+        kind = RateLimited
+    elif code in (-1021, -4188):
+        kind = InvalidTimestamp
+    elif code == -1125:
+        kind = ListenKeyNotFound
+    elif code == -1008 or (status == 503 and message.lower().startswith(_FAILED_503)):
+        kind = ApiError
+    elif status >= 500 or status == 408 or code in _OUTCOME_UNKNOWN_CODES:
+        kind = ServerError
+    else:
+        kind = ApiError
+        if status == 409:  # some parts of it succeeded; `data` says which
+            outcome = "unknown"
+    return kind(
+        status, code, message, data, response, request_id=request_id, method=method, outcome=outcome
+    )

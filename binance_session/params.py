@@ -1,0 +1,87 @@
+"""One value, one text: the form in which a parameter is written, and in which it is signed.
+
+The exchange checks a signature over ``name=value`` texts (PROTOCOL.md §3), and reads the values from
+JSON. Both must be the same bytes, so both come from here: a string stands for itself, anything else for its
+exact JSON text. What has no exact text is refused, because a rounded price is a wrong order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+from binance_session.errors import ConfigurationError
+
+__all__ = ["ParamValue", "Params", "clean", "clean_value", "text"]
+
+ParamValue = str | int | bool | Decimal | Enum | list[Any] | tuple[Any, ...]
+Params = Mapping[str, ParamValue]
+
+_INT64: Final = range(-(2**63), 2**63)
+
+
+def clean(params: Params) -> dict[str, Any]:
+    """Return a new dict with every value in its wire form.
+
+    Raises :class:`ConfigurationError` for a name that is no string and for a value that
+    cannot be written exactly; see :func:`clean_value`.
+    """
+    if not isinstance(params, Mapping):
+        raise ConfigurationError(f"params must be a mapping of names to values, not {type(params).__name__}")
+    cleaned = {}
+    for name, value in params.items():
+        if type(name) is not str or not name:
+            raise ConfigurationError(f"a parameter's name must be a non-empty string, not {name!r}")
+        cleaned[name] = clean_value(name, value)
+    return cleaned
+
+
+def clean_value(name: str, value: Any) -> Any:
+    """Return the wire form of one value: ``str``, ``int``, ``bool``, or a list of those.
+
+    A ``Decimal`` becomes the string that the exchange wants for a DECIMAL parameter, digit for digit;
+    an ``Enum`` member stands for its value. A ``float`` is refused (0.1 has no exact decimal text), and
+    so are ``None``, NaN, integers beyond 64 bits, and text that is not valid Unicode.
+    """
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"parameter {name!r} is not valid Unicode text and cannot be written as UTF-8"
+            ) from None
+        return str(value)
+    if isinstance(value, int):
+        if value not in _INT64:
+            raise ConfigurationError(f"parameter {name!r} does not fit a 64-bit integer")
+        return int(value)
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ConfigurationError(f"parameter {name!r} is {value}: not a number that can be sent")
+        return format(value, "f")
+    if isinstance(value, (list, tuple)):
+        return [clean_value(name, item) for item in value]
+    if isinstance(value, float):
+        raise ConfigurationError(
+            f"parameter {name!r} is a float, which has no exact decimal text:"
+            ' write prices and quantities as strings or Decimal ("0.1"), counts as int'
+        )
+    if value is None:
+        raise ConfigurationError(f"parameter {name!r} is None: leave it out instead")
+    raise ConfigurationError(
+        f"parameter {name!r} is a {type(value).__name__}; str, int, bool, Decimal or a list of them can be sent"
+    )
+
+
+def text(value: Any) -> str:
+    """Return the text under which a clean value is signed: a string itself, else its JSON."""
+    if type(value) is str:
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
