@@ -191,7 +191,7 @@ class ApiError(BinanceSessionError):
     ``outcome`` is ``"rejected"`` unless the exchange itself does not know.
     """
 
-    default_outcome = "rejected"
+    default_outcome: ClassVar[Outcome | None] = "rejected"
 
     def __init__(
         self,

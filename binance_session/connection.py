@@ -1,0 +1,214 @@
+"""The WebSocket, dispatching inline.
+
+``websockets`` does WebSocket: handshakes, TLS, proxies, frames, ping and pong, the closing handshake. What is
+changed here is where a message goes: not into a queue for a task to fetch, but to the receiver, in the same
+``data_received`` that parsed it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl as ssl_module
+from typing import Any, Literal, Protocol
+
+from attrs import frozen
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import Frame, Opcode
+from websockets.protocol import CLOSING, OPEN
+
+from binance_session.errors import ConnectError
+
+__all__ = ["Connection", "Receiver", "Transport", "dial"]
+
+_TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
+
+
+class Receiver(Protocol):
+    """Who gets what a connection receives. Nothing here may raise."""
+
+    def message_received(self, data: bytes | bytearray) -> None:
+        """Take one complete text message (UTF-8, not checked)."""
+
+    def binary_received(self, data: bytes | bytearray) -> None:
+        """Take one complete binary message, which no JSON API sends."""
+
+    def connection_ending(self, reason: str) -> None:
+        """Learn that nothing more will be received; called once, while the TCP connection may still be open."""
+
+
+@frozen
+class Transport:
+    """How to reach the exchange. Times in seconds, sizes in bytes; ``None`` switches a timeout off."""
+
+    url: str
+    ssl: ssl_module.SSLContext | None = None
+    proxy: str | Literal[True] | None = True
+    open_timeout: float | None = 10.0
+    close_timeout: float | None = 5.0
+    ping_interval: float | None = 10.0
+    ping_timeout: float | None = 10.0
+    max_size: int | None = 32 * 2**20
+    compression: str | None = None
+
+
+class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
+    """The library's log without its DEBUG level, which prints whole frames, and with them keys and signatures."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802, the name is logging's
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+class Connection(ClientConnection):
+    """A client connection that hands each complete message to its receiver inside ``data_received``."""
+
+    def __init__(self, protocol: ClientProtocol, receiver: Receiver, **kwargs: Any) -> None:
+        super().__init__(protocol, **kwargs)
+        self._receiver = receiver
+        self._fragments = bytearray()
+        self._fragments_are_text = False
+        self._ending_told = False
+
+    # The way of a frame: data_received (websockets) parses, then calls process_event.
+
+    def process_event(self, event: Any) -> None:
+        """Hand a complete message to the receiver, before this returns."""
+        if self.response is None or not isinstance(event, Frame):
+            super().process_event(event)
+            return
+        opcode = event.opcode
+        if opcode is _TEXT and event.fin:
+            self._receiver.message_received(event.data)  # type: ignore[arg-type]
+        elif opcode is _TEXT or opcode is _BINARY or opcode is _CONT:
+            self._assemble(event)
+        else:
+            super().process_event(event)
+
+    def _assemble(self, frame: Frame) -> None:
+        if frame.opcode is not _CONT:
+            self._fragments_are_text = frame.opcode is _TEXT
+        self._fragments += frame.data
+        if frame.fin:
+            message, self._fragments = self._fragments, bytearray()
+            if self._fragments_are_text:
+                self._receiver.message_received(message)
+            else:
+                self._receiver.binary_received(message)
+
+    @property
+    def writable(self) -> bool:
+        """Whether a message written now has a way to the exchange."""
+        return self.protocol.state is OPEN and not self.transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Write one text message to the socket now; only while :attr:`writable`."""
+        self.protocol.send_text(data)
+        for chunk in self.protocol.data_to_send():
+            self.transport.write(chunk)
+
+    # The end
+
+    def data_received(self, data: bytes) -> None:
+        """Parse and dispatch; then see whether the closing handshake began, after which nothing more is read."""
+        super().data_received(data)
+        if self.protocol.state is CLOSING:
+            self._tell_ending()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the receiver that the connection is over."""
+        super().connection_lost(exc)
+        self._tell_ending()
+
+    def _tell_ending(self) -> None:
+        if not self._ending_told and self.protocol.close_rcvd is None and self._closing_ourselves:
+            return
+        if not self._ending_told and self.response is not None:
+            self._ending_told = True
+            self._receiver.connection_ending(self._why())
+
+    @property
+    def _closing_ourselves(self) -> bool:
+        """Whether we sent the close frame of our own will: answers may still come before the other side's."""
+        return self.protocol.state is CLOSING and self.protocol.parser_exc is None
+
+    def _why(self) -> str:
+        """Say in words why the connection ended: the close frame, our own complaint, or the network's."""
+        received, sent = self.protocol.close_rcvd, self.protocol.close_sent
+        if received is not None:
+            return f"the exchange closed it: {received}"
+        if sent is not None and self.protocol.parser_exc is not None:
+            return f"it was given up: {sent}"
+        if self.connection_exc is not None:
+            return f"{type(self.connection_exc).__name__}: {self.connection_exc}"
+        return "the exchange ended it without a closing handshake"
+
+    async def keepalive(self) -> None:
+        """Ping at regular intervals, and cut the connection when no pong comes in time.
+
+        The library's own would begin a closing handshake with a peer that does not answer, and so find a half-open
+        connection ``close_timeout`` later than promised.
+        """
+        assert self.ping_interval is not None
+        while True:
+            await asyncio.sleep(self.ping_interval)
+            pong = await self.ping()
+            try:
+                async with asyncio.timeout(self.ping_timeout):
+                    await pong
+            except TimeoutError:
+                self.set_connection_exc(TimeoutError(f"no pong within {self.ping_timeout} s"))
+                self.transport.abort()
+                return
+
+
+class _Connect(connect):
+    """``connect`` without redirects: credentials go to the address that was given, or nowhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def dial(transport: Transport, receiver: Receiver) -> Connection:
+    """Open a connection; raise :class:`ConnectError`, with the cause chained, if none can be had.
+
+    The messages name no URL: a stream's URL holds a listenKey, and any URL may hold a password.
+    """
+
+    def create(protocol: ClientProtocol, **kwargs: Any) -> Connection:
+        return Connection(protocol, receiver, **kwargs)
+
+    tls = {} if transport.ssl is None else {"ssl": transport.ssl}
+    try:
+        connection = await _Connect(
+            transport.url,
+            compression=transport.compression,
+            proxy=transport.proxy,
+            open_timeout=transport.open_timeout,
+            close_timeout=transport.close_timeout,
+            ping_interval=transport.ping_interval,
+            ping_timeout=transport.ping_timeout,
+            max_size=transport.max_size,
+            logger=_DiscreetLogger(logging.getLogger("binance_session.websocket"), {}),
+            create_connection=create,  # type: ignore[arg-type]  # a factory is documented to do
+            **tls,
+        )
+    except InvalidStatus as error:
+        status = error.response.status_code
+        heals = status == 429 or not 300 <= status < 500
+        raise ConnectError(
+            f"the server refused the WebSocket handshake with HTTP {status}", status=status, retryable=heals
+        ) from error
+    except ssl_module.SSLCertVerificationError as error:
+        raise ConnectError(
+            f"the server's certificate was not accepted: {error.verify_message}", retryable=False
+        ) from error
+    except TimeoutError as error:
+        raise ConnectError(f"no connection within {transport.open_timeout} s") from error
+    except InvalidURI as error:
+        raise ConnectError("the URL is not a WebSocket address", retryable=False) from error.__cause__
+    except (OSError, InvalidHandshake, EOFError) as error:
+        raise ConnectError(f"no connection: {error}") from error
+    assert isinstance(connection, Connection)
+    return connection

@@ -1,0 +1,123 @@
+"""A method and its params to the bytes of one request: what it carries, and what is signed.
+
+Documents: PROTOCOL.md §2 (envelope), §3 (security types, payload), §4 (what a logon makes unnecessary).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from binance_session.clock import ServerClock
+from binance_session.credentials import Credentials
+from binance_session.errors import ConfigurationError
+from binance_session.params import Params, clean, clean_value, text
+from binance_session.venues import Auth, Method
+
+try:
+    import msgspec
+except ImportError:  # the extra [speed] is not installed
+    msgspec = None  # type: ignore[assignment, unused-ignore]
+
+__all__ = ["RequestEncoder"]
+
+#: these belong to the session: it knows the key, the time, and whether they are needed
+_RESERVED: Final = frozenset({"apiKey", "signature", "timestamp"})
+_MIN_INT: Final = -(2**63)
+_MAX_INT: Final = 2**63 - 1
+
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _dumps_plainly(message: dict[str, Any]) -> bytes:
+    return _to_json(message).encode()
+
+
+_dumps: Callable[[dict[str, Any]], bytes] = _dumps_plainly if msgspec is None else msgspec.json.Encoder().encode
+
+
+class RequestEncoder:
+    """Writes the requests of one session."""
+
+    __slots__ = ("_clock", "_credentials", "_recv_window")
+
+    def __init__(self, credentials: Credentials | None, recv_window: int | None, clock: ServerClock) -> None:
+        self._credentials = credentials
+        self._recv_window = recv_window
+        self._clock = clock
+
+    def encode(
+        self,
+        request_id: int,
+        method: Method,
+        params: Params | None,
+        authenticated: bool,
+        credentials: Credentials | None = None,
+    ) -> bytes:
+        """Return the request as JSON bytes.
+
+        ``authenticated`` tells whether the connection it will leave on is logged on; ``credentials`` signs this one
+        with another key. Raises :class:`ConfigurationError` for a parameter that cannot be written exactly or
+        belongs to the session, and when the method needs what the credentials cannot give.
+        """
+        ready: dict[str, Any] = {} if params is None else _checked(params)
+        try:
+            if method.auth is not Auth.NOTHING:
+                self._prove(method, ready, authenticated, credentials)
+            message: dict[str, Any] = {"id": request_id, "method": method.name}
+            if ready:
+                message["params"] = ready
+            return _dumps(message)
+        except UnicodeEncodeError:
+            clean(ready)  # says which parameter it is
+            raise
+
+    def _prove(
+        self, method: Method, params: dict[str, Any], authenticated: bool, other: Credentials | None
+    ) -> None:
+        """Add to ``params`` what proves the sender."""
+        auth = method.auth
+        if authenticated and other is None and auth is not Auth.ALWAYS_SIGNED:
+            if auth is Auth.SIGNED:
+                self._stamp(params)
+            return
+        if auth is Auth.SESSION:
+            raise ConfigurationError(
+                f"{method.name} works only on a logged-on connection, and this one is not", method=method.name
+            )
+        credentials = other if other is not None else self._credentials
+        if credentials is None:
+            raise ConfigurationError(
+                f"{method.name} needs an apiKey, and this session has no credentials", method=method.name
+            )
+        params["apiKey"] = credentials.api_key
+        if auth is not Auth.KEY:
+            self._stamp(params)
+            payload = "&".join([f"{name}={text(params[name])}" for name in sorted(params)])
+            params["signature"] = credentials.sign(payload)
+
+    def _stamp(self, params: dict[str, Any]) -> None:
+        params["timestamp"] = self._clock.now_ms()
+        if self._recv_window is not None and "recvWindow" not in params:
+            params["recvWindow"] = self._recv_window
+
+
+def _checked(params: Params) -> dict[str, Any]:
+    """Return a copy of ``params`` in wire form; what most values are (text, small integers) passes by type alone."""
+    if type(params) is not dict:
+        ready = clean(params)
+    else:
+        ready = params.copy()
+        for name, value in params.items():
+            kind = type(value)
+            if kind is not str and (kind is not int or not _MIN_INT <= value <= _MAX_INT):
+                ready[name] = clean_value(name, value)
+            if type(name) is not str or not name:
+                clean(params)  # says which name it is
+    if not _RESERVED.isdisjoint(ready):
+        names = ", ".join(sorted(_RESERVED.intersection(ready)))
+        raise ConfigurationError(
+            f"{names}: the session writes this itself; to use another key for one request pass credentials="
+        )
+    return ready

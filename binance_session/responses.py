@@ -1,0 +1,240 @@
+"""Bytes to envelopes, and the values that callers get.
+
+The envelope is decoded once, by msgspec where it is installed and by the standard library otherwise. What msgspec
+refuses is decoded again by the standard library, which is the reference: both give the same results.
+Envelope and unsolicited frames: PROTOCOL.md §2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn
+
+from attrs import define, field, frozen
+
+from binance_session.credentials import masked
+
+try:
+    import msgspec
+except ImportError:  # the extra [speed] is not installed
+    msgspec = None  # type: ignore[assignment, unused-ignore]
+
+__all__ = [
+    "MISSING",
+    "Envelope",
+    "Event",
+    "ListenKey",
+    "MalformedMessage",
+    "RateLimit",
+    "Response",
+    "SessionStatus",
+    "decode",
+    "decode_plainly",
+    "event_of",
+]
+
+#: stands for a field that the message does not have (``null`` is a value)
+MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
+
+
+class MalformedMessage(ValueError):
+    """The text is not a JSON object."""
+
+
+@frozen
+class RateLimit:
+    """One entry of ``rateLimits``: ``count`` of ``limit`` are used in the running interval.
+
+    ``type`` is ``REQUEST_WEIGHT`` or ``ORDERS``; the interval is ``interval_num`` times ``interval``
+    (``SECOND``, ``MINUTE``, ``HOUR``, ``DAY``) and starts anew by the calendar (PROTOCOL.md §8).
+    """
+
+    type: str
+    interval: str
+    interval_num: int
+    limit: int
+    count: int
+
+
+@frozen
+class Response:
+    """An answer with status 200, or the one inside an :class:`~binance_session.ApiError`.
+
+    ``result`` is the decoded JSON, untouched. It is not part of the ``repr``: it may hold a listenKey.
+    """
+
+    request_id: int
+    method: str
+    status: int
+    result: Any = field(repr=False)
+    _limits: Any = field(default=None, repr=False, alias="limits")
+
+    @property
+    def rate_limits(self) -> tuple[RateLimit, ...]:
+        """The answer's ``rateLimits``, decoded when asked for; empty when the answer had none."""
+        limits = self._limits
+        if limits is None:
+            return ()
+        if not isinstance(limits, list):
+            limits = json.loads(bytes(limits) or b"[]")
+        return tuple([_rate_limit(entry) for entry in limits]) if isinstance(limits, list) else ()
+
+
+def _rate_limit(entry: Any) -> RateLimit:
+    get: Callable[[str, Any], Any] = entry.get if isinstance(entry, dict) else lambda name, default: default
+    return RateLimit(
+        get("rateLimitType", ""),
+        get("interval", ""),
+        get("intervalNum", 0),
+        get("limit", 0),
+        get("count", 0),
+    )
+
+
+@frozen
+class Event:
+    """Something the exchange said unasked.
+
+    ``type`` is the event's ``e``; ``time`` its ``E`` in milliseconds, 0 if it has none; ``data`` the whole
+    event, untouched. ``is_gap`` marks an event made by this package to say that events may have been missed.
+    """
+
+    type: str
+    time: int
+    data: dict[str, Any] = field(repr=False)
+    is_gap: bool = False
+
+
+@frozen
+class ListenKey:
+    """The account's listenKey and when it lapses, in Unix seconds of the local clock.
+
+    The hour is counted from the moment the request left, so the key never lapses earlier than this says.
+    ``value`` opens the account's event stream to anybody who has it: the ``repr`` masks it.
+    """
+
+    value: str = field(repr=masked)
+    valid_until: float
+
+
+def _masked_or_none(value: str | None) -> str:
+    return "None" if value is None else masked(value)
+
+
+@frozen
+class SessionStatus:
+    """The answer to ``session.logon``, ``session.status`` and ``session.logout`` (PROTOCOL.md §4).
+
+    Times are in ms. Every field is optional in the protocol, so each may be ``None``.
+    """
+
+    api_key: str | None = field(repr=_masked_or_none)
+    authorized_since: int | None
+    connected_since: int | None
+    return_rate_limits: bool | None
+    server_time: int | None
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the exchange holds this connection for logged on."""
+        return self.api_key is not None
+
+    @classmethod
+    def from_result(cls, result: Any) -> SessionStatus:
+        """Read a ``result`` object; what is missing becomes ``None``."""
+        get = result.get if isinstance(result, Mapping) else lambda name: None
+        return cls(
+            get("apiKey"),
+            get("authorizedSince"),
+            get("connectedSince"),
+            get("returnRateLimits"),
+            get("serverTime"),
+        )
+
+
+@define
+class _PlainEnvelope:
+    """The fields of a message that decide its way. ``id`` is an ``int``, or something that matches nothing."""
+
+    id: Any
+    status: int
+    result: Any
+    error: Any
+    limits: Any
+    event: Any
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_reference: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def decode_plainly(data: bytes | bytearray | memoryview) -> Any:
+    """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is none."""
+    try:
+        return _reference.decode(str(data, "utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
+
+
+def _decode_reference(data: bytes | bytearray | memoryview) -> _PlainEnvelope:
+    message = decode_plainly(data)
+    if type(message) is not dict:
+        raise MalformedMessage(f"a JSON {type(message).__name__}, not an object")
+    get = message.get
+    request_id = get("id")
+    status = get("status")
+    return _PlainEnvelope(
+        # True and 1.0 equal 1, and must not answer request 1
+        request_id if type(request_id) is int else None,
+        status if type(status) is int else 0,
+        get("result", MISSING),
+        get("error"),
+        get("rateLimits"),
+        get("event"),
+    )
+
+
+if msgspec is None:
+    Envelope = _PlainEnvelope
+    decode: Callable[[bytes | bytearray | memoryview], Any] = _decode_reference
+else:
+
+    class _FastEnvelope(msgspec.Struct, gc=False):
+        id: int | None = None
+        status: int = 0
+        result: Any = MISSING
+        error: Any = None
+        limits: msgspec.Raw | None = msgspec.field(default=None, name="rateLimits")
+        event: Any = None
+
+    _decode_fast: Final = msgspec.json.Decoder(_FastEnvelope).decode
+
+    def _decode(data: bytes | bytearray | memoryview) -> Any:
+        try:
+            return _decode_fast(data)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            return _decode_reference(data)
+
+    Envelope = _FastEnvelope  # type: ignore[assignment, misc]
+    decode = _decode
+
+decode.__doc__ = """Decode one message into an envelope; raise :class:`MalformedMessage` if it is no JSON object."""
+
+
+def event_of(data: Any) -> Event | None:
+    """Return the :class:`Event` of a decoded event object, ``None`` if it is none.
+
+    ``E`` comes as a number or as text (PROTOCOL.md §5.3).
+    """
+    if not isinstance(data, dict) or not isinstance(kind := data.get("e"), str):
+        return None
+    time = data.get("E", 0)
+    try:
+        time = int(time)
+    except (TypeError, ValueError):
+        time = 0
+    return Event(kind, time, data)

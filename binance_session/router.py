@@ -1,0 +1,241 @@
+"""Which future waits for which id, and until when.
+
+One map and nothing else between an answer and its future: no lock, no queue, no task. Everything runs on the event
+loop's thread. A router belongs to one connection, so that losing the connection ends exactly what went over it.
+
+Deadlines: requests with the usual timeout expire in the order in which they came, which is the order of the map, so
+the map is their FIFO. The few with another timeout live in a second map and a heap. One timer serves them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import Any, Final
+
+from binance_session.errors import BinanceSessionError, ProtocolError, RequestTimeout, api_error
+from binance_session.responses import MISSING, Envelope, Response
+from binance_session.venues import Method
+
+__all__ = ["Router"]
+
+#: requests that expire within this many seconds of each other expire together
+_TOGETHER: Final = 0.001
+#: a heap of deadlines is rebuilt when it holds this many more than there are requests
+_SLACK: Final = 64
+
+# (future, method, deadline in loop time, whether the connection's logon vouches for it)
+_Entry = tuple[asyncio.Future[Response], Method, float, bool]
+
+
+class Router:
+    """The requests in flight on one connection."""
+
+    __slots__ = (
+        "_last_id",
+        "_loop",
+        "_odd",
+        "_odd_deadlines",
+        "_on_refused",
+        "_on_response",
+        "_pending",
+        "_timer",
+        "answered",
+        "late",
+        "refused",
+        "timed_out",
+        "timeout",
+        "unknown",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timeout: float,
+        on_response: Callable[[Response], None] | None = None,
+        on_refused: Callable[[BinanceSessionError, bool], None] | None = None,
+    ) -> None:
+        """Serve ``loop``; ``timeout`` is the usual seconds that an answer may take.
+
+        ``on_response`` gets each good answer before its future ends; ``on_refused`` each error answer, with whether the
+        connection's logon vouched for the request. Neither may raise.
+        """
+        self._loop = loop
+        self.timeout = timeout
+        self._on_response = on_response
+        self._on_refused = on_refused
+        self._pending: dict[int, _Entry] = {}
+        self._odd: dict[int, _Entry] = {}
+        self._odd_deadlines: list[tuple[float, int]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_id = 0
+        self.answered = 0
+        self.refused = 0
+        self.timed_out = 0
+        self.late = 0
+        self.unknown = 0
+
+    def register(
+        self, request_id: int, method: Method, timeout: float | None = None, vouched: bool = False
+    ) -> asyncio.Future[Response]:
+        """Return the future of a request that is about to be written.
+
+        It ends with a :class:`Response`, with what :func:`~binance_session.errors.api_error` makes of an error answer,
+        with :class:`RequestTimeout` after ``timeout`` seconds (``None``: the usual), or with the error given to
+        :meth:`end_all`.
+        """
+        future: asyncio.Future[Response] = self._loop.create_future()
+        self._last_id = request_id
+        if timeout is None:
+            deadline = self._loop.time() + self.timeout
+            self._pending[request_id] = (future, method, deadline, vouched)
+            if self._timer is None:
+                self._timer = self._loop.call_at(deadline, self._sweep)
+        else:
+            deadline = self._loop.time() + timeout
+            self._odd[request_id] = (future, method, deadline, vouched)
+            heapq.heappush(self._odd_deadlines, (deadline, request_id))
+            if self._timer is None or deadline < self._timer.when():
+                self._arm(deadline)
+            if len(self._odd_deadlines) > 2 * len(self._odd) + _SLACK:
+                self._odd_deadlines = [(entry[2], key) for key, entry in self._odd.items()]
+                heapq.heapify(self._odd_deadlines)
+        return future
+
+    def resolve(self, envelope: Envelope) -> bool:
+        """End the future that waits for this answer; return whether there was one.
+
+        An answer nobody waits for is counted as ``late`` when its id was given out (timed out, cancelled, answered
+        before) and as ``unknown`` otherwise.
+        """
+        request_id = envelope.id
+        entry = self._pending.pop(request_id, None)
+        if entry is None and (entry := self._odd.pop(request_id, None)) is None:
+            if request_id is not None and 0 < request_id <= self._last_id:
+                self.late += 1
+            else:
+                self.unknown += 1
+            return False
+        future, method, _, vouched = entry
+        if future.done():
+            self.late += 1
+            return False
+        if envelope.status == 200 and envelope.error is None and envelope.result is not MISSING:
+            self.answered += 1
+            response = Response(request_id, method.name, 200, envelope.result, envelope.limits)
+            if self._on_response is not None:
+                self._on_response(response)
+                if future.done():  # the hook may have closed the session, or cancelled the call
+                    return True
+            future.set_result(response)
+        else:
+            self.refused += 1
+            error = _error(request_id, method, envelope)
+            future.set_exception(error)
+            if self._on_refused is not None:
+                self._on_refused(error, vouched)
+        return True
+
+    def forget(self, request_id: int) -> None:
+        """Drop a request whose caller went away; its answer, if any, will be nobody's."""
+        if self._pending.pop(request_id, None) is None:
+            self._odd.pop(request_id, None)
+
+    def end_all(
+        self, error: Callable[[int, str], BinanceSessionError], *, vouched_only: bool = False
+    ) -> int:
+        """End what is in flight with ``error(request_id, method)`` each; return how many that were.
+
+        ``vouched_only``: only what the connection's logon vouched for.
+        """
+        ended = 0
+        for requests in (self._pending, self._odd):
+            doomed = [key for key, entry in requests.items() if entry[3]] if vouched_only else list(requests)
+            for request_id in doomed:
+                future, method, _, _ = requests.pop(request_id)
+                if not future.done():
+                    future.set_exception(error(request_id, method.name))
+                    ended += 1
+        if not self._pending and not self._odd:
+            self._odd_deadlines.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        return ended
+
+    def __len__(self) -> int:
+        """Return how many requests are in flight, those not counted whose caller cancelled them."""
+        for requests in (self._pending, self._odd):
+            for request_id in [key for key, entry in requests.items() if entry[0].done()]:
+                del requests[request_id]
+        return len(self._pending) + len(self._odd)
+
+    def is_full(self, bound: int) -> bool:
+        """Tell whether ``bound`` requests are in flight."""
+        return len(self._pending) + len(self._odd) >= bound and len(self) >= bound
+
+    def _sweep(self) -> None:
+        self._timer = None
+        due = self._loop.time() + _TOGETHER
+        expired = []
+        for request_id, entry in self._pending.items():
+            if entry[2] > due:
+                break
+            expired.append(request_id)
+        self._expire(self._pending, expired)
+        expired = []
+        while self._odd_deadlines and self._odd_deadlines[0][0] <= due:
+            _, request_id = heapq.heappop(self._odd_deadlines)
+            if request_id in self._odd:
+                expired.append(request_id)
+        self._expire(self._odd, expired)
+        following = []
+        if self._pending:
+            following.append(next(iter(self._pending.values()))[2])
+        if self._odd:
+            following.append(self._odd_deadlines[0][0])
+        if following:
+            self._arm(min(following))
+
+    def _expire(self, requests: dict[int, _Entry], expired: list[int]) -> None:
+        for request_id in expired:
+            future, method, _, _ = requests.pop(request_id)
+            if not future.done():
+                self.timed_out += 1
+                future.set_exception(
+                    RequestTimeout(
+                        f"{method.name} (request {request_id}) was sent and not answered in time: it may have been"
+                        " executed; ask before repeating it",
+                        request_id=request_id,
+                        method=method.name,
+                    )
+                )
+
+    def _arm(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._sweep)
+
+
+def _error(request_id: int, method: Method, envelope: Envelope) -> BinanceSessionError:
+    """Return the error for an answer that is not a good one."""
+    error: Any = envelope.error
+    if type(error) is not dict or envelope.status == 0:
+        return ProtocolError(
+            f"{method.name} (request {request_id}) was answered with neither a result nor an error"
+            f" (status {envelope.status}): it may have been executed; ask before repeating it",
+            request_id=request_id,
+            method=method.name,
+        )
+    code, message = error.get("code"), error.get("msg")
+    response = Response(request_id, method.name, envelope.status, error, envelope.limits)
+    return api_error(
+        envelope.status,
+        code if type(code) is int else 0,
+        message if type(message) is str else "",
+        error.get("data"),
+        response,
+        request_id=request_id,
+        method=method.name,
+    )

@@ -1,0 +1,113 @@
+"""The exchange's time, and what is to happen later.
+
+Every rule of the simulator that depends on time asks one :class:`Clock`: timestamps, calendar windows, listenKeys,
+pings, the 24 hours, late answers. Drive the clock and a day passes in a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+__all__ = ["Clock", "LoopClock", "ManualClock", "Timer"]
+
+
+class Timer(Protocol):
+    """Something that will happen, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Take it back. Doing so twice, or too late, does nothing."""
+        ...
+
+
+class Clock(Protocol):
+    """What the simulator asks of a clock."""
+
+    def time(self) -> float:
+        """Return the exchange's time in Unix seconds."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call ``callback`` once ``when`` (Unix seconds) has come."""
+        ...
+
+
+class LoopClock:
+    """A clock that follows the running event loop, and is virtual where the loop is.
+
+    ``start`` is the Unix time (seconds) at first use; the machine's own time unless given. A clock belongs to
+    the loop in which it was first asked.
+    """
+
+    def __init__(self, start: float | None = None) -> None:
+        self._start = start
+        self._offset = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _bound(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._offset = (time.time() if self._start is None else self._start) - self._loop.time()
+        return self._loop
+
+    def time(self) -> float:
+        """Return the exchange's time in Unix seconds. The first call needs a running event loop."""
+        return self._bound().time() + self._offset
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call ``callback`` from the loop once ``when`` (Unix seconds) has come."""
+        return self._bound().call_at(when - self._offset, callback)
+
+
+class _ManualTimer:
+    __slots__ = ("callback", "when")
+
+    def __init__(self, when: float, callback: Callable[[], object]) -> None:
+        self.when = when
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class ManualClock:
+    """A clock that stands still until it is told to go on. ``start`` is in Unix seconds."""
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self._now = start
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, _ManualTimer]] = []
+
+    def time(self) -> float:
+        """Return the time to which the clock was last moved, in Unix seconds."""
+        return self._now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call ``callback`` when :meth:`advance` reaches ``when`` (Unix seconds)."""
+        timer = _ManualTimer(when, callback)
+        heapq.heappush(self._timers, (when, next(self._order), timer))
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward, and call what falls due, in order and each at its own time.
+
+        Raises :class:`ValueError` for a negative number. What a callback raises is raised here.
+        """
+        if seconds < 0:
+            raise ValueError("a clock that is advanced goes forward")
+        until = self._now + seconds
+        while self._timers and self._timers[0][0] <= until:
+            when, _, timer = heapq.heappop(self._timers)
+            self._now = max(self._now, when)
+            if timer.callback is not None:
+                timer.callback()
+        self._now = until
+
+    @property
+    def pending(self) -> int:
+        """How many timers wait."""
+        return sum(timer.callback is not None for _, _, timer in self._timers)

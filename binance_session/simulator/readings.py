@@ -1,0 +1,55 @@
+"""What no document settles: one choice each, open to the other reading.
+
+A client that is tested against both readings is safe whichever is true. Source of the doubts: PROTOCOL.md §11.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+__all__ = ["Readings"]
+
+
+@frozen(kw_only=True)
+class Readings:
+    """How the simulator reads what Binance's documents leave open. The defaults are the likelier reading.
+
+    ``revoked_answer``
+        Whether the 401 with ``"id": null`` replaces the answer to the request that met it, or comes before
+        that request's own 401 (§11.3).
+    ``revoked_closes``
+        Whether the socket is closed after it (§11.3).
+    ``ping_without_key``
+        ``userDataStream.ping`` without an active listenKey: -1125, or a new key (§11.4).
+    ``accepts_listen_key_param``
+        Whether futures' ``userDataStream.ping`` and ``.stop`` take a ``listenKey`` (§11.4).
+    ``listen_key_per``
+        One listenKey for the account, or one for each apiKey (§11.5).
+    ``stop_pushes_expired``
+        Whether ``userDataStream.stop`` pushes ``listenKeyExpired`` (§11.6).
+    ``expired_pushes``
+        How many times ``listenKeyExpired`` is pushed for one expiry: two have been seen (§5.3).
+    ``expiry_closes_stream``
+        Whether the stream socket is closed at expiry; one document says it is not, another that it is (§5.3).
+    ``unknown_stream``
+        A stream handshake with a listenKey that does not exist: accepted and silent, or refused (§11.7).
+    ``strict_types``
+        The documents want INT as JSON integers and DECIMAL as JSON strings. Binance's own Python SDKs send every
+        number but ``timestamp`` as a string, so the exchange must take both; ``False`` does too.
+    ``ban_after``
+        How many refusals with 429 in one interval an address may ignore before it is banned; undocumented.
+    """
+
+    revoked_answer: Literal["replaced", "added"] = "replaced"
+    revoked_closes: bool = False
+    ping_without_key: Literal["refused", "created"] = "refused"
+    accepts_listen_key_param: bool = False
+    listen_key_per: Literal["account", "key"] = "account"
+    stop_pushes_expired: bool = True
+    expired_pushes: int = 1
+    expiry_closes_stream: bool = False
+    unknown_stream: Literal["silent", "refused"] = "silent"
+    strict_types: bool = True
+    ban_after: int = 10

@@ -1,0 +1,157 @@
+"""When to dial: back-off with full jitter, and the budget of attempts."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from binance_session.errors import ConfigurationError
+from binance_session.reconnect import AttemptBudget, ExponentialBackoff, ReconnectPolicy
+
+jitter = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.999])
+def test_the_first_attempt_is_immediate(draw: float) -> None:
+    """A connection that was healthy is replaced without a wait."""
+    assert ExponentialBackoff(random=lambda: draw).next_delay(1, OSError()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("attempt", "ceiling"),
+    [(2, 0.1), (3, 0.2), (4, 0.4), (10, 25.6), (11, 30.0), (12, 30.0), (10**6, 30.0), (10**400, 30.0)],
+)
+def test_the_ceiling_doubles_up_to_the_maximum(attempt: int, ceiling: float) -> None:
+    """Attempt n waits up to initial * 2**(n-2) seconds; no count is too large."""
+    assert ExponentialBackoff(random=lambda: 0.0).next_delay(attempt, None) == 0.0
+    assert ExponentialBackoff(random=lambda: 0.5).next_delay(attempt, None) == pytest.approx(ceiling / 2)
+    assert ExponentialBackoff(random=lambda: 1.0).next_delay(attempt, None) == pytest.approx(ceiling)
+
+
+@given(
+    attempt=st.integers(),
+    draw=jitter,
+    initial=st.floats(0.0, 1e3),
+    extra=st.floats(0.0, 1e6),
+    factor=st.floats(1.0, 1e9),
+)
+def test_every_delay_is_within_the_maximum(
+    attempt: int, draw: float, initial: float, extra: float, factor: float
+) -> None:
+    """It never gives up, and never waits longer than it was told."""
+    maximum = initial + extra
+    delay = ExponentialBackoff(initial, maximum, factor, random=lambda: draw).next_delay(attempt, None)
+    assert delay is not None
+    assert 0.0 <= delay <= maximum
+
+
+def test_a_thousand_sessions_do_not_dial_together() -> None:
+    """After a common outage the attempts fill the whole interval."""
+    dice = random.Random(3)
+    delays = [ExponentialBackoff(random=dice.random).next_delay(20, None) or 0.0 for _ in range(1000)]
+    counts = [sum(low <= delay < low + 1.0 for delay in delays) for low in range(30)]
+    assert sum(counts) == 1000
+    assert all(10 <= count <= 70 for count in counts)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"initial": -0.1},
+        {"initial": math.nan},
+        {"initial": "1"},
+        {"initial": True},
+        {"maximum": math.inf},
+        {"maximum": 0.01},
+        {"factor": 0.5},
+        {"random": 0.5},
+    ],
+)
+def test_bad_settings_are_refused(settings: dict[str, Any]) -> None:
+    """A mistake in the configuration is told when it is made, by name."""
+    with pytest.raises(ConfigurationError, match=next(iter(settings))):
+        ExponentialBackoff(**settings)
+
+
+def test_any_object_with_the_method_is_a_policy() -> None:
+    """No base class is needed."""
+
+    class GiveUpAfterThree:
+        def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+            return 1.0 if attempt <= 3 else None
+
+    assert isinstance(GiveUpAfterThree(), ReconnectPolicy)
+    assert isinstance(ExponentialBackoff(), ReconnectPolicy)
+    assert not isinstance(object(), ReconnectPolicy)
+
+
+def test_the_default_is_an_immutable_value() -> None:
+    """One policy can be the default of every session, and shows its settings."""
+    policy = ExponentialBackoff()
+    assert policy == ExponentialBackoff(0.1, 30.0, 2.0)
+    assert repr(policy) == "ExponentialBackoff(initial=0.1, maximum=30.0, factor=2.0)"
+    with pytest.raises(AttributeError):
+        policy.initial = 1.0  # type: ignore[misc]
+
+
+def test_the_budget_lets_300_attempts_pass_and_holds_the_next() -> None:
+    """Spot allows 300 attempts in 5 minutes: the 301st waits until the first is 5 minutes old."""
+    budget = AttemptBudget()
+    for second in range(300):
+        assert budget.delay(second / 10) == 0.0
+        budget.spend(second / 10)
+    assert budget.delay(30.0) == pytest.approx(270.0)
+    assert budget.delay(299.0) == pytest.approx(1.0)
+    assert budget.delay(300.0) == 0.0
+
+
+@given(
+    limit=st.integers(1, 8),
+    window=st.floats(0.5, 100.0),
+    pauses=st.lists(st.floats(0.0, 50.0), min_size=1, max_size=100),
+)
+def test_who_waits_as_told_never_exceeds_the_limit(limit: int, window: float, pauses: list[float]) -> None:
+    """No window ever holds more than the limit, and nobody waits longer than one window."""
+    budget, now, attempts = AttemptBudget(limit, window), 0.0, list[float]()
+    for pause in pauses:
+        now += pause
+        delay = budget.delay(now)
+        assert 0.0 <= delay <= window + 1e-9
+        assert (delay == 0.0) == (sum(now - window < at for at in attempts) < limit)
+        now += delay
+        budget.spend(now)
+        attempts.append(now)
+    for first, beyond in zip(attempts, attempts[limit:], strict=False):
+        assert beyond - first >= window - 1e-6
+
+
+def test_attempts_made_against_the_advice_count_too() -> None:
+    """A forced attempt moves the next allowed one back."""
+    budget = AttemptBudget(2, 10.0)
+    for now in (0.0, 1.0, 2.0):
+        budget.spend(now)
+    assert budget.delay(3.0) == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "3"])
+def test_a_budget_without_attempts_is_refused(limit: int) -> None:
+    """A limit counts whole attempts."""
+    with pytest.raises(ConfigurationError, match="limit"):
+        AttemptBudget(limit)
+
+
+@pytest.mark.parametrize("window", [0.0, -1.0, math.nan, math.inf, "5"])
+def test_a_budget_without_time_is_refused(window: float) -> None:
+    """A window is a time."""
+    with pytest.raises(ConfigurationError, match="window"):
+        AttemptBudget(300, window)
+
+
+def test_the_budget_shows_its_settings() -> None:
+    """A log line can name the limit."""
+    assert repr(AttemptBudget(5, 60)) == "AttemptBudget(limit=5, window=60.0)"
