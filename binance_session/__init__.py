@@ -1,1 +1,90 @@
+"""One long-lived, authenticated Binance WebSocket API session that tells the truth about every request."""
 
+from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey
+from binance_session.errors import (
+    ApiError,
+    BinanceSessionError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+    InsecureTransportError,
+    InvalidTimestamp,
+    IpBanned,
+    ListenKeyNotFound,
+    LogonRejected,
+    NotSent,
+    ProtocolError,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+    SessionClosed,
+    SessionRevoked,
+)
+from binance_session.keepalive import (
+    AdaptiveKeepalive,
+    FixedInterval,
+    KeepalivePolicy,
+    KeepaliveStatus,
+    NoKeepalive,
+)
+from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
+from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
+from binance_session.session import Session
+from binance_session.state import SessionState
+from binance_session.stats import Stats
+from binance_session.venues import (
+    COIN_M,
+    COIN_M_TESTNET,
+    SPOT,
+    SPOT_TESTNET,
+    USD_M,
+    USD_M_TESTNET,
+    Venue,
+)
+
+__all__ = [
+    "COIN_M",
+    "COIN_M_TESTNET",
+    "SPOT",
+    "SPOT_TESTNET",
+    "USD_M",
+    "USD_M_TESTNET",
+    "AdaptiveKeepalive",
+    "ApiError",
+    "ApiKey",
+    "BinanceSessionError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectionLost",
+    "Credentials",
+    "Ed25519Key",
+    "Event",
+    "ExponentialBackoff",
+    "FixedInterval",
+    "HmacKey",
+    "InsecureTransportError",
+    "InvalidTimestamp",
+    "IpBanned",
+    "KeepalivePolicy",
+    "KeepaliveStatus",
+    "ListenKey",
+    "ListenKeyNotFound",
+    "LogonRejected",
+    "NoKeepalive",
+    "NotSent",
+    "ProtocolError",
+    "RateLimit",
+    "RateLimited",
+    "ReconnectPolicy",
+    "RequestTimeout",
+    "Response",
+    "RsaKey",
+    "ServerError",
+    "Session",
+    "SessionClosed",
+    "SessionRevoked",
+    "SessionState",
+    "SessionStatus",
+    "Stats",
+    "Venue",
+]

@@ -1,4 +1,4 @@
-"""The exchange's time, learned from its answers.  [pure]
+"""The exchange's time, learned from its answers.
 
 An answer with ``serverTime`` was stamped somewhere between the moment its request left and the moment it
 arrived. The middle of the two is taken, so the estimate is wrong by at most half the round trip.
@@ -15,13 +15,14 @@ __all__ = ["ServerClock"]
 class ServerClock:
     """Local wall-clock time plus the measured offset.
 
-    ``wall`` returns Unix seconds; it is read, never kept.
+    ``wall`` is a function that returns Unix seconds.
     """
 
-    __slots__ = ("_wall", "offset", "round_trip")
+    __slots__ = ("offset", "round_trip", "wall")
 
     def __init__(self, wall: Callable[[], float]) -> None:
-        self._wall = wall
+        #: local Unix time in seconds
+        self.wall = wall
         #: server minus local, in seconds; 0.0 until something was measured
         self.offset = 0.0
         #: seconds that the measurement took, twice its largest error; ``None`` until measured
@@ -29,7 +30,7 @@ class ServerClock:
 
     def now_ms(self) -> int:
         """Return the exchange's time in milliseconds, for ``timestamp``."""
-        return int((self._wall() + self.offset) * 1000)
+        return int((self.wall() + self.offset) * 1000)
 
     def learn(self, server_time: object, sent: float, received: float) -> None:
         """Take in one ``serverTime`` (ms) with the local Unix times (s) of its request and answer.

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from attrs import frozen
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSING, OPEN
 
@@ -113,7 +113,8 @@ class Connection(ClientConnection):
     def data_received(self, data: bytes) -> None:
         """Parse and dispatch; then see whether the closing handshake began, after which nothing more is read."""
         super().data_received(data)
-        if self.protocol.state is CLOSING:
+        protocol = self.protocol
+        if protocol.state is CLOSING and (protocol.close_rcvd is not None or protocol.parser_exc is not None):
             self._tell_ending()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,16 +123,9 @@ class Connection(ClientConnection):
         self._tell_ending()
 
     def _tell_ending(self) -> None:
-        if not self._ending_told and self.protocol.close_rcvd is None and self._closing_ourselves:
-            return
         if not self._ending_told and self.response is not None:
             self._ending_told = True
             self._receiver.connection_ending(self._why())
-
-    @property
-    def _closing_ourselves(self) -> bool:
-        """Whether we sent the close frame of our own will: answers may still come before the other side's."""
-        return self.protocol.state is CLOSING and self.protocol.parser_exc is None
 
     def _why(self) -> str:
         """Say in words why the connection ended: the close frame, our own complaint, or the network's."""
@@ -151,16 +145,16 @@ class Connection(ClientConnection):
         connection ``close_timeout`` later than promised.
         """
         assert self.ping_interval is not None
-        while True:
-            await asyncio.sleep(self.ping_interval)
-            pong = await self.ping()
-            try:
+        try:
+            while True:
+                await asyncio.sleep(self.ping_interval)
                 async with asyncio.timeout(self.ping_timeout):
-                    await pong
-            except TimeoutError:
-                self.set_connection_exc(TimeoutError(f"no pong within {self.ping_timeout} s"))
-                self.transport.abort()
-                return
+                    await (await self.ping())
+        except TimeoutError:
+            self.set_connection_exc(TimeoutError(f"no pong within {self.ping_timeout} s"))
+            self.transport.abort()
+        except ConnectionClosed:
+            pass  # connection_lost has told the receiver
 
 
 class _Connect(connect):
@@ -179,7 +173,7 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
     def create(protocol: ClientProtocol, **kwargs: Any) -> Connection:
         return Connection(protocol, receiver, **kwargs)
 
-    tls = {} if transport.ssl is None else {"ssl": transport.ssl}
+    tls: dict[str, Any] = {} if transport.ssl is None else {"ssl": transport.ssl}
     try:
         connection = await _Connect(
             transport.url,

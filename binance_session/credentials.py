@@ -19,7 +19,7 @@ import os
 import stat
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from attrs import field, frozen
 
@@ -42,8 +42,6 @@ __all__ = [
 ]
 
 Pem = str | bytes | os.PathLike[str]
-
-_K = TypeVar("_K")
 
 
 class InsecureKeyFileWarning(UserWarning):
@@ -85,7 +83,7 @@ def signature_payload(params: Params) -> str:
     return "&".join([f"{name}={text(cleaned[name])}" for name in sorted(cleaned)])
 
 
-def _api_key(instance: object, attribute: object, value: object) -> None:
+def _api_key(instance: object, attribute: object, value: Any) -> None:
     if not isinstance(value, str) or not value:
         raise ConfigurationError("api_key must be the non-empty text that Binance shows for the key")
     if not value.isascii() or not value.isprintable() or " " in value:
@@ -117,7 +115,7 @@ class ApiKey(_Key):
         )
 
 
-def _secret(instance: object, attribute: object, value: object) -> None:
+def _secret(instance: object, attribute: object, value: Any) -> None:
     if not isinstance(value, str) or not value or value != value.strip():
         raise ConfigurationError("secret must be the non-empty text that Binance showed for the key, without spaces")
 
@@ -151,7 +149,7 @@ class Ed25519Key(_Key):
         Raises :class:`ConfigurationError` when it is another kind of key, a public key, no key at all, or when the
         password is missing or wrong. Warns with :class:`InsecureKeyFileWarning` when others can read the file.
         """
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         return cls(api_key, _load(pem, password, Ed25519PrivateKey, "an Ed25519"))
 
@@ -169,14 +167,14 @@ class RsaKey(_Key):
     @classmethod
     def from_pem(cls, pem: Pem, *, api_key: str, password: str | bytes | None = None) -> Self:
         """Load a PKCS#8 PEM private key; see :meth:`Ed25519Key.from_pem`."""
-        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
         return cls(api_key, _load(pem, password, RSAPrivateKey, "an RSA"))
 
     def sign(self, payload: str) -> str:
         """Return the RSASSA-PKCS1-v1_5 signature over SHA-256 of ``payload`` in base64."""
-        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415
-        from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.hashes import SHA256
 
         return base64.b64encode(self.private_key.sign(payload.encode(), PKCS1v15(), SHA256())).decode()
 
@@ -203,11 +201,11 @@ def _read(pem: Pem) -> bytes:
     return data
 
 
-def _load(pem: Pem, password: str | bytes | None, wanted: type[_K], article: str) -> _K:
+def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> Any:
     # Imported here because loading it takes longer than the rest of the package together,
     # and a session with an HMAC key never needs it.
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     data = _read(pem)
     if b"-----BEGIN" not in data:

@@ -298,6 +298,4 @@ def api_error(
         kind = ApiError
         if status == 409:  # some parts of it succeeded; `data` says which
             outcome = "unknown"
-    return kind(
-        status, code, message, data, response, request_id=request_id, method=method, outcome=outcome
-    )
+    return kind(status, code, message, data, response, request_id=request_id, method=method, outcome=outcome)

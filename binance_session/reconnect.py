@@ -60,9 +60,7 @@ class ExponentialBackoff:
         _number("maximum", self.maximum, 0.0)
         _number("factor", self.factor, 1.0)
         if self.maximum < self.initial:
-            raise ConfigurationError(
-                f"maximum ({self.maximum!r}) must not be below initial ({self.initial!r})"
-            )
+            raise ConfigurationError(f"maximum ({self.maximum!r}) must not be below initial ({self.initial!r})")
         if not callable(self.random):
             raise ConfigurationError("random must be a function that returns a float in [0, 1)")
 

@@ -73,9 +73,7 @@ class RequestEncoder:
             clean(ready)  # says which parameter it is
             raise
 
-    def _prove(
-        self, method: Method, params: dict[str, Any], authenticated: bool, other: Credentials | None
-    ) -> None:
+    def _prove(self, method: Method, params: dict[str, Any], authenticated: bool, other: Credentials | None) -> None:
         """Add to ``params`` what proves the sender."""
         auth = method.auth
         if authenticated and other is None and auth is not Auth.ALWAYS_SIGNED:

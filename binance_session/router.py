@@ -14,8 +14,9 @@ import heapq
 from collections.abc import Callable
 from typing import Any, Final
 
-from binance_session.errors import BinanceSessionError, ProtocolError, RequestTimeout, api_error
+from binance_session.errors import ApiError, BinanceSessionError, ProtocolError, RequestTimeout, api_error
 from binance_session.responses import MISSING, Envelope, Response
+from binance_session.stats import Stats
 from binance_session.venues import Method
 
 __all__ = ["Router"]
@@ -24,6 +25,8 @@ __all__ = ["Router"]
 _TOGETHER: Final = 0.001
 #: a heap of deadlines is rebuilt when it holds this many more than there are requests
 _SLACK: Final = 64
+#: "WebSocket session not authenticated" (PROTOCOL.md §9)
+_NOT_AUTHENTICATED: Final = -1193
 
 # (future, method, deadline in loop time, whether the connection's logon vouches for it)
 _Entry = tuple[asyncio.Future[Response], Method, float, bool]
@@ -37,55 +40,56 @@ class Router:
         "_loop",
         "_odd",
         "_odd_deadlines",
-        "_on_refused",
         "_on_response",
+        "_on_unauthenticated",
         "_pending",
+        "_stats",
         "_timer",
-        "answered",
-        "late",
-        "refused",
-        "timed_out",
         "timeout",
-        "unknown",
     )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         timeout: float,
+        stats: Stats,
+        *,
         on_response: Callable[[Response], None] | None = None,
-        on_refused: Callable[[BinanceSessionError, bool], None] | None = None,
+        on_unauthenticated: Callable[[], None] | None = None,
     ) -> None:
         """Serve ``loop``; ``timeout`` is the usual seconds that an answer may take.
 
-        ``on_response`` gets each good answer before its future ends; ``on_refused`` each error answer, with whether the
-        connection's logon vouched for the request. Neither may raise.
+        ``on_response`` gets each answer before its future ends; ``on_unauthenticated`` is called after an answer said
+        that the connection is not logged on although its logon vouched for the request. Neither may raise.
         """
         self._loop = loop
         self.timeout = timeout
+        self._stats = stats
         self._on_response = on_response
-        self._on_refused = on_refused
+        self._on_unauthenticated = on_unauthenticated
         self._pending: dict[int, _Entry] = {}
         self._odd: dict[int, _Entry] = {}
         self._odd_deadlines: list[tuple[float, int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._last_id = 0
-        self.answered = 0
-        self.refused = 0
-        self.timed_out = 0
-        self.late = 0
-        self.unknown = 0
 
     def register(
-        self, request_id: int, method: Method, timeout: float | None = None, vouched: bool = False
+        self,
+        request_id: int,
+        method: Method,
+        timeout: float | None = None,
+        vouched: bool = False,
+        future: asyncio.Future[Response] | None = None,
     ) -> asyncio.Future[Response]:
-        """Return the future of a request that is about to be written.
+        """Return the future of a request that is about to be written (``future``, if one waits already).
 
-        It ends with a :class:`Response`, with what :func:`~binance_session.errors.api_error` makes of an error answer,
-        with :class:`RequestTimeout` after ``timeout`` seconds (``None``: the usual), or with the error given to
+        ``vouched``: the request carries no key, the connection's logon stands for it. The future ends with a
+        :class:`Response`, with what :func:`~binance_session.errors.api_error` makes of an error answer, with
+        :class:`RequestTimeout` after ``timeout`` seconds (``None``: the usual), or with the error given to
         :meth:`end_all`.
         """
-        future: asyncio.Future[Response] = self._loop.create_future()
+        if future is None:
+            future = self._loop.create_future()
         self._last_id = request_id
         if timeout is None:
             deadline = self._loop.time() + self.timeout
@@ -113,38 +117,42 @@ class Router:
         entry = self._pending.pop(request_id, None)
         if entry is None and (entry := self._odd.pop(request_id, None)) is None:
             if request_id is not None and 0 < request_id <= self._last_id:
-                self.late += 1
+                self._stats.late += 1
             else:
-                self.unknown += 1
+                self._stats.unknown += 1
             return False
         future, method, _, vouched = entry
         if future.done():
-            self.late += 1
+            self._stats.late += 1
             return False
         if envelope.status == 200 and envelope.error is None and envelope.result is not MISSING:
-            self.answered += 1
+            self._stats.answered += 1
             response = Response(request_id, method.name, 200, envelope.result, envelope.limits)
             if self._on_response is not None:
                 self._on_response(response)
-                if future.done():  # the hook may have closed the session, or cancelled the call
+                if future.done():  # the hook cancelled the call
                     return True
             future.set_result(response)
         else:
-            self.refused += 1
-            error = _error(request_id, method, envelope)
-            future.set_exception(error)
-            if self._on_refused is not None:
-                self._on_refused(error, vouched)
+            self._refuse(future, _error(request_id, method, envelope), vouched)
         return True
+
+    def _refuse(self, future: asyncio.Future[Response], error: BinanceSessionError, vouched: bool) -> None:
+        self._stats.refused += 1
+        if isinstance(error, ApiError) and error.response is not None and self._on_response is not None:
+            self._on_response(error.response)
+        if not future.done():
+            future.set_exception(error)
+        logged_out = vouched and isinstance(error, ApiError) and error.code == _NOT_AUTHENTICATED
+        if logged_out and self._on_unauthenticated is not None:
+            self._on_unauthenticated()
 
     def forget(self, request_id: int) -> None:
         """Drop a request whose caller went away; its answer, if any, will be nobody's."""
         if self._pending.pop(request_id, None) is None:
             self._odd.pop(request_id, None)
 
-    def end_all(
-        self, error: Callable[[int, str], BinanceSessionError], *, vouched_only: bool = False
-    ) -> int:
+    def end_all(self, error: Callable[[int, str], BinanceSessionError], *, vouched_only: bool = False) -> int:
         """End what is in flight with ``error(request_id, method)`` each; return how many that were.
 
         ``vouched_only``: only what the connection's logon vouched for.
@@ -202,7 +210,7 @@ class Router:
         for request_id in expired:
             future, method, _, _ = requests.pop(request_id)
             if not future.done():
-                self.timed_out += 1
+                self._stats.timed_out += 1
                 future.set_exception(
                     RequestTimeout(
                         f"{method.name} (request {request_id}) was sent and not answered in time: it may have been"

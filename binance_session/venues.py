@@ -1,7 +1,7 @@
 """The exchanges' doors: URLs, limits, and what each method needs.
 
 Everything here is a table. Sources: PROTOCOL.md §1 (addresses, heartbeat, lifetime), §3 (security types),
-§4–§6 (methods and weights), §8 (limits).
+§4 to §6 (methods and weights), §8 (limits).
 """
 
 from __future__ import annotations
@@ -93,12 +93,18 @@ class Method:
     weight: Weight
     auth: Auth
     orders: int = 0
-    #: ``TRADE`` methods are never parked by surprise; a plain attribute because the hot path asks.
+    #: whether it is parked only when asked for (an attribute, because every request asks)
     is_trade: bool = field(init=False)
+    #: whether its answer tells about the connection: who is logged on, what time it is there
+    is_about_session: bool = field(init=False)
 
     @is_trade.default
     def _is_trade(self) -> bool:
         return self.security is Security.TRADE
+
+    @is_about_session.default
+    def _is_about_session(self) -> bool:
+        return self.name in ("session.logon", "session.status", "session.logout", "time")
 
 
 _VERSION: Final = re.compile(r"v\d+/")

@@ -1,0 +1,271 @@
+"""One connection's life: open, log on, serve, drain, end.
+
+A link owns its WebSocket and its router, so that what it lost, and nothing else, ends when it ends. It decides
+nothing: when to open the next one, and what a loss means for the session, is the supervisor's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from binance_session.clock import ServerClock
+from binance_session.connection import Connection, Transport, dial
+from binance_session.credentials import Credentials
+from binance_session.errors import (
+    BinanceSessionError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+    NotSent,
+    SessionRevoked,
+)
+from binance_session.params import Params
+from binance_session.requests import RequestEncoder
+from binance_session.responses import (
+    Envelope,
+    Event,
+    MalformedMessage,
+    Response,
+    SessionStatus,
+    decode,
+    decode_plainly,
+    event_of,
+)
+from binance_session.router import Router
+from binance_session.state import LINK_TABLE, LinkEvent, LinkState, Machine
+from binance_session.stats import Stats
+from binance_session.venues import Auth, Method
+
+__all__ = ["Link", "LinkOwner"]
+
+_log: Final = logging.getLogger("binance_session")
+_OPEN: Final = LinkState.OPEN
+
+
+class LinkOwner(Protocol):
+    """What a link tells upwards. Called inside ``data_received``: quick, and raising nothing."""
+
+    def link_ended(self, link: Link, cause: ConnectionLost) -> None:
+        """Learn that the connection is over, after everything in flight on it has ended."""
+
+    def logon_revoked(self, link: Link) -> None:
+        """Learn that the exchange no longer takes this connection for logged on."""
+
+    def event_received(self, event: Event) -> None:
+        """Take an event that came without being asked for."""
+
+    def message_unmatched(self, message: object) -> None:
+        """Take a message that is nobody's: decoded JSON, or the text or bytes that are none."""
+
+
+class Link:
+    """One connection to the exchange, and what is in flight on it."""
+
+    __slots__ = (
+        "_bound",
+        "_clock",
+        "_connection",
+        "_encoder",
+        "_ids",
+        "_lost",
+        "_machine",
+        "_owner",
+        "_stats",
+        "_transport",
+        "authenticated",
+        "router",
+    )
+
+    def __init__(
+        self,
+        owner: LinkOwner,
+        transport: Transport,
+        encoder: RequestEncoder,
+        ids: Iterator[int],
+        clock: ServerClock,
+        stats: Stats,
+        *,
+        timeout: float,
+        max_in_flight: int,
+        on_response: Callable[[Response], None] | None = None,
+    ) -> None:
+        self._owner = owner
+        self._transport = transport
+        self._encoder = encoder
+        self._ids = ids
+        self._clock = clock
+        self._stats = stats
+        self._bound = max_in_flight
+        self._machine = Machine(LINK_TABLE, LinkState.OPENING)
+        self._connection: Connection | None = None
+        self._lost: ConnectionLost | None = None
+        #: whether the exchange holds this connection for logged on, as far as its answers tell
+        self.authenticated = False
+        self.router = Router(
+            asyncio.get_running_loop(), timeout, stats, on_response=on_response, on_unauthenticated=self._revoke
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests may be written."""
+        return self._machine.state is _OPEN
+
+    @property
+    def cause(self) -> ConnectionLost | None:
+        """What ended the connection; ``None`` while it has not ended."""
+        return self._lost
+
+    async def open(self) -> None:
+        """Connect; raise :class:`ConnectError` if that cannot be had."""
+        connection = await dial(self._transport, self)
+        self._connection = connection
+        if self._lost is not None:
+            raise ConnectError(f"the connection ended at once: {self._lost}") from self._lost
+        self._machine.advance(LinkEvent.OPENED)
+
+    # Requests
+
+    def submit(
+        self,
+        method: Method,
+        params: Params | None = None,
+        credentials: Credentials | None = None,
+        timeout: float | None = None,
+        future: asyncio.Future[Response] | None = None,
+    ) -> asyncio.Future[Response]:
+        """Write a request and return its future (``future``, if one waits already).
+
+        Raises :class:`NotSent` when the connection cannot take it and :class:`ConfigurationError` when the
+        request cannot be written; in both cases nothing was sent.
+        """
+        connection = self._connection
+        if connection is None or self._machine.state is not _OPEN or not connection.writable:
+            raise NotSent("the connection is going away; the request was not sent", method=method.name)
+        if self.router.is_full(self._bound):
+            raise NotSent(
+                f"{self._bound} requests are in flight already (max_in_flight); this one was not sent",
+                method=method.name,
+            )
+        authenticated = self.authenticated
+        request_id = next(self._ids)
+        try:
+            data = self._encoder.encode(request_id, method, params, authenticated, credentials)
+        except ConfigurationError as error:
+            error.request_id, error.method = request_id, method.name
+            raise
+        vouched = authenticated and credentials is None and method.auth is not Auth.NOTHING
+        future = self.router.register(request_id, method, timeout, vouched, future)
+        if method.is_about_session:
+            self._watch(method, future)
+        connection.write(data)
+        return future
+
+    def _watch(self, method: Method, future: asyncio.Future[Response]) -> None:
+        """Learn from a ``session.*`` answer who is logged on, and what time it is at the exchange."""
+        if method.name == "session.logout":
+            # At once: what is written after it is read after it, and must prove itself again.
+            self.authenticated = False
+        sent = self._clock.wall()
+
+        def learn(future: asyncio.Future[Response]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                return
+            result = future.result().result
+            status = SessionStatus.from_result(result)
+            self._clock.learn(status.server_time, sent, self._clock.wall())
+            if method.name != "time":
+                self.authenticated = status.authenticated
+
+        future.add_done_callback(learn)
+
+    # What the connection receives
+
+    def message_received(self, data: bytes | bytearray) -> None:
+        """Hand an answer to its future, anything else to its owner."""
+        try:
+            envelope = decode(data)
+        except MalformedMessage:
+            self._stats.malformed += 1
+            self._owner.message_unmatched(str(data, "utf-8", "replace"))
+            return
+        if envelope.id is None:
+            self._unasked(envelope, data)
+        elif not self.router.resolve(envelope):
+            self._owner.message_unmatched(decode_plainly(data))
+
+    def _unasked(self, envelope: Envelope, data: bytes | bytearray) -> None:
+        event = event_of(envelope.event)
+        if event is not None:
+            self._stats.events += 1
+            self._owner.event_received(event)
+            return
+        if envelope.status == 401 and self.authenticated:
+            self._revoke()
+        self._owner.message_unmatched(decode_plainly(data))
+
+    def _revoke(self) -> None:
+        """End what this connection's logon vouched for: its key is not valid any more (PROTOCOL.md §2, §4)."""
+        if not self.authenticated:
+            return
+        self.authenticated = False
+        self.router.end_all(
+            lambda request_id, method: SessionRevoked(
+                f"the exchange revoked this connection's logon while {method} (request {request_id}) was in flight, and"
+                " did not say which requests that ended: it may have been executed; ask before repeating it",
+                request_id=request_id,
+                method=method,
+            ),
+            vouched_only=True,
+        )
+        self._owner.logon_revoked(self)
+
+    def binary_received(self, data: bytes | bytearray) -> None:
+        """Count a binary message and hand it to the owner: this API speaks text."""
+        self._stats.malformed += 1
+        self._owner.message_unmatched(bytes(data))
+
+    def connection_ending(self, reason: str) -> None:
+        """End everything in flight: no answer can come any more."""
+        if self._machine.state is LinkState.ENDED:
+            return
+        self._machine.advance(LinkEvent.END)
+        self.authenticated = False
+        self._lost = ConnectionLost(f"the connection ended: {reason}", outcome=None)
+        self._stats.lost += self.router.end_all(
+            lambda request_id, method: ConnectionLost(
+                f"the connection ended before {method} (request {request_id}) was answered ({reason}):"
+                " it may have been executed; ask before repeating it",
+                request_id=request_id,
+                method=method,
+            )
+        )
+        if self._connection is not None:
+            self._connection.transport.close()
+        self._owner.link_ended(self, self._lost)
+
+    # The end
+
+    def end_requests(self, error: Callable[[int, str], BinanceSessionError]) -> None:
+        """Take no more requests, and end those in flight with ``error(request_id, method)`` each."""
+        if self._machine.can(LinkEvent.DRAIN):
+            self._machine.advance(LinkEvent.DRAIN)
+        self.router.end_all(error)
+
+    async def close(self) -> None:
+        """Close the connection with a handshake, or without one after ``close_timeout``; return when it is gone."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            await connection.close()
+            async with asyncio.timeout(self._transport.close_timeout):
+                await connection.wait_closed()
+        except TimeoutError:
+            pass
+        finally:
+            # also when cancelled: a socket must not outlive its session
+            connection.transport.abort()
+        await connection.wait_closed()

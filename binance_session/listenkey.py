@@ -1,0 +1,169 @@
+"""The account's listenKey, kept alive: start, ping, stop, and the loop that runs the policy.
+
+The only writer of the key. Documents: PROTOCOL.md §5.1 (methods, 60 minutes), §5.2 (the period), §9 (-1125).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Coroutine
+from typing import Any, Final, Literal, Protocol
+
+from binance_session.clock import ServerClock
+from binance_session.errors import ApiError, BinanceSessionError, ListenKeyNotFound, ProtocolError
+from binance_session.hooks import Hooks
+from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
+from binance_session.responses import ListenKey, Response
+from binance_session.stats import Stats
+
+__all__ = ["ListenKeyKeeper"]
+
+_log: Final = logging.getLogger("binance_session")
+
+
+class _Request(Protocol):
+    def __call__(self, method: str, *, on_unready: Literal["wait"] | None = ...) -> Coroutine[Any, Any, Response]: ...
+
+
+class ListenKeyKeeper:
+    """Owns the session's listenKey while it has one."""
+
+    def __init__(
+        self,
+        request: _Request,
+        policy: KeepalivePolicy,
+        lifetime: float,
+        clock: ServerClock,
+        hooks: Hooks,
+        stats: Stats,
+    ) -> None:
+        self._request = request
+        self._policy = policy
+        self._lifetime = lifetime
+        self._clock = clock
+        self._hooks = hooks
+        self._stats = stats
+        #: the key, or ``None`` when the session owns none
+        self.key: ListenKey | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._valid_until = 0.0
+        self._last_success = 0.0
+        self._failures = 0
+        self._last_error: int | None = None
+        self._round_trip: float | None = None
+
+    async def start(self) -> ListenKey:
+        """Start the account's listenKey, or take over and extend the one that is active; keep it alive from now on."""
+        return await self._renew("userDataStream.start")
+
+    async def ping(self) -> ListenKey:
+        """Extend the key by its lifetime; on -1125 the key is gone, and the loop starts a new one."""
+        try:
+            return await self._renew("userDataStream.ping")
+        except ListenKeyNotFound:
+            if self.key is not None:
+                self._valid_until = 0.0
+                self._changed.set()
+            raise
+
+    async def stop(self) -> None:
+        """End the key, for every client of the account; keep nothing alive any more."""
+        await self._request("userDataStream.stop")
+        self.release()
+
+    def release(self) -> None:
+        """Forget the key without telling the exchange: it lapses by itself, or lives on for others."""
+        self._set(None)
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _renew(self, method: str, *, on_unready: Literal["wait"] | None = None) -> ListenKey:
+        loop = asyncio.get_running_loop()
+        sent, sent_wall = loop.time(), self._clock.wall()
+        response = await self._request(method, on_unready=on_unready)
+        result = response.result
+        value = result.get("listenKey") if isinstance(result, dict) else None
+        if not isinstance(value, str) or not value:
+            raise ProtocolError(
+                f"{method} was answered without a listenKey", request_id=response.request_id, method=method
+            )
+        self._last_success = sent
+        self._valid_until = sent + self._lifetime
+        self._failures = 0
+        self._last_error = None
+        self._round_trip = loop.time() - sent
+        key = ListenKey(value, sent_wall + self._lifetime)
+        self._set(key)
+        if self._task is None:
+            self._task = loop.create_task(self._keep(), name="binance_session keepalive")
+        self._changed.set()
+        return key
+
+    def _set(self, new: ListenKey | None) -> None:
+        old, self.key = self.key, new
+        changed = (old and old.value) != (new and new.value)
+        if changed and self._hooks.on_listen_key is not None:
+            self._hooks.on_listen_key(old, new)
+
+    # The loop
+
+    def status(self, now: float) -> KeepaliveStatus:
+        """Return what a policy is told at ``now`` (loop time)."""
+        return KeepaliveStatus(
+            now, self._valid_until, self._last_success, self._failures, self._last_error, self._round_trip
+        )
+
+    async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            if self._valid_until <= 0.0:
+                await self._attempt("userDataStream.start")
+                continue
+            delay = self._next_delay(self.status(loop.time()))
+            try:
+                async with asyncio.timeout(delay):
+                    await self._changed.wait()
+            except TimeoutError:
+                await self._attempt("userDataStream.ping")
+
+    async def _attempt(self, method: str) -> None:
+        """Ping once, or start anew when the key is gone, and tell what came of it."""
+        loop = asyncio.get_running_loop()
+        try:
+            await self._renew(method, on_unready="wait")
+        except BinanceSessionError as error:
+            self._failures += 1
+            self._last_error = error.code if isinstance(error, ApiError) else 0
+            self._stats.failed_pings += 1
+            _log.warning("%s failed (%d in a row): %s", method, self._failures, error)
+            if isinstance(error, ListenKeyNotFound):
+                self._valid_until = 0.0
+            if method == "userDataStream.start":
+                await asyncio.sleep(self._next_delay(self.status(loop.time())) or _RESTART_DELAY)
+        else:
+            self._stats.pings += 1
+        if self._hooks.on_keepalive is not None:
+            self._hooks.on_keepalive(self.status(loop.time()))
+
+    def _next_delay(self, status: KeepaliveStatus) -> float | None:
+        """Ask the policy; a policy that raises or answers nonsense must not cost the key."""
+        try:
+            delay = self._policy.next_delay(status)
+            if delay is None or (math.isfinite(delay) and delay >= 0):
+                return delay
+            complaint: object = f"answered {delay!r}"
+        except Exception as error:
+            complaint = error
+        self._stats.hook_errors += 1
+        _log.error("the keepalive policy %r failed (%s); the default policy stands in", self._policy, complaint)
+        return _FALLBACK.next_delay(status)
+
+
+_FALLBACK: Final = AdaptiveKeepalive()
+#: seconds between attempts to start a lapsed key when the policy asks for none
+_RESTART_DELAY: Final = 5.0

@@ -1,0 +1,101 @@
+"""Requests that wait for the session to be READY.
+
+They are signed and stamped when they leave, in the order in which they came, with what is left of their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import frozen
+
+from binance_session.credentials import Credentials
+from binance_session.errors import BinanceSessionError, ConfigurationError, NotSent
+from binance_session.link import Link
+from binance_session.params import Params
+from binance_session.responses import Response
+from binance_session.venues import Method
+
+__all__ = ["Parking"]
+
+
+@frozen(eq=False)
+class _Parked:
+    method: Method
+    params: Params | None
+    credentials: Credentials | None
+    timer: asyncio.TimerHandle
+
+
+class Parking:
+    """The waiting requests of one session, at most ``bound`` of them."""
+
+    __slots__ = ("_bound", "_waiting")
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._waiting: dict[asyncio.Future[Response], _Parked] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def park(
+        self, method: Method, params: Params | None, credentials: Credentials | None, timeout: float
+    ) -> asyncio.Future[Response]:
+        """Keep a request; its future ends with :class:`NotSent` if it could not leave within ``timeout`` seconds.
+
+        Raises :class:`NotSent` at once when the bound is reached.
+        """
+        if len(self._waiting) >= self._bound:
+            raise NotSent(
+                f"{self._bound} requests wait already (max_in_flight); this one was not sent", method=method.name
+            )
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Response] = loop.create_future()
+
+        def expire() -> None:
+            if not future.done():
+                future.set_exception(
+                    NotSent(
+                        f"the session was not READY within {timeout:g} s; {method.name} was not sent",
+                        method=method.name,
+                    )
+                )
+
+        timer = loop.call_later(timeout, expire)
+        self._waiting[future] = _Parked(method, params, credentials, timer)
+        future.add_done_callback(self._leave)
+        return future
+
+    def _leave(self, future: asyncio.Future[Response]) -> None:
+        parked = self._waiting.pop(future, None)
+        if parked is not None:
+            parked.timer.cancel()
+
+    def send_all(self, link: Link) -> None:
+        """Write what waits, in order, until ``link`` takes no more."""
+        now = asyncio.get_running_loop().time()
+        for future, parked in list(self._waiting.items()):
+            if future.done():
+                continue
+            try:
+                link.submit(
+                    parked.method,
+                    parked.params,
+                    parked.credentials,
+                    max(0.0, parked.timer.when() - now),
+                    future,
+                )
+            except NotSent:
+                return
+            except ConfigurationError as error:
+                future.set_exception(error)
+            self._leave(future)
+
+    def end_all(self, error: Callable[[str], BinanceSessionError]) -> None:
+        """End what waits with ``error(method)`` each."""
+        for future, parked in list(self._waiting.items()):
+            if not future.done():
+                future.set_exception(error(parked.method.name))
+            self._leave(future)

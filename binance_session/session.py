@@ -1,0 +1,525 @@
+"""The session: what a bot holds and an integrator subclasses."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ipaddress
+import itertools
+import math
+import ssl as ssl_module
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from attrs import evolve
+
+from binance_session.clock import ServerClock
+from binance_session.connection import Transport
+from binance_session.credentials import Credentials
+from binance_session.errors import ConfigurationError, InsecureTransportError
+from binance_session.hooks import Hooks
+from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
+from binance_session.link import Link
+from binance_session.listenkey import ListenKeyKeeper
+from binance_session.params import Params
+from binance_session.parking import Parking
+from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
+from binance_session.requests import RequestEncoder
+from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
+from binance_session.state import SessionState
+from binance_session.stats import Stats
+from binance_session.supervisor import Supervisor
+from binance_session.venues import Method, Venue
+
+__all__ = ["Session"]
+
+OnUnready = Literal["auto", "wait", "fail"]
+Logon = Literal["auto", True, False]
+
+_ON_UNREADY: Final = ("auto", "wait", "fail")
+_SMALLEST_MAX_SIZE: Final = 32 * 2**20
+
+
+class Session:
+    """One long-lived session with a Binance WebSocket API.
+
+    ::
+
+        async with Session(COIN_M, key) as session:
+            reply = await session.request("account.balance")
+
+    ``venue`` names the exchange, ``credentials`` the key (``None``: public methods only). Keyword parameters:
+
+    ``logon``
+        ``"auto"``: log on when the key can (Ed25519) and the venue offers it. ``True``: demand it. ``False``: never;
+        each request then carries ``apiKey`` and a signature where it needs them.
+    ``keepalive``
+        When to send ``userDataStream.ping``, while the session owns a listenKey.
+    ``reconnect``
+        When to dial again after a connection was lost. The first connection is not retried: ``open()`` says at once
+        why it cannot be had.
+    ``request_timeout``
+        Seconds from ``submit`` until :class:`RequestTimeout`.
+    ``recv_window``
+        Milliseconds, sent on signed requests when set (the exchange's default is 5000).
+    ``on_unready``
+        What a request does while the session is not READY. ``"wait"``: it waits, at most for its timeout, and is signed
+        and stamped when it leaves. ``"fail"``: :class:`NotSent` at once. ``"auto"``: wait, but TRADE methods fail,
+        because an order must not leave seconds late by surprise.
+    ``max_in_flight``
+        A request beyond this many raises :class:`NotSent`.
+    ``url``, ``stream_url``
+        Instead of the venue's: a simulator, a gateway.
+    ``ssl``, ``proxy``
+        An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
+    ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``
+        Seconds for the WebSocket's handshakes and its ping frames; ``None`` switches one off. A half-open connection is
+        found within ``ping_interval + ping_timeout``.
+    ``max_size``
+        Bytes of the largest message taken, at least 32 MiB; a larger one ends the connection.
+    ``compression``
+        ``"deflate"`` asks for compression; it costs latency.
+    ``wall_clock``
+        Unix time in seconds; a simulation passes its own.
+
+    Raises :class:`ConfigurationError` for what cannot be right, and :class:`InsecureTransportError` when credentials
+    would go over ``ws://`` to another machine. A session is bound to the event loop on which it was opened, is used
+    from that loop's thread only, and cannot be opened again once it was closed.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        credentials: Credentials | None = None,
+        *,
+        logon: Logon = "auto",
+        keepalive: KeepalivePolicy = AdaptiveKeepalive(),  # noqa: B008, immutable
+        reconnect: ReconnectPolicy = ExponentialBackoff(),  # noqa: B008, immutable
+        request_timeout: float = 10.0,
+        recv_window: int | None = None,
+        on_unready: OnUnready = "auto",
+        max_in_flight: int = 10_000,
+        url: str | None = None,
+        stream_url: str | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        proxy: str | Literal[True] | None = True,
+        open_timeout: float | None = 10.0,
+        close_timeout: float | None = 5.0,
+        ping_interval: float | None = 10.0,
+        ping_timeout: float | None = 10.0,
+        max_size: int = _SMALLEST_MAX_SIZE,
+        compression: Literal["deflate"] | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(venue, Venue):
+            raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {venue!r}")
+        _check_credentials(credentials)
+        self._logs_on = _decide_logon(logon, venue, credentials)
+        _check_number("request_timeout", request_timeout)
+        for name, seconds in (
+            ("open_timeout", open_timeout),
+            ("close_timeout", close_timeout),
+            ("ping_interval", ping_interval),
+            ("ping_timeout", ping_timeout),
+        ):
+            if seconds is not None:
+                _check_number(name, seconds)
+        if recv_window is not None and (type(recv_window) is not int or not 1 <= recv_window <= venue.max_recv_window):
+            raise ConfigurationError(
+                f"recv_window must be a whole number of ms, 1 to {venue.max_recv_window}, not {recv_window!r}"
+            )
+        _check_choice("on_unready", on_unready, _ON_UNREADY)
+        if type(max_in_flight) is not int or max_in_flight < 1:
+            raise ConfigurationError(f"max_in_flight must be a whole number, at least 1, not {max_in_flight!r}")
+        if type(max_size) is not int or max_size < _SMALLEST_MAX_SIZE:
+            raise ConfigurationError(f"max_size must be at least {_SMALLEST_MAX_SIZE} bytes, not {max_size!r}")
+        _check_choice("compression", compression, (None, "deflate"))
+        for name, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
+            if isinstance(policy, type) or not callable(getattr(policy, "next_delay", None)):
+                raise ConfigurationError(f"{name} must be a policy with a next_delay method, not {policy!r}")
+        if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
+            raise ConfigurationError("ssl must be an ssl.SSLContext; TLS is verified by default without one")
+
+        self.venue = venue
+        transport = Transport(
+            venue.url if url is None else url,
+            ssl,
+            proxy,
+            open_timeout,
+            close_timeout,
+            ping_interval,
+            ping_timeout,
+            max_size,
+            compression,
+        )
+        _check_url("url", transport.url, ssl)
+        self._exposed = _is_exposed(transport.url, proxy)
+        if credentials is not None and self._exposed:
+            raise _insecure("url")
+        stream_url = venue.stream_url if stream_url is None else stream_url
+        if stream_url is not None:
+            _check_url("stream_url", stream_url, None)
+            if _is_exposed(stream_url, proxy):  # a listenKey goes into its path
+                raise _insecure("stream_url")
+        if proxy is True and urlsplit(transport.url).scheme == "ws":
+            # a plain connection to this machine must not take its way through another one
+            transport = evolve(transport, proxy=None)
+
+        self._methods = venue.methods
+        self._on_unready: OnUnready = on_unready
+        self._request_timeout = float(request_timeout)
+        self._stats = Stats()
+        self._hooks = Hooks(self, Session, self._stats)
+        self._clock = ServerClock(wall_clock)
+        self._encoder = RequestEncoder(credentials, recv_window, self._clock)
+        ids = itertools.count(1)
+        self._supervisor = Supervisor(
+            functools.partial(self._make_link, transport, ids, max_in_flight),
+            venue.method("session.logon") if self._logs_on else None,
+            reconnect,
+            self._hooks,
+            self._stats,
+            Parking(max_in_flight),
+        )
+        self._listen_key = ListenKeyKeeper(
+            self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats
+        )
+
+    def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
+        return Link(
+            supervisor,
+            transport,
+            self._encoder,
+            ids,
+            self._clock,
+            self._stats,
+            timeout=self._request_timeout,
+            max_in_flight=max_in_flight,
+            on_response=_on_response(self._hooks),
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.venue.name} {self.state.value}>"
+
+    # Life
+
+    async def open(self) -> None:
+        """Connect, and log on if the session does; return when READY.
+
+        Raises :class:`ConnectError` when no connection can be had, :class:`LogonRejected` when the exchange refuses the
+        logon, :class:`SessionClosed` when the session was closed. None of them is repeated by the session.
+        Cancelling it closes the session.
+        """
+        try:
+            await self._supervisor.open()
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End everything pending with :class:`SessionClosed` at once, then close the connection.
+
+        Returns when no task, timer or socket is left. May be called at any time, again, and concurrently. The
+        listenKey is not stopped: that would end it for every other client of the account.
+        """
+        self._listen_key.release()
+        await self._supervisor.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def wait_for(self, state: SessionState, timeout: float | None = None) -> None:
+        """Return when the session's state is ``state``.
+
+        Raises at once when it never can be (the error that ended the session, or :class:`SessionClosed`), and the
+        built-in ``TimeoutError`` after ``timeout`` seconds.
+        """
+        if not isinstance(state, SessionState):
+            raise ConfigurationError(f"state must be a SessionState, not {state!r}")
+        if timeout is not None:
+            _check_number("timeout", timeout)
+        async with asyncio.timeout(timeout):
+            await self._supervisor.wait_for(state)
+
+    # Requests
+
+    def submit(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        security: str | None = None,
+        credentials: Credentials | None = None,
+        timeout: float | None = None,
+        on_unready: OnUnready | None = None,
+    ) -> asyncio.Future[Response]:
+        """Write a request to the socket before returning, and return the future of its answer.
+
+        The future ends exactly once: with a :class:`Response`, or with an error whose ``outcome`` says what is known
+        (see :mod:`binance_session.errors`). Cancelling it forgets the request; it does not unsend it.
+
+        ``params`` values are ``str``, ``int``, ``bool``, ``Decimal``, or lists of them. ``security`` is needed for a
+        method that the venue's catalogue does not know. ``credentials`` signs this request with another key.
+        ``timeout`` (s) and ``on_unready`` stand in for the session's.
+
+        Raises, with nothing sent: :class:`ConfigurationError` for bad input, :class:`NotSent` when the request cannot
+        leave now and is not to wait, :class:`SessionClosed` when the session is over.
+        """
+        spec = self._methods.get(method) if security is None and type(method) is str else None
+        if spec is None:
+            spec = self.venue.method(method, security)
+        if timeout is not None:
+            _check_number("timeout", timeout, method)
+        if credentials is not None:
+            _check_credentials(credentials)
+            if self._exposed:
+                raise _insecure("url", method)
+        if self._hooks.prepare is not None:
+            params = self._hooks.prepare(method, params if params is not None else {})
+        link = self._supervisor.link
+        if link is not None:
+            return link.submit(spec, params, credentials, timeout)
+        return self._submit_unready(spec, params, credentials, timeout, on_unready)
+
+    def _submit_unready(
+        self,
+        method: Method,
+        params: Params | None,
+        credentials: Credentials | None,
+        timeout: float | None,
+        on_unready: OnUnready | None,
+    ) -> asyncio.Future[Response]:
+        if on_unready is not None:
+            _check_choice("on_unready", on_unready, _ON_UNREADY)
+        mode = on_unready or self._on_unready
+        wait = mode == "wait" or (mode == "auto" and not method.is_trade)
+        # Written once for nothing: what is wrong with it must be said now, not when it leaves.
+        self._encoder.encode(0, method, params, self._logs_on, credentials)
+        params = None if params is None else dict(params)
+        return self._supervisor.unready(method, params, credentials, timeout or self._request_timeout, wait)
+
+    async def request(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        security: str | None = None,
+        credentials: Credentials | None = None,
+        timeout: float | None = None,
+        on_unready: OnUnready | None = None,
+    ) -> Response:
+        """Submit a request and wait for its answer; see :meth:`submit` for the parameters and the errors."""
+        return await self.submit(
+            method, params, security=security, credentials=credentials, timeout=timeout, on_unready=on_unready
+        )
+
+    # The connection's logon
+
+    async def logon(self) -> SessionStatus:
+        """Log the connection on, or on again; later requests carry no key.
+
+        Raises :class:`ConfigurationError` when the key cannot log on and :class:`ApiError` when the exchange refuses.
+        """
+        return SessionStatus.from_result((await self.request("session.logon")).result)
+
+    async def logout(self) -> SessionStatus:
+        """Log the connection out; later requests carry key and signature again."""
+        return SessionStatus.from_result((await self.request("session.logout")).result)
+
+    async def status(self) -> SessionStatus:
+        """Ask the exchange who is logged on on this connection."""
+        return SessionStatus.from_result((await self.request("session.status")).result)
+
+    # The user data stream
+
+    async def start_user_data_stream(self) -> ListenKey:
+        """Start the account's listenKey, or extend the active one, and keep it alive by the policy from now on.
+
+        Raises :class:`ConfigurationError` where the venue has no listenKeys (Spot).
+        """
+        self._demand_listen_key()
+        return await self._listen_key.start()
+
+    async def ping_user_data_stream(self) -> ListenKey:
+        """Extend the listenKey to 60 minutes from now; the policy counts from this ping.
+
+        Raises :class:`ListenKeyNotFound` when it has lapsed; the session then starts a new one if it owned it.
+        """
+        self._demand_listen_key()
+        return await self._listen_key.ping()
+
+    async def stop_user_data_stream(self) -> None:
+        """End the listenKey, **for every client of the account**, and stop pinging."""
+        self._demand_listen_key()
+        await self._listen_key.stop()
+
+    def _demand_listen_key(self) -> None:
+        if not self.venue.has_listen_key:
+            raise ConfigurationError(
+                f"{self.venue.name} has no listenKeys: its events arrive on this connection after"
+                " userDataStream.subscribe"
+            )
+
+    # Attributes
+
+    @property
+    def state(self) -> SessionState:
+        """What the session is doing."""
+        return self._supervisor.state
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the connection is logged on, as far as the exchange's answers tell."""
+        return self._supervisor.authenticated
+
+    @property
+    def listen_key(self) -> ListenKey | None:
+        """The listenKey that the session keeps alive, if it owns one."""
+        return self._listen_key.key
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests were written and have not ended; takes time in proportion to them."""
+        return self._supervisor.in_flight
+
+    @property
+    def clock_offset(self) -> float:
+        """The exchange's clock minus the local one, in seconds; 0.0 until an answer told."""
+        return self._clock.offset
+
+    @property
+    def stats(self) -> Stats:
+        """A copy of the session's counters."""
+        return evolve(self._stats)
+
+    # Hooks. Plain methods, called on the event loop; an exception is logged and counted in stats.hook_errors.
+    # Those on the way of an answer run before the caller gets it, so what they take is latency. The reader of
+    # their signatures is the integrator: parameters unused here are the point.
+
+    def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
+        """Called after each change of state; ``cause`` is what lost or ended it, ``None`` if nothing went wrong."""
+
+    def on_response(self, response: Response) -> None:
+        """Called with each answer, error answers included, before its future ends."""
+
+    def on_event(self, event: Event) -> None:
+        """Called with each event that arrives on the API connection."""
+
+    def on_unmatched(self, message: object) -> None:
+        """Called with each message that is nobody's: decoded JSON, or the text or bytes that are none."""
+
+    def on_keepalive(self, status: KeepaliveStatus) -> None:
+        """Called after each ping of the keepalive policy, successful or not."""
+
+    def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
+        """Called when the session gets, changes or gives up its listenKey; not when it is merely extended."""
+
+    def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
+        """Called before each new attempt to connect, with the seconds until it starts and what made it needed."""
+
+    def on_rate_limit(self, limits: tuple[RateLimit, ...]) -> None:
+        """Called with the ``rateLimits`` of each answer that carries some."""
+
+    def prepare(self, method: str, params: Params) -> Params:
+        """Return the params to send instead of ``params``; an exception here refuses the request."""
+        return params
+
+
+def _on_response(hooks: Hooks) -> Callable[[Response], None] | None:
+    """Join the two hooks that see answers; ``None`` when nobody overrode either."""
+    on_response, on_rate_limit = hooks.on_response, hooks.on_rate_limit
+    if on_rate_limit is None:
+        return on_response
+
+    def both(response: Response) -> None:
+        if on_response is not None:
+            on_response(response)
+        limits = response.rate_limits
+        if limits:
+            on_rate_limit(limits)
+
+    return both
+
+
+# What is refused at the door
+
+
+def _check_number(name: str, value: Any, method: str | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(f"{name} must be a number of seconds, not {value!r}", method=method)
+    if not math.isfinite(value) or value <= 0:
+        raise ConfigurationError(f"{name} must be a finite number of seconds above 0, not {value!r}", method=method)
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+
+def _check_credentials(credentials: object) -> None:
+    # The value is not shown: a secret that was passed by mistake must not end in a log.
+    if credentials is not None and not isinstance(credentials, Credentials):
+        raise ConfigurationError(
+            "credentials must be an Ed25519Key, HmacKey, RsaKey, ApiKey, or an object with api_key, can_logon and"
+            f" sign(), not a {type(credentials).__name__}"
+        )
+
+
+def _decide_logon(logon: object, venue: Venue, credentials: Credentials | None) -> bool:
+    if logon is False:
+        return False
+    able = credentials is not None and credentials.can_logon and venue.has_logon
+    if logon == "auto" and not isinstance(logon, bool):
+        return able
+    if logon is not True:
+        raise ConfigurationError(f'logon must be "auto", True or False, not {logon!r}')
+    if not able:
+        who = "a session without credentials" if credentials is None else type(credentials).__name__
+        raise ConfigurationError(
+            f"logon=True, but {who} cannot log on at {venue.name}: session.logon takes Ed25519 keys only"
+        )
+    return True
+
+
+def _check_url(name: str, url: object, ssl: ssl_module.SSLContext | None) -> None:
+    # The URL is not shown: it may hold a password or a listenKey.
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        usable = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(f"{name} must be a ws:// or wss:// address with a host")
+    if ssl is not None and parts.scheme == "ws":
+        raise ConfigurationError(f"ssl was given, but {name} is a ws:// address, which has no TLS")
+
+
+def _is_exposed(url: str, proxy: object) -> bool:
+    """Tell whether what is sent to ``url`` can be read on the way."""
+    parts = urlsplit(url)
+    return parts.scheme == "ws" and (isinstance(proxy, str) or not _is_loopback(parts.hostname or ""))
+
+
+def _insecure(name: str, method: str | None = None) -> InsecureTransportError:
+    return InsecureTransportError(
+        f"{name} is a plain ws:// address and would show the credentials to everybody on the way: use wss://",
+        method=method,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,136 @@
+"""One client's connection, as the exchange sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from attrs import define, field
+
+from binance_session.simulator.clock import Clock, Timer
+from binance_session.simulator.keys import ApiKeyRecord
+from binance_session.simulator.listenkeys import ListenKeyRecord
+from binance_session.simulator.wire import Action, Close, Drop, SendPing, SendText, Wait
+
+__all__ = ["Connection", "encode"]
+
+encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@define(eq=False)
+class Subscription:
+    """A Spot user data subscription of a connection: by the logon, or by its own signature (PROTOCOL.md §5.4)."""
+
+    id: int
+    key: ApiKeyRecord
+    by_logon: bool
+
+
+@define(eq=False)
+class Connection:
+    """A live connection of a client to the API socket or to a stream socket.
+
+    ``number`` counts connections from 1, ``path`` is what the client asked for, ``connected_since`` is in Unix
+    seconds. ``key`` is the API key it is logged on with. ``listen_key`` is set on a stream socket that was opened with
+    a valid key; ``stream`` tells the two kinds of socket apart.
+    """
+
+    number: int
+    address: str
+    path: str = field(repr=False)
+    connected_since: float
+    clock: Clock = field(repr=False)
+    perform_on_wire: Callable[[Action], None] = field(repr=False)
+    stream: bool = False
+    return_rate_limits: bool = True
+    microseconds: bool = False
+    key: ApiKeyRecord | None = None
+    authorized_since: float | None = None
+    listen_key: ListenKeyRecord | None = None
+    subscriptions: dict[int, Subscription] = field(factory=dict, repr=False)
+    next_subscription: int = 0
+    open: bool = True
+    pings: dict[bytes, float] = field(factory=dict, repr=False)
+    _timers: set[Timer] = field(factory=set, repr=False)
+    _control_frames: tuple[int, int] = (0, 0)
+
+    @property
+    def authenticated_key(self) -> str | None:
+        """The apiKey of the logon, or ``None``."""
+        return None if self.key is None else self.key.api_key
+
+    def send_text(self, text: str) -> None:
+        """Send one text message, whatever it is."""
+        self.perform((SendText(text),))
+
+    def send(self, message: Any) -> None:
+        """Send one message as JSON."""
+        self.perform((SendText(encode(message)),))
+
+    def drop(self) -> None:
+        """Abort the TCP connection at once."""
+        self.perform((Drop(),))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin the closing handshake."""
+        self.perform((Close(code, reason),))
+
+    def perform(self, actions: Iterable[Action]) -> None:
+        """Do things to the connection in order; a :class:`Wait` puts off what follows it, on the exchange's clock."""
+        actions = iter(actions)
+        for action in actions:
+            if not self.open:
+                return
+            if type(action) is Wait:
+                self.later(action.seconds, lambda rest: self.perform(rest), actions)
+                return
+            self.perform_on_wire(action)
+
+    def later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call ``callback(*args)`` after so many seconds of the exchange's clock, unless the connection has ended."""
+
+        def due() -> None:
+            self._timers.discard(timer)
+            callback(*args)
+
+        timer = self.clock.call_at(self.clock.time() + seconds, due)
+        self._timers.add(timer)
+        return timer
+
+    def forget(self, timer: Timer) -> None:
+        """Cancel a timer of :meth:`later`."""
+        timer.cancel()
+        self._timers.discard(timer)
+
+    def ended(self) -> None:
+        """Take note that the connection is gone, and cancel what was to happen on it."""
+        self.open = False
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def ping(self) -> None:
+        """Send a ping frame whose payload is the time in ms, as the exchange does, and remember it."""
+        payload = str(int(self.clock.time() * 1000)).encode()
+        self.pings[payload] = self.clock.time()
+        self.perform((SendPing(payload),))
+
+    def pong(self, payload: bytes) -> None:
+        """Take note of a pong: it answers the ping whose payload it copies, and every earlier one."""
+        if payload in self.pings:
+            sent = self.pings[payload]
+            self.pings = {ping: at for ping, at in self.pings.items() if at > sent}
+
+    def too_many_control_frames(self, limit: int) -> bool:
+        """Count a ping or pong frame from the client; return whether there are more than ``limit`` in this second."""
+        second = int(self.clock.time())
+        count = self._control_frames[1] + 1 if self._control_frames[0] == second else 1
+        self._control_frames = (second, count)
+        return count > limit
+
+    def subscriptions_of(self, account: object) -> Iterator[Subscription]:
+        """Yield the subscriptions through which an account's events go (Spot)."""
+        for subscription in self.subscriptions.values():
+            if subscription.key.account is account:
+                yield subscription

@@ -1,0 +1,416 @@
+"""Faults by name: what a network or an exchange does wrong, on request.
+
+A fault is chosen for a request by :class:`Fault`; what it does on the wire is a short generator, registered here under
+its name. It may execute the request (``occasion.execute()``), or not, and it yields the actions of
+:mod:`~binance_session.simulator.wire` that the client gets instead of a plain answer. To add one, write one::
+
+    @fault()
+    def no_answer(occasion: Occasion) -> Script:
+        \"""The request is executed and never answered.\"""
+        occasion.execute()
+        yield from ()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from binance_session.credentials import masked
+from binance_session.simulator.connections import Connection, encode
+from binance_session.simulator.refusals import Refusal, key_refused
+from binance_session.simulator.rules import Request
+from binance_session.simulator.state import State
+from binance_session.simulator.wire import (
+    Action,
+    Close,
+    Drop,
+    SendBinary,
+    SendFragments,
+    SendMerged,
+    SendSplit,
+    SendText,
+    Wait,
+)
+
+__all__ = ["FAULTS", "Fault", "Faults", "Injected", "Occasion", "Script"]
+
+Script = Iterator[Action]
+Message = dict[str, Any]
+
+
+@define(eq=False)
+class Occasion:
+    """A request that a fault has been chosen for.
+
+    ``execute()`` treats the request as if nothing were wrong and returns the messages that would be sent, the answer
+    first; it is called at most once. ``options`` are the fault's own.
+    """
+
+    request: Request
+    connection: Connection
+    state: State
+    options: Mapping[str, Any]
+    _execute: Callable[[], list[Message]]
+
+    def execute(self) -> list[Message]:
+        """Execute the request and return what is to be sent for it."""
+        return self._execute()
+
+    def answer(self) -> Script:
+        """Execute the request and yield its answer, as without a fault."""
+        for message in self.execute():
+            yield say(message)
+
+    def refuse(self, refusal: Refusal) -> Script:
+        """Yield an error answer to the request."""
+        yield say({"id": self.request.id, "status": refusal.status, "error": refusal.error()})
+
+
+def say(message: Any) -> SendText:
+    """Return the action that sends a message as JSON."""
+    return SendText(encode(message))
+
+
+Behaviour = Callable[[Occasion], Script]
+
+
+@frozen
+class _Registered:
+    behaviour: Behaviour
+    method: str | None
+    options: Mapping[str, Any]
+
+
+#: Every fault, by name.
+FAULTS: Final[dict[str, _Registered]] = {}
+
+
+def fault(method: str | None = None, **options: Any) -> Callable[[Behaviour], Behaviour]:
+    """Register a behaviour under its own name, with the method it is about, if one, and its options' defaults."""
+
+    def register(behaviour: Behaviour) -> Behaviour:
+        FAULTS[behaviour.__name__] = _Registered(behaviour, method, options)
+        return behaviour
+
+    return register
+
+
+@frozen(init=False)
+class Fault:
+    """A fault, and the requests that it strikes.
+
+    ``name`` is one of :data:`FAULTS`. Of all requests with this ``method``, sent under the API key ``key``, on the
+    connection with this number (``connection``), and for which ``when(request)`` is true, it strikes ``times`` (``None``:
+    all), beginning with the ``nth`` (from 1). Whatever else is given are the fault's options, such as ``delay=0.5`` seconds
+    for ``late_answer``. Raises :class:`ValueError` for a name or an option that does not exist.
+    """
+
+    name: str
+    method: str | None
+    key: str | None = field(repr=lambda key: "None" if key is None else masked(key))
+    connection: int | None
+    nth: int
+    times: int | None
+    when: Callable[[Request], bool] | None
+    options: Mapping[str, Any] = field(hash=False)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        method: str | None = None,
+        key: str | None = None,
+        connection: int | Connection | None = None,
+        nth: int = 1,
+        times: int | None = 1,
+        when: Callable[[Request], bool] | None = None,
+        **options: Any,
+    ) -> None:
+        registered = FAULTS.get(name)
+        if registered is None:
+            raise ValueError(f"there is no fault {name!r}; there are {', '.join(sorted(FAULTS))}")
+        unknown = options.keys() - registered.options.keys()
+        if unknown:
+            takes = ", ".join(sorted(registered.options)) or "none"
+            raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}; its options: {takes}")
+        if nth < 1 or (times is not None and times < 1):
+            raise ValueError("nth and times count from 1")
+        self.__attrs_init__(
+            name,
+            registered.method if method is None else method,
+            key,
+            connection.number if isinstance(connection, Connection) else connection,
+            nth,
+            times,
+            when,
+            {**registered.options, **options},
+        )
+
+    def matches(self, request: Request, connection: Connection) -> bool:
+        """Return whether a request is one of those that the fault is for."""
+        if self.method is not None and request.method != self.method:
+            return False
+        if self.connection is not None and connection.number != self.connection:
+            return False
+        if self.key is not None and request.params.get("apiKey", connection.authenticated_key) != self.key:
+            return False
+        return self.when is None or self.when(request)
+
+
+@define(eq=False)
+class Injected:
+    """A fault at work: how many requests it has ``seen`` and ``struck``; :meth:`remove` ends it."""
+
+    fault: Fault
+    _faults: Faults = field(repr=False)
+    seen: int = 0
+    struck: int = 0
+
+    def strikes(self) -> bool:
+        """Count a request that the fault is for, and return whether it is struck."""
+        self.seen += 1
+        if self.seen < self.fault.nth:
+            return False
+        self.struck += 1
+        if self.struck == self.fault.times:
+            self.remove()
+        return True
+
+    def remove(self) -> None:
+        """Take the fault back. Doing so twice does nothing."""
+        self._faults.remove(self)
+
+
+class Faults:
+    """The faults at work, in the order in which they were injected: the first that strikes a request has it."""
+
+    def __init__(self) -> None:
+        self._injected: list[Injected] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._injected)
+
+    def inject(self, fault: Fault) -> Injected:
+        """Put a fault to work."""
+        injected = Injected(fault, self)
+        self._injected.append(injected)
+        return injected
+
+    def remove(self, injected: Injected) -> None:
+        """Take a fault back."""
+        if injected in self._injected:
+            self._injected.remove(injected)
+
+    def clear(self) -> None:
+        """Take back every fault."""
+        self._injected.clear()
+
+    def strike(self, request: Request, connection: Connection) -> Fault | None:
+        """Return the fault that strikes a request, if one does."""
+        for injected in self._injected:
+            if injected.fault.matches(request, connection) and injected.strikes():
+                return injected.fault
+        return None
+
+
+@fault()
+def no_answer(occasion: Occasion) -> Script:
+    """The request is executed and never answered."""
+    occasion.execute()
+    yield from ()
+
+
+@fault(delay=1.0)
+def late_answer(occasion: Occasion) -> Script:
+    """The request is executed at once; its answer comes ``delay`` seconds later, by the exchange's clock."""
+    messages = occasion.execute()
+    yield Wait(occasion.options["delay"])
+    for message in messages:
+        yield say(message)
+
+
+@fault()
+def duplicate_answer(occasion: Occasion) -> Script:
+    """The answer comes twice."""
+    for message in occasion.execute():
+        yield say(message)
+        yield say(message)
+
+
+@fault(id="nobody-asked-this")
+def unknown_id(occasion: Occasion) -> Script:
+    """A copy of the answer comes under an id that nobody used (``id``), then the answer."""
+    messages = occasion.execute()
+    yield say({**messages[0], "id": occasion.options["id"]})
+    for message in messages:
+        yield say(message)
+
+
+@fault()
+def string_id(occasion: Occasion) -> Script:
+    """A copy of the answer comes with the id as a text (``"1"`` for ``1``), then the answer."""
+    messages = occasion.execute()
+    yield say({**messages[0], "id": str(messages[0]["id"])})
+    for message in messages:
+        yield say(message)
+
+
+@fault(text='{"id":1,"status":')
+def malformed(occasion: Occasion) -> Script:
+    """A message that is no JSON (``text``) comes before the answer."""
+    yield SendText(occasion.options["text"])
+    yield from occasion.answer()
+
+
+@fault(text="[1]")
+def not_an_object(occasion: Occasion) -> Script:
+    """A message that is JSON but no object (``text``: ``[1]``, ``1``, ``null``) comes before the answer."""
+    yield SendText(occasion.options["text"])
+    yield from occasion.answer()
+
+
+@fault(data=b"\x00\x01")
+def binary_frame(occasion: Occasion) -> Script:
+    """A binary message (``data``) comes before the answer."""
+    yield SendBinary(occasion.options["data"])
+    yield from occasion.answer()
+
+
+@fault(depth=100_000)
+def nested(occasion: Occasion) -> Script:
+    """A message of ``depth`` nested arrays comes before the answer."""
+    depth = occasion.options["depth"]
+    yield SendText("[" * depth + "]" * depth)
+    yield from occasion.answer()
+
+
+@fault(size=1 << 20)
+def huge(occasion: Occasion) -> Script:
+    """A text message of ``size`` bytes, an object with one long text, comes before the answer."""
+    frame = '{"huge":""}'
+    yield SendText(f'{{"huge":"{"x" * (occasion.options["size"] - len(frame))}"}}')
+    yield from occasion.answer()
+
+
+@fault(pieces=3)
+def fragmented(occasion: Occasion) -> Script:
+    """The answer comes in ``pieces`` fragments, with a ping frame between."""
+    for message in occasion.execute():
+        yield SendFragments(encode(message), occasion.options["pieces"])
+
+
+@fault(text='{"event":{"e":"unknownEvent","E":0}}')
+def merged(occasion: Occasion) -> Script:
+    """An event (``text``), the answer and the event again come in one TCP segment."""
+    event = occasion.options["text"]
+    yield SendMerged((event, *(encode(message) for message in occasion.execute()), event))
+
+
+@fault(size=1)
+def split(occasion: Occasion) -> Script:
+    """The answer's frame comes ``size`` bytes at a time."""
+    for message in occasion.execute():
+        yield SendSplit(encode(message), occasion.options["size"])
+
+
+@fault()
+def drop_before(occasion: Occasion) -> Script:
+    """The TCP connection is aborted; the request is not executed."""
+    yield Drop()
+
+
+@fault()
+def drop_after(occasion: Occasion) -> Script:
+    """The request is executed; the TCP connection is aborted before the answer."""
+    occasion.execute()
+    yield Drop()
+
+
+@fault(code=1001, reason="", executed=False)
+def close(occasion: Occasion) -> Script:
+    """The closing handshake with ``code`` and ``reason`` comes in place of an answer; ``executed``, or not."""
+    if occasion.options["executed"]:
+        occasion.execute()
+    yield Close(occasion.options["code"], occasion.options["reason"])
+
+
+@fault(
+    status=500,
+    code=-1007,
+    msg="Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+    data=None,
+    executed=False,
+)
+def error(occasion: Occasion) -> Script:
+    """An error answer (``status``, ``code``, ``msg``, ``data``); the request is ``executed``, or not."""
+    options = occasion.options
+    if options["executed"]:
+        occasion.execute()
+    yield from occasion.refuse(Refusal(options["status"], options["code"], options["msg"], options["data"]))
+
+
+@fault("session.logon", status=401, code=-2015, msg="Invalid API-key, IP, or permissions for action.")
+def reject_logon(occasion: Occasion) -> Script:
+    """``session.logon`` is refused (``status``, ``code``, ``msg``)."""
+    options = occasion.options
+    yield from occasion.refuse(Refusal(options["status"], options["code"], options["msg"]))
+
+
+@fault("session.logon")
+def ignore_logon(occasion: Occasion) -> Script:
+    """``session.logon`` is neither executed nor answered."""
+    yield from ()
+
+
+@fault("session.logon", delay=1.0)
+def late_logon(occasion: Occasion) -> Script:
+    """``session.logon`` is executed and answered ``delay`` seconds later, by the exchange's clock."""
+    yield Wait(occasion.options["delay"])
+    yield from occasion.answer()
+
+
+@fault()
+def revoke(occasion: Occasion) -> Script:
+    """The logon ends with the 401 whose id is ``null``, in place of an answer; the request is not executed."""
+    connection = occasion.connection
+    connection.key = None
+    connection.authorized_since = None
+    yield say({"id": None, "status": 401, "error": key_refused().error()})
+
+
+@fault()
+def server_shutdown(occasion: Occasion) -> Script:
+    """The event ``serverShutdown`` comes before the answer."""
+    yield say({"event": {"e": "serverShutdown", "E": occasion.state.now_ms}})
+    yield from occasion.answer()
+
+
+@fault("userDataStream.start")
+def missing_listen_key(occasion: Occasion) -> Script:
+    """The answer is a 200 whose ``result`` is empty."""
+    messages = occasion.execute()
+    messages[0]["result"] = {}
+    yield from map(say, messages)
+
+
+@fault("userDataStream.ping", listen_key="someOtherListenKey")
+def wrong_listen_key(occasion: Occasion) -> Script:
+    """The answer names a listenKey other than the account's (``listen_key``)."""
+    messages = occasion.execute()
+    messages[0]["result"] = {"listenKey": occasion.options["listen_key"]}
+    yield from map(say, messages)
+
+
+@fault("userDataStream.ping", push=False)
+def expired_listen_key(occasion: Occasion) -> Script:
+    """The account's listenKey is gone, and the answer is -1125; ``push``: stream sockets are told first."""
+    state = occasion.state
+    key = occasion.connection.key or state.keys.get(occasion.request.params.get("apiKey", ""))
+    if key is not None:
+        listen_key = state.listen_keys.of(key if state.readings.listen_key_per == "key" else key.account)
+        if listen_key is not None:
+            state.listen_keys.expire(listen_key, tell=occasion.options["push"])
+    yield from occasion.answer()

@@ -1,0 +1,1 @@
+"""What each method answers; one file for each part of the documents."""

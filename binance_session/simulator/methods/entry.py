@@ -1,0 +1,36 @@
+"""A method as the simulator plays it: the parameters it takes and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+
+from binance_session.simulator.rules import Shape
+from binance_session.simulator.state import Call
+
+__all__ = ["Answer", "Entry", "Table"]
+
+Answer = Callable[[Call], Any]
+
+
+@frozen
+class Entry:
+    """The shape of a method's parameters, and the function that executes it and returns ``result``."""
+
+    shape: Shape
+    answer: Answer
+
+
+class Table(dict[str, Entry]):
+    """Methods by name, filled by decorating the functions that answer them."""
+
+    def method(self, name: str, required: str = "", optional: str = "") -> Callable[[Answer], Answer]:
+        """Enter the decorated function as the answer to ``name``; parameters are named in one text each."""
+
+        def enter(answer: Answer) -> Answer:
+            self[name] = Entry(Shape.of(required, optional), answer)
+            return answer
+
+        return enter

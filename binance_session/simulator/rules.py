@@ -1,0 +1,317 @@
+"""What a request must look like: envelope, parameters, timestamp, signature text (PROTOCOL.md §2, §3).
+
+Written from the documents alone: nothing here uses the client's encoder or signer, so a mistake in one is seen by
+the other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from enum import Enum, auto
+from typing import Any, Final
+
+from attrs import frozen
+
+from binance_session.simulator.refusals import Refusal, invalid, malformed, mandatory, not_required
+
+__all__ = [
+    "DecimalLiteral",
+    "Request",
+    "Shape",
+    "Unanswerable",
+    "check_params",
+    "check_timestamp",
+    "decode",
+    "read_request",
+    "signed_text",
+]
+
+RequestId = int | str | None
+
+_INT64: Final = range(-(2**63), 2**63)
+_ID_PATTERN: Final = "^[a-zA-Z0-9-_]{1,36}$"
+_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,36}", re.ASCII)
+_ENVELOPE: Final = frozenset({"id", "method", "params"})
+
+
+class Unanswerable(Exception):  # noqa: N818 - a fact about the request
+    """The request has no ``id``: the exchange does not answer it but ends the connection (PROTOCOL.md §2)."""
+
+
+class DecimalLiteral(float):
+    """A JSON number with a point or an exponent, and its literal text: a signature covers the text."""
+
+    literal: str
+
+    def __new__(cls, literal: str) -> DecimalLiteral:
+        """Read the number and keep how it was written."""
+        number = super().__new__(cls, literal)
+        number.literal = literal
+        return number
+
+
+class _Duplicate(ValueError):
+    """A name occurs twice in one object."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _Duplicate
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=DecimalLiteral, parse_constant=_no_constant
+).decode
+
+
+def decode(text: str) -> Any:
+    """Return the value of a JSON text. Raises :class:`Refusal` if it is none, or has a name twice."""
+    try:
+        return _decode(text)
+    except _Duplicate:
+        raise Refusal(400, -1101, "Duplicate values for a parameter detected.") from None
+    except (ValueError, RecursionError):
+        raise Refusal(400, -1135, "Invalid JSON Request") from None
+
+
+@frozen
+class Request:
+    """A request whose envelope is in order."""
+
+    id: RequestId
+    method: str
+    params: Mapping[str, Any]
+
+
+def is_request_id(value: Any) -> bool:
+    """Return whether ``value`` can be an ``id``: a 64-bit integer, a text of at most 36 characters, or ``null``."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return _ID.fullmatch(value) is not None
+    return type(value) is int and value in _INT64
+
+
+def read_request(message: Any) -> Request:
+    """Return the request that a decoded message is.
+
+    Raises :class:`Unanswerable` for one without ``id``, and :class:`Refusal` for every other fault of the envelope.
+    """
+    if type(message) is not dict:
+        raise Refusal(400, -1135, "Invalid JSON Request")
+    if "id" not in message:
+        raise Unanswerable
+    if not is_request_id(message["id"]):
+        raise malformed("id", _ID_PATTERN)
+    method = message.get("method")
+    if not isinstance(method, str) or not method:
+        raise mandatory("method")
+    if not message.keys() <= _ENVELOPE:
+        raise Refusal(400, -1101, "Too many parameters sent for this endpoint.")
+    params = message.get("params", _NOTHING)
+    if type(params) is not dict:
+        raise mandatory("params")
+    return Request(message["id"], method, params)
+
+
+_NOTHING: Final[dict[str, Any]] = {}
+
+
+class _Kind(Enum):
+    TEXT = auto()
+    INT = auto()
+    DECIMAL = auto()
+    BOOL = auto()
+    LIST = auto()
+    WINDOW = auto()
+
+
+#: Every parameter that is not a plain text. A name means the same in every method.
+_KINDS: Final = {
+    **dict.fromkeys(
+        (
+            "aboveTrailingDelta belowTrailingDelta cancelOrderId endTime expireTime fromId goodTillDate limit modifyId"
+            " newOrderListId orderId orderListId algoId origOrderId preventedMatchId startTime strategyId strategyType"
+            " subscriptionId timestamp toId tradeId trailingDelta pegOffsetValue allocationId fromAllocationId"
+            " fromPreventedMatchId fromExecutionId fromTradeId"
+        ).split(),
+        _Kind.INT,
+    ),
+    **dict.fromkeys(
+        (
+            "activationPrice activatePrice callbackRate cancelNewQty icebergQty newQty price quantity quoteOrderQty"
+            " stopPrice triggerPrice"
+        ).split(),
+        _Kind.DECIMAL,
+    ),
+    **dict.fromkeys(
+        (
+            "closePosition computeCommissionRates omitZeroBalances priceProtect reduceOnly returnRateLimits"
+            " showPermissionSets"
+        ).split(),
+        _Kind.BOOL,
+    ),
+    **dict.fromkeys(("symbols", "permissions"), _Kind.LIST),
+    "recvWindow": _Kind.WINDOW,
+}
+
+_DECIMAL_PATTERN: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
+_DECIMAL: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+_INT_TEXT: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+#: The ways of a request to say who sends it; no method's own business.
+AUTH_PARAMS: Final = frozenset({"apiKey", "signature", "timestamp", "recvWindow"})
+
+
+@frozen
+class Shape:
+    """Which parameters a method takes besides those that prove who sends it."""
+
+    required: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, required: str = "", optional: str = "") -> Shape:
+        """Return a shape from names separated by spaces."""
+        return cls(tuple(required.split()), frozenset(optional.split()))
+
+
+def check_params(
+    params: Mapping[str, Any], shape: Shape, auth: Iterable[str], *, strict_types: bool, fine_window: bool
+) -> dict[str, Any]:
+    """Return the values of a request's parameters by name, numbers as ``int`` and ``Decimal``.
+
+    ``auth`` names the parameters that may prove who sends the request. ``fine_window`` allows a ``recvWindow``
+    with up to three decimals (Spot). Raises :class:`Refusal`: -1102 for what is missing, -1104 for what is
+    unknown, -1106 for a proof where none is wanted, -1105 for an empty value, -1100, -1108 and -1130 for a value of the wrong form.
+    """
+    known = 0
+    for name in params:
+        if name in shape.optional or name in shape.required or name in auth or name == "returnRateLimits":
+            known += 1
+        elif name in AUTH_PARAMS:
+            raise not_required(name)
+    if known != len(params):
+        raise Refusal(
+            400,
+            -1104,
+            f"Not all sent parameters were read; read '{known}' parameter(s) but was sent '{len(params)}'.",
+        )
+    for name in shape.required:
+        if params.get(name) in (None, "", []):
+            raise mandatory(name)
+    values = {}
+    for name, value in params.items():
+        required = name in shape.required or name in AUTH_PARAMS
+        if value is None:
+            raise mandatory(name) if required else invalid(name)
+        if value == "":
+            raise mandatory(name) if required else Refusal(400, -1105, f"Parameter '{name}' was empty.")
+        values[name] = _value(name, value, required, strict_types, fine_window)
+    return values
+
+
+def _value(name: str, value: Any, required: bool, strict: bool, fine_window: bool) -> Any:
+    kind = _KINDS.get(name, _Kind.TEXT)
+    if kind is _Kind.TEXT:
+        if isinstance(value, str):
+            return value
+    elif kind is _Kind.DECIMAL:
+        if not strict and type(value) in (int, DecimalLiteral):
+            value = value.literal if isinstance(value, DecimalLiteral) else str(value)
+        if isinstance(value, str):
+            if _DECIMAL.fullmatch(value) is None:
+                raise malformed(name, _DECIMAL_PATTERN)
+            return Decimal(value)
+    elif kind is _Kind.INT or (kind is _Kind.WINDOW and not fine_window):
+        if not strict and isinstance(value, str) and _INT_TEXT.fullmatch(value):
+            value = int(value)
+        if type(value) is int:
+            if value not in _INT64:
+                raise Refusal(400, -1108, f"Parameter '{name}' overflowed.")
+            return value
+    elif kind is _Kind.WINDOW:
+        return _window(name, value)
+    elif kind is _Kind.BOOL:
+        # No document says how a boolean is written; both ways are seen (PROTOCOL.md §2).
+        if isinstance(value, bool):
+            return value
+        if value in ("true", "false", "TRUE", "FALSE"):
+            return value.lower() == "true"
+    elif isinstance(value, list):
+        return value
+    elif not strict and isinstance(value, str):
+        return _list(name, value)
+    raise mandatory(name) if required else invalid(name)
+
+
+def _window(name: str, value: Any) -> Any:
+    if isinstance(value, DecimalLiteral):
+        value = value.literal
+    if type(value) not in (int, str):
+        raise mandatory(name)
+    try:
+        window = Decimal(value)
+    except InvalidOperation:
+        raise mandatory(name) from None
+    if not window.is_finite() or window != round(window, 3):
+        raise Refusal(400, -1111, f"Parameter '{name}' has too much precision.")
+    return window
+
+
+def _list(name: str, value: str) -> list[Any]:
+    items = decode(value)
+    if not isinstance(items, list):
+        raise invalid(name)
+    return items
+
+
+def check_timestamp(values: Mapping[str, Any], now: float, longest: int, *, microseconds: bool) -> None:
+    """Refuse a request that is too old, or from the future (-1021; PROTOCOL.md §3, Timing).
+
+    ``now`` is in Unix seconds, ``longest`` the highest ``recvWindow`` in ms; ``microseconds`` tells whether
+    a ``timestamp`` may be in µs (Spot), as its size says.
+    """
+    window = values.get("recvWindow", 5000)
+    if not 0 <= window <= longest:
+        raise Refusal(400, -1131, f"recvWindow must be less than {longest}")
+    timestamp = values["timestamp"]
+    if microseconds and timestamp >= 10**14:
+        timestamp /= 1000
+    if timestamp < 0 or timestamp >= 10**14:
+        raise malformed("timestamp", "^[0-9]{1,13}$")
+    server_time = now * 1000
+    if timestamp >= server_time + 1000:
+        raise Refusal(400, -1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+    if server_time - timestamp > window:
+        raise Refusal(400, -1021, "Timestamp for this request is outside of the recvWindow.")
+
+
+def signed_text(params: Mapping[str, Any]) -> str:
+    """Return the text that a request's signature must cover.
+
+    All parameters but ``signature``, sorted by name, ``name=value`` joined by ``&``, nothing percent-encoded; a string is
+    its raw text, a number its literal JSON (PROTOCOL.md §3).
+    """
+    parts = []
+    for name in sorted(params):
+        if name != "signature":
+            value = params[name]
+            parts.append(f"{name}={value if type(value) is str else _json(value)}")
+    return "&".join(parts)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, DecimalLiteral):
+        return value.literal
+    if isinstance(value, list):
+        return f"[{','.join(_json(item) for item in value)}]"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

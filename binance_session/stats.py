@@ -1,0 +1,37 @@
+"""What a session counts."""
+
+from __future__ import annotations
+
+from attrs import define
+
+__all__ = ["Stats"]
+
+
+@define
+class Stats:
+    """Counts since the session was made. ``session.stats`` gives a copy: it does not move under your eyes."""
+
+    #: answers with a result that reached their futures
+    answered: int = 0
+    #: error answers that reached their futures
+    refused: int = 0
+    #: requests sent and not answered in time
+    timed_out: int = 0
+    #: requests that were in flight when their connection ended
+    lost: int = 0
+    #: answers to requests that had already ended: timed out, cancelled, or answered before
+    late: int = 0
+    #: answers to ids that were never given out
+    unknown: int = 0
+    #: messages that were no JSON object, or binary
+    malformed: int = 0
+    #: events that arrived on the API connection
+    events: int = 0
+    #: connections that became ready
+    connections: int = 0
+    #: ``userDataStream.ping`` answered with the key
+    pings: int = 0
+    #: ``userDataStream.ping`` that failed
+    failed_pings: int = 0
+    #: exceptions raised by hooks and policies
+    hook_errors: int = 0
