@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ __all__ = ["Router"]
 _TOGETHER: Final = 0.001
 #: a heap of deadlines is rebuilt when it holds this many more than there are requests
 _SLACK: Final = 64
+_NEVER: Final = math.inf
 #: "WebSocket session not authenticated" (PROTOCOL.md §9)
 _NOT_AUTHENTICATED: Final = -1193
 
@@ -45,6 +47,7 @@ class Router:
         "_pending",
         "_stats",
         "_timer",
+        "_wake_at",
         "timeout",
     )
 
@@ -71,6 +74,7 @@ class Router:
         self._odd: dict[int, _Entry] = {}
         self._odd_deadlines: list[tuple[float, int]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._wake_at = _NEVER
         self._last_id = 0
 
     def register(
@@ -94,17 +98,15 @@ class Router:
         if timeout is None:
             deadline = self._loop.time() + self.timeout
             self._pending[request_id] = (future, method, deadline, vouched)
-            if self._timer is None:
-                self._timer = self._loop.call_at(deadline, self._sweep)
         else:
             deadline = self._loop.time() + timeout
             self._odd[request_id] = (future, method, deadline, vouched)
             heapq.heappush(self._odd_deadlines, (deadline, request_id))
-            if self._timer is None or deadline < self._timer.when():
-                self._arm(deadline)
             if len(self._odd_deadlines) > 2 * len(self._odd) + _SLACK:
                 self._odd_deadlines = [(entry[2], key) for key, entry in self._odd.items()]
                 heapq.heapify(self._odd_deadlines)
+        if deadline < self._wake_at:
+            self._wake(deadline)
         return future
 
     def resolve(self, envelope: Envelope) -> bool:
@@ -167,9 +169,7 @@ class Router:
                     ended += 1
         if not self._pending and not self._odd:
             self._odd_deadlines.clear()
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._wake(_NEVER)
         return ended
 
     def __len__(self) -> int:
@@ -184,7 +184,6 @@ class Router:
         return len(self._pending) + len(self._odd) >= bound and len(self) >= bound
 
     def _sweep(self) -> None:
-        self._timer = None
         due = self._loop.time() + _TOGETHER
         expired = []
         for request_id, entry in self._pending.items():
@@ -198,13 +197,12 @@ class Router:
             if request_id in self._odd:
                 expired.append(request_id)
         self._expire(self._odd, expired)
-        following = []
-        if self._pending:
-            following.append(next(iter(self._pending.values()))[2])
-        if self._odd:
-            following.append(self._odd_deadlines[0][0])
-        if following:
-            self._arm(min(following))
+        self._wake(
+            min(
+                next(iter(self._pending.values()))[2] if self._pending else _NEVER,
+                self._odd_deadlines[0][0] if self._odd else _NEVER,
+            )
+        )
 
     def _expire(self, requests: dict[int, _Entry], expired: list[int]) -> None:
         for request_id in expired:
@@ -220,10 +218,12 @@ class Router:
                     )
                 )
 
-    def _arm(self, deadline: float) -> None:
+    def _wake(self, when: float) -> None:
+        """Have the one timer sweep at ``when``, and at no other time."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._sweep)
+        self._timer = None if when == _NEVER else self._loop.call_at(when, self._sweep)
+        self._wake_at = when
 
 
 def _error(request_id: int, method: Method, envelope: Envelope) -> BinanceSessionError:

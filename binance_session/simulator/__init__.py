@@ -1,1 +1,36 @@
+"""An exchange to test against: Binance's WebSocket APIs, as strict as the documents, with faults by name.
 
+``async with Simulator(COIN_M) as simulator:`` serves it on a real socket for clients in any language;
+:class:`Exchange` is the same without a network.
+"""
+
+from binance_session.simulator.accounts import Account, Order, Position
+from binance_session.simulator.clock import Clock, LoopClock, ManualClock
+from binance_session.simulator.connections import Connection
+from binance_session.simulator.exchange import Exchange, Executed, Received
+from binance_session.simulator.faults import FAULTS, Fault, Injected
+from binance_session.simulator.keys import ApiKeyRecord
+from binance_session.simulator.market import Market, Symbol
+from binance_session.simulator.readings import Readings
+from binance_session.simulator.server import Simulator
+
+__all__ = [
+    "FAULTS",
+    "Account",
+    "ApiKeyRecord",
+    "Clock",
+    "Connection",
+    "Exchange",
+    "Executed",
+    "Fault",
+    "Injected",
+    "LoopClock",
+    "ManualClock",
+    "Market",
+    "Order",
+    "Position",
+    "Readings",
+    "Received",
+    "Simulator",
+    "Symbol",
+]

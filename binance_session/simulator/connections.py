@@ -44,13 +44,13 @@ class Connection:
     perform_on_wire: Callable[[Action], None] = field(repr=False)
     stream: bool = False
     return_rate_limits: bool = True
-    microseconds: bool = False
     key: ApiKeyRecord | None = None
     authorized_since: float | None = None
     listen_key: ListenKeyRecord | None = None
     subscriptions: dict[int, Subscription] = field(factory=dict, repr=False)
     next_subscription: int = 0
     open: bool = True
+    closing: bool = False
     pings: dict[bytes, float] = field(factory=dict, repr=False)
     _timers: set[Timer] = field(factory=set, repr=False)
     _control_frames: tuple[int, int] = (0, 0)

@@ -375,9 +375,9 @@ class _End(asyncio.Transport):
         self._stop_reading()
         if error is not None:
             self._flying = deque([parcel for parcel in self._flying if isinstance(parcel, Exception)])
-        self._connection.loop.call_soon(self._end, error)
+        self._connection.loop.call_soon(self._tell_protocol, error)
 
-    def _end(self, error: Exception | None) -> None:
+    def _tell_protocol(self, error: Exception | None) -> None:
         try:
             self._protocol.connection_lost(error)
         finally:

@@ -1,0 +1,31 @@
+"""Runs ``async def`` tests, and fails those that leave something behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+from typing import Any
+
+import pytest
+
+from tests.leftovers import check_nothing_is_left
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine test on a loop of its own; an error that the loop swallowed, or a task left over, fails it."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    swallowed: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: swallowed.append(context))
+        await pyfuncitem.obj(**arguments)
+        await check_nothing_is_left()
+
+    asyncio.run(run())
+    gc.collect()  # a future whose exception nobody looked at complains when it goes
+    assert not swallowed, f"the event loop reported: {swallowed}"
+    return True
