@@ -184,17 +184,17 @@ def _read(pem: Pem) -> bytes:
         return pem
     if isinstance(pem, str) and "-----BEGIN" in pem:
         return pem.encode()
-    path = Path(pem)
     try:
+        path = Path(pem)
         data = path.read_bytes()
         mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         # The argument may be a key that lost its header: it must not be repeated in the message.
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ConfigurationError(
             f"the key file cannot be read ({reason}); pass a path, or PEM text that begins with -----BEGIN"
         ) from None
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO) and b"PRIVATE KEY-----" in data:
         warnings.warn(
             f"others can read the private key {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=4
         )

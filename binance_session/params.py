@@ -35,6 +35,7 @@ def clean(params: Params) -> dict[str, Any]:
     for name, value in params.items():
         if type(name) is not str or not name:
             raise ConfigurationError(f"a parameter's name must be a non-empty string, not {name!r}")
+        clean_value(name, name)  # a name must be as valid a text as a value
         cleaned[name] = clean_value(name, value)
     return cleaned
 

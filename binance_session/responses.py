@@ -76,8 +76,11 @@ class Response:
         limits = self._limits
         if limits is None:
             return ()
-        if not isinstance(limits, list):
-            limits = json.loads(bytes(limits) or b"[]")
+        if not isinstance(limits, list):  # their raw text, or nonsense
+            try:
+                limits = decode_plainly(limits)
+            except (MalformedMessage, TypeError):
+                return ()
         return tuple([_rate_limit(entry) for entry in limits]) if isinstance(limits, list) else ()
 
 

@@ -104,7 +104,8 @@ class Method:
 
     @is_about_session.default
     def _is_about_session(self) -> bool:
-        return self.name in ("session.logon", "session.status", "session.logout", "time")
+        name = self.name.rpartition("/")[2]  # without the version
+        return name in ("session.logon", "session.status", "session.logout", "time")
 
 
 _VERSION: Final = re.compile(r"v\d+/")

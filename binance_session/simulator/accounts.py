@@ -81,7 +81,7 @@ class Account:
         self._by_client_id[order.symbol, order.client_order_id] = order
 
     def find(self, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:
-        """Return the order of a symbol by its id, which prevails, or by the client's own id (the newest of that name)."""
+        """Return a symbol's order by its id, which prevails, or by the client's own id (the newest of that name)."""
         if order_id is not None:
             order = self.orders.get(order_id)
             return order if order is not None and order.symbol == symbol else None

@@ -1,7 +1,7 @@
 """The exchange without a network: a connection's text in, actions for its socket out.
 
-:class:`Exchange` knows no asyncio. Whoever owns the sockets tells it of connections, texts, pongs and ends, and gives each
-connection a function that performs :mod:`~binance_session.simulator.wire` actions.
+:class:`Exchange` knows no asyncio. Whoever owns the sockets tells it of connections, texts, pongs and ends, and gives
+each connection a function that performs :mod:`~binance_session.simulator.wire` actions.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ class Exchange:
     """One of Binance's WebSocket APIs, as strict as its documents.
 
     ``record`` bounds how many entries ``received`` and ``executed`` keep (the newest); ``None`` keeps all.
-    ``enforce_limits=False`` counts weights and orders but refuses nothing. What the documents leave open is in ``readings``.
+    ``enforce_limits=False`` counts weights and orders but refuses nothing. What the documents leave open is in
+    ``readings``.
 
     Attributes: ``received`` (every text message, in order), ``executed`` (every request that took effect),
     ``faults``, ``account`` (shared by all keys unless they bring their own), ``market``, ``limits``.
@@ -359,9 +360,7 @@ class Exchange:
                 return
             self._answer(connection, request, method, outcome, lambda: _raise(key_refused()))
             return
-        self._answer(
-            connection, request, method, outcome, lambda: self._result(connection, request, method, outcome)
-        )
+        self._answer(connection, request, method, outcome, lambda: self._result(connection, request, method, outcome))
 
     def _session_is_over(self, connection: Connection, request: Request) -> bool:
         """End the logon if its key became invalid, and return whether that happened (PROTOCOL.md §2).
@@ -422,7 +421,7 @@ class Exchange:
             request.params,
             entry.shape,
             _PROOF[method.auth],
-            strict_types=state.readings.strict_types,
+            int_text=state.readings.int_text,
             fine_window=not state.product.futures,
         )
         key = self._authenticate(connection, request, method, values)

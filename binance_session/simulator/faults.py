@@ -5,10 +5,9 @@ its name. It may execute the request (``occasion.execute()``), or not, and it yi
 :mod:`~binance_session.simulator.wire` that the client gets instead of a plain answer. To add one, write one::
 
     @fault()
-    def no_answer(occasion: Occasion) -> Script:
-        \"""The request is executed and never answered.\"""
+    def drop_after(occasion: Occasion) -> Script:
         occasion.execute()
-        yield from ()
+        yield Drop()
 """
 
 from __future__ import annotations
@@ -102,10 +101,10 @@ def fault(method: str | None = None, **options: Any) -> Callable[[Behaviour], Be
 class Fault:
     """A fault, and the requests that it strikes.
 
-    ``name`` is one of :data:`FAULTS`. Of all requests with this ``method``, sent under the API key ``key``, on the
-    connection with this number (``connection``), and for which ``when(request)`` is true, it strikes ``times`` (``None``:
-    all), beginning with the ``nth`` (from 1). Whatever else is given are the fault's options, such as ``delay=0.5`` seconds
-    for ``late_answer``. Raises :class:`ValueError` for a name or an option that does not exist.
+    ``name`` is one of :data:`FAULTS`. Of all requests with this ``method``, sent under the API key ``key``, on this
+    ``connection`` (or the one with this number), and for which ``when(request)`` is true, it strikes ``times``
+    (``None``: all), beginning with the ``nth`` (from 1). Whatever else is given are the fault's options, such as
+    ``delay=0.5`` seconds for ``late_answer``. Raises :class:`ValueError` for a name or an option that does not exist.
     """
 
     name: str

@@ -138,7 +138,7 @@ class Limits:
         )
 
     def charge_connection(self, address: str, now: float) -> None:
-        """Count a handshake (PROTOCOL.md §1.3). Raises :class:`Refusal` as :meth:`charge` does, and 429 for too many."""
+        """Count a handshake (PROTOCOL.md §1.3). Raises :class:`Refusal`: as :meth:`charge`, and 429 for too many."""
         attempts = self.traffic(address).attempts
         if not attempts.add(1, now) and self._enforce and self._limits_attempts:
             raise Refusal(

@@ -35,9 +35,10 @@ class Readings:
         Whether the stream socket is closed at expiry; one document says it is not, another that it is (§5.3).
     ``unknown_stream``
         A stream handshake with a listenKey that does not exist: accepted and silent, or refused (§11.7).
-    ``strict_types``
-        The documents want INT as JSON integers and DECIMAL as JSON strings. Binance's own Python SDKs send every
-        number but ``timestamp`` as a string, so the exchange must take both; ``False`` does too.
+    ``int_text``
+        The documents want INT parameters as JSON integers, yet Binance's own Python SDKs send all of them but
+        ``timestamp`` as strings, and lists as strings of JSON. ``True`` takes these too, ``False`` does as the
+        documents say. DECIMAL parameters are strings in both.
     ``ban_after``
         How many refusals with 429 in one interval an address may ignore before it is banned; undocumented.
     """
@@ -51,5 +52,5 @@ class Readings:
     expired_pushes: int = 1
     expiry_closes_stream: bool = False
     unknown_stream: Literal["silent", "refused"] = "silent"
-    strict_types: bool = True
+    int_text: bool = True
     ban_after: int = 10

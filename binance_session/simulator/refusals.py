@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 
-class Refusal(Exception):  # noqa: N818 - the exchange's answer, not a failure of the simulator
+class Refusal(Exception):
     """A request is answered with this error instead of a result.
 
     ``status`` is as in HTTP, ``code`` and ``message`` are Binance's, ``data`` is ``error.data`` or ``None``.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from attrs import frozen
 
@@ -37,7 +37,7 @@ _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,36}", re.ASCII)
 _ENVELOPE: Final = frozenset({"id", "method", "params"})
 
 
-class Unanswerable(Exception):  # noqa: N818 - a fact about the request
+class Unanswerable(Exception):
     """The request has no ``id``: the exchange does not answer it but ends the connection (PROTOCOL.md §2)."""
 
 
@@ -46,7 +46,7 @@ class DecimalLiteral(float):
 
     literal: str
 
-    def __new__(cls, literal: str) -> DecimalLiteral:
+    def __new__(cls, literal: str) -> Self:
         """Read the number and keep how it was written."""
         number = super().__new__(cls, literal)
         number.literal = literal
@@ -135,32 +135,25 @@ class _Kind(Enum):
     WINDOW = auto()
 
 
+_INTS: Final = """
+    aboveTrailingDelta belowTrailingDelta cancelOrderId endTime fromId goodTillDate limit modifyId newOrderListId
+    orderId orderListId algoId origOrderId preventedMatchId startTime strategyId strategyType subscriptionId timestamp
+    tradeId trailingDelta pegOffsetValue allocationId fromAllocationId fromPreventedMatchId fromExecutionId fromTradeId
+"""
+_DECIMALS: Final = """
+    activationPrice activatePrice callbackRate cancelNewQty icebergQty newQty price quantity quoteOrderQty stopPrice
+    triggerPrice
+"""
+_BOOLS: Final = """
+    closePosition computeCommissionRates omitZeroBalances priceProtect reduceOnly returnRateLimits showPermissionSets
+"""
 #: Every parameter that is not a plain text. A name means the same in every method.
 _KINDS: Final = {
-    **dict.fromkeys(
-        (
-            "aboveTrailingDelta belowTrailingDelta cancelOrderId endTime expireTime fromId goodTillDate limit modifyId"
-            " newOrderListId orderId orderListId algoId origOrderId preventedMatchId startTime strategyId strategyType"
-            " subscriptionId timestamp toId tradeId trailingDelta pegOffsetValue allocationId fromAllocationId"
-            " fromPreventedMatchId fromExecutionId fromTradeId"
-        ).split(),
-        _Kind.INT,
-    ),
-    **dict.fromkeys(
-        (
-            "activationPrice activatePrice callbackRate cancelNewQty icebergQty newQty price quantity quoteOrderQty"
-            " stopPrice triggerPrice"
-        ).split(),
-        _Kind.DECIMAL,
-    ),
-    **dict.fromkeys(
-        (
-            "closePosition computeCommissionRates omitZeroBalances priceProtect reduceOnly returnRateLimits"
-            " showPermissionSets"
-        ).split(),
-        _Kind.BOOL,
-    ),
-    **dict.fromkeys(("symbols", "permissions"), _Kind.LIST),
+    **dict.fromkeys(_INTS.split(), _Kind.INT),
+    **dict.fromkeys(_DECIMALS.split(), _Kind.DECIMAL),
+    **dict.fromkeys(_BOOLS.split(), _Kind.BOOL),
+    "symbols": _Kind.LIST,
+    "permissions": _Kind.LIST,
     "recvWindow": _Kind.WINDOW,
 }
 
@@ -185,13 +178,15 @@ class Shape:
 
 
 def check_params(
-    params: Mapping[str, Any], shape: Shape, auth: Iterable[str], *, strict_types: bool, fine_window: bool
+    params: Mapping[str, Any], shape: Shape, auth: Iterable[str], *, int_text: bool, fine_window: bool
 ) -> dict[str, Any]:
     """Return the values of a request's parameters by name, numbers as ``int`` and ``Decimal``.
 
-    ``auth`` names the parameters that may prove who sends the request. ``fine_window`` allows a ``recvWindow``
+    ``auth`` names the parameters that may prove who sends the request. ``int_text`` takes integers (``timestamp``
+    excepted) and lists also as strings. ``fine_window`` allows a ``recvWindow``
     with up to three decimals (Spot). Raises :class:`Refusal`: -1102 for what is missing, -1104 for what is
-    unknown, -1106 for a proof where none is wanted, -1105 for an empty value, -1100, -1108 and -1130 for a value of the wrong form.
+    unknown, -1106 for a proof where none is wanted, -1105 for an empty value, and -1100, -1108 or -1130 for a value of
+    the wrong form.
     """
     known = 0
     for name in params:
@@ -215,31 +210,29 @@ def check_params(
             raise mandatory(name) if required else invalid(name)
         if value == "":
             raise mandatory(name) if required else Refusal(400, -1105, f"Parameter '{name}' was empty.")
-        values[name] = _value(name, value, required, strict_types, fine_window)
+        values[name] = _value(name, value, required, int_text, fine_window)
     return values
 
 
-def _value(name: str, value: Any, required: bool, strict: bool, fine_window: bool) -> Any:
+def _value(name: str, value: Any, required: bool, int_text: bool, fine_window: bool) -> Any:
     kind = _KINDS.get(name, _Kind.TEXT)
     if kind is _Kind.TEXT:
         if isinstance(value, str):
             return value
     elif kind is _Kind.DECIMAL:
-        if not strict and type(value) in (int, DecimalLiteral):
-            value = value.literal if isinstance(value, DecimalLiteral) else str(value)
         if isinstance(value, str):
             if _DECIMAL.fullmatch(value) is None:
                 raise malformed(name, _DECIMAL_PATTERN)
             return Decimal(value)
     elif kind is _Kind.INT or (kind is _Kind.WINDOW and not fine_window):
-        if not strict and isinstance(value, str) and _INT_TEXT.fullmatch(value):
+        if int_text and name != "timestamp" and isinstance(value, str) and _INT_TEXT.fullmatch(value):
             value = int(value)
         if type(value) is int:
             if value not in _INT64:
                 raise Refusal(400, -1108, f"Parameter '{name}' overflowed.")
             return value
     elif kind is _Kind.WINDOW:
-        return _window(name, value)
+        return _window(name, value, int_text)
     elif kind is _Kind.BOOL:
         # No document says how a boolean is written; both ways are seen (PROTOCOL.md §2).
         if isinstance(value, bool):
@@ -248,12 +241,14 @@ def _value(name: str, value: Any, required: bool, strict: bool, fine_window: boo
             return value.lower() == "true"
     elif isinstance(value, list):
         return value
-    elif not strict and isinstance(value, str):
+    elif int_text and isinstance(value, str):
         return _list(name, value)
     raise mandatory(name) if required else invalid(name)
 
 
-def _window(name: str, value: Any) -> Any:
+def _window(name: str, value: Any, text: bool) -> Any:
+    if isinstance(value, str) and not (text and _DECIMAL.fullmatch(value)):
+        raise mandatory(name)
     if isinstance(value, DecimalLiteral):
         value = value.literal
     if type(value) not in (int, str):
@@ -298,8 +293,8 @@ def check_timestamp(values: Mapping[str, Any], now: float, longest: int, *, micr
 def signed_text(params: Mapping[str, Any]) -> str:
     """Return the text that a request's signature must cover.
 
-    All parameters but ``signature``, sorted by name, ``name=value`` joined by ``&``, nothing percent-encoded; a string is
-    its raw text, a number its literal JSON (PROTOCOL.md §3).
+    All parameters but ``signature``, sorted by name, ``name=value`` joined by ``&``, nothing percent-encoded; a string
+    is its raw text, a number its literal JSON (PROTOCOL.md §3).
     """
     parts = []
     for name in sorted(params):

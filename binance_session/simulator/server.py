@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl as tls
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping, MutableSequence
-from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
@@ -199,9 +197,7 @@ class Simulator:
     ) -> None:
         self.venue = venue
         self.clock: Clock = LoopClock() if clock is None else clock
-        self.exchange = Exchange(
-            venue, self.clock, readings=readings, enforce_limits=enforce_limits, record=record
-        )
+        self.exchange = Exchange(venue, self.clock, readings=readings, enforce_limits=enforce_limits, record=record)
         self._host = host
         self._port = port
         self._ssl = ssl
@@ -331,7 +327,7 @@ class Simulator:
         try:
             socket.accept(self.exchange, request.path)
         except Refusal as refusal:
-            response = socket.respond(HTTPStatus(_http_status(refusal.status)), f"{refusal.message}\n")
+            response = socket.respond(refusal.status, f"{refusal.message}\n")
             if refusal.data is not None and "retryAfter" in refusal.data:
                 wait = refusal.data["retryAfter"] / 1000 - self.clock.time()
                 response.headers["Retry-After"] = str(max(1, round(wait)))
@@ -340,10 +336,6 @@ class Simulator:
 
     async def _serve(self, socket: ServerConnection) -> None:
         await socket.wait_closed()
-
-
-def _http_status(status: int) -> int:
-    return status
 
 
 def _name(_socket: ServerConnection, _request: Request, response: Response) -> None:

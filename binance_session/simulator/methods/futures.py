@@ -33,6 +33,20 @@ FUTURES = Table()
 _ZERO: Final = Decimal(0)
 _ALGO_TYPES: Final = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 _TYPES: Final = ("LIMIT", "MARKET", *_ALGO_TYPES)
+#: USD-M's account-wide fields, and the asset's fields that they sum up.
+_TOTALS: Final = (
+    ("totalInitialMargin", "initialMargin"),
+    ("totalMaintMargin", "maintMargin"),
+    ("totalWalletBalance", "walletBalance"),
+    ("totalUnrealizedProfit", "unrealizedProfit"),
+    ("totalMarginBalance", "marginBalance"),
+    ("totalPositionInitialMargin", "positionInitialMargin"),
+    ("totalOpenOrderInitialMargin", "openOrderInitialMargin"),
+    ("totalCrossWalletBalance", "crossWalletBalance"),
+    ("totalCrossUnPnl", "crossUnPnl"),
+    ("availableBalance", "availableBalance"),
+    ("maxWithdrawAmount", "maxWithdrawAmount"),
+)
 _PLACE_OPTIONAL: Final = (
     "positionSide timeInForce quantity reduceOnly price newClientOrderId stopPrice closePosition activationPrice"
     " callbackRate workingType priceProtect newOrderRespType priceMatch selfTradePreventionMode goodTillDate"
@@ -163,6 +177,12 @@ def _asset_pnl(state: State, account: Account, asset: str) -> Decimal:
     )
 
 
+def _wallets(state: State, account: Account) -> list[tuple[str, Decimal]]:
+    """Return what the account owns of each asset that is margin for something here."""
+    assets = {symbol.asset for symbol in state.market.symbols.values()}
+    return [(asset, amount) for asset, amount in account.balances.items() if asset in assets]
+
+
 @FUTURES.method("order.place", "symbol side type", _PLACE_OPTIONAL)
 def place(call: Call) -> dict[str, Any]:
     """Take an order: a MARKET order, or a LIMIT order that crosses the market's price, is filled at that price."""
@@ -204,8 +224,7 @@ def place(call: Call) -> dict[str, Any]:
         raise Refusal(400, -2022, "ReduceOnly Order is rejected.")
     if not reduces:
         margin = (
-            _value(symbol, params["quantity"], params.get("price", state.market.prices[symbol.name]))
-            / account.leverage
+            _value(symbol, params["quantity"], params.get("price", state.market.prices[symbol.name])) / account.leverage
         )
         used = _asset_margin(state, account, symbol.asset)
         if margin + used > account.balances.get(symbol.asset, _ZERO):
@@ -224,9 +243,7 @@ def place(call: Call) -> dict[str, Any]:
     return answer
 
 
-@FUTURES.method(
-    "order.modify", "symbol side quantity price", "orderId origClientOrderId origType priceMatch modifyId"
-)
+@FUTURES.method("order.modify", "symbol side quantity price", "orderId origClientOrderId origType priceMatch modifyId")
 def modify(call: Call) -> dict[str, Any]:
     """Change the price and quantity of a resting LIMIT order."""
     state, params = call.state, call.params
@@ -273,7 +290,7 @@ def balance(call: Call) -> list[dict[str, Any]]:
     state, account = call.state, call.account
     coin = state.product is Product.COIN_M
     answer = []
-    for asset, amount in account.balances.items():
+    for asset, amount in _wallets(state, account):
         pnl = _asset_pnl(state, account, asset)
         available = max(amount + pnl - _asset_margin(state, account, asset), _ZERO)
         row: dict[str, Any] = {"accountAlias": account.alias, "asset": asset, "balance": text(amount)}
@@ -311,9 +328,7 @@ def _positions(state: State, account: Account) -> list[dict[str, Any]]:
                 "entryPrice": text(position.entry, 8),
                 "breakEvenPrice": text(position.entry, 8),
                 "maxQty": "50",
-                "notionalValue": text(
-                    _value(symbol, position.amount, state.market.prices[symbol.name]), 8
-                ),
+                "notionalValue": text(_value(symbol, position.amount, state.market.prices[symbol.name]), 8),
                 "updateTime": position.update_time,
             }
         )
@@ -325,7 +340,7 @@ def account_status(call: Call) -> dict[str, Any]:
     """Show the account: its assets and its positions."""
     state, account = call.state, call.account
     assets = []
-    for asset, amount in account.balances.items():
+    for asset, amount in _wallets(state, account):
         pnl, margin = _asset_pnl(state, account, asset), _asset_margin(state, account, asset)
         available = text(max(amount + pnl - margin, _ZERO))
         assets.append(
@@ -353,22 +368,10 @@ def account_status(call: Call) -> dict[str, Any]:
         "updateTime": account.update_time,
     }
     if state.product is Product.USD_M:
-        asset = next(row for row in assets if row["asset"] == "USDT") if "USDT" in account.balances else {}
-        answer |= {
-            "multiAssetsMargin": False,
-            "tradeGroupId": -1,
-            "totalInitialMargin": asset.get("initialMargin", "0.00000000"),
-            "totalMaintMargin": asset.get("maintMargin", "0.00000000"),
-            "totalWalletBalance": asset.get("walletBalance", "0.00000000"),
-            "totalUnrealizedProfit": asset.get("unrealizedProfit", "0.00000000"),
-            "totalMarginBalance": asset.get("marginBalance", "0.00000000"),
-            "totalPositionInitialMargin": asset.get("positionInitialMargin", "0.00000000"),
-            "totalOpenOrderInitialMargin": "0.00000000",
-            "totalCrossWalletBalance": asset.get("crossWalletBalance", "0.00000000"),
-            "totalCrossUnPnl": asset.get("crossUnPnl", "0.00000000"),
-            "availableBalance": asset.get("availableBalance", "0.00000000"),
-            "maxWithdrawAmount": asset.get("maxWithdrawAmount", "0.00000000"),
-        }
+        usdt: dict[str, Any] = next((row for row in assets if row["asset"] == "USDT"), {})
+        answer |= {"multiAssetsMargin": False, "tradeGroupId": -1}
+        for total, name in _TOTALS:
+            answer[total] = usdt.get(name, "0.00000000")
     answer["assets"] = assets
     answer["positions"] = _positions(state, account)
     return answer

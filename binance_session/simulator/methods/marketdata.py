@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from binance_session.simulator.market import Symbol, text
@@ -30,9 +31,9 @@ def server_time(call: Call) -> dict[str, Any]:
 
 
 def _level(call: Call, symbol: Symbol, steps: int) -> list[str]:
-    tick = 10 ** -min(symbol.price_digits, 2)
+    tick = Decimal(1).scaleb(-min(symbol.price_digits, 2))
     price = call.state.market.prices[symbol.name]
-    return [text(price + type(price)(str(steps * tick)), symbol.price_digits), text(price / price, symbol.quantity_digits)]
+    return [text(price + steps * tick, symbol.price_digits), text(Decimal(1), symbol.quantity_digits)]
 
 
 def _each(call: Call, answer: Any) -> Any:

@@ -175,9 +175,7 @@ def place(call: Call) -> dict[str, Any]:
     kind = params.get("newOrderRespType", "FULL" if order.type in ("MARKET", "LIMIT") else "ACK")
     answer = _order(order)
     if kind == "ACK":
-        return {
-            name: answer[name] for name in ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
-        }
+        return {name: answer[name] for name in ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")}
     if kind == "FULL":
         answer["fills"] = fills
     return answer
@@ -221,9 +219,7 @@ def _cancel(call: Call, order: Order, name: str | None = None) -> dict[str, Any]
     }
 
 
-@SPOT_ORDERS.method(
-    "order.cancel", "symbol", "orderId origClientOrderId newClientOrderId cancelRestrictions"
-)
+@SPOT_ORDERS.method("order.cancel", "symbol", "orderId origClientOrderId newClientOrderId cancelRestrictions")
 def cancel(call: Call) -> dict[str, Any]:
     """Cancel a resting order."""
     choice(
