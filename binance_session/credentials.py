@@ -115,6 +115,19 @@ class ApiKey(_Key):
         )
 
 
+class _Secret(str):
+    """Text that does not show itself where dicts of attributes are printed (``attrs.asdict``)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
+def _hidden(value: Any) -> Any:
+    return _Secret(value) if isinstance(value, str) else value
+
+
 def _secret(instance: object, attribute: object, value: Any) -> None:
     if not isinstance(value, str) or not value or value != value.strip():
         raise ConfigurationError("secret must be the non-empty text that Binance showed for the key, without spaces")
@@ -124,18 +137,32 @@ def _secret(instance: object, attribute: object, value: Any) -> None:
 class HmacKey(_Key):
     """An HMAC-SHA-256 key pair: signs each request; ``session.logon`` does not take it."""
 
-    secret: str = field(validator=_secret)
+    secret: str = field(converter=_hidden, validator=_secret)
 
     def sign(self, payload: str) -> str:
         """Return the HMAC-SHA-256 of ``payload`` in hexadecimal."""
         return hmac.new(self.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
 
+def _ed25519(instance: object, attribute: object, value: Any) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    if not isinstance(value, Ed25519PrivateKey):
+        raise ConfigurationError("private_key must be a loaded Ed25519PrivateKey: Ed25519Key.from_pem loads one")
+
+
+def _rsa(instance: object, attribute: object, value: Any) -> None:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    if not isinstance(value, RSAPrivateKey):
+        raise ConfigurationError("private_key must be a loaded RSAPrivateKey: RsaKey.from_pem loads one")
+
+
 @frozen(repr=False, eq=False)
 class Ed25519Key(_Key):
     """An Ed25519 private key: the one kind that ``session.logon`` takes."""
 
-    private_key: Ed25519PrivateKey
+    private_key: Ed25519PrivateKey = field(validator=_ed25519)
 
     @property
     def can_logon(self) -> bool:
@@ -162,7 +189,7 @@ class Ed25519Key(_Key):
 class RsaKey(_Key):
     """An RSA private key (2048 to 4096 bit): signs each request; ``session.logon`` does not take it."""
 
-    private_key: RSAPrivateKey
+    private_key: RSAPrivateKey = field(validator=_rsa)
 
     @classmethod
     def from_pem(cls, pem: Pem, *, api_key: str, password: str | bytes | None = None) -> Self:
@@ -183,7 +210,7 @@ def _read(pem: Pem) -> bytes:
     if isinstance(pem, bytes):
         return pem
     if isinstance(pem, str) and "-----BEGIN" in pem:
-        return pem.encode()
+        return pem.encode(errors="replace")  # a UnicodeEncodeError would carry the key
     try:
         path = Path(pem)
         data = path.read_bytes()

@@ -89,6 +89,16 @@ class BinanceSessionError(Exception):
         self.method = method
         self.outcome: Outcome | None = outcome or self.default_outcome
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What pickle does by itself calls the class with the message alone, which some of these refuse.
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[BinanceSessionError], args: tuple[Any, ...]) -> BinanceSessionError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
 
 class ConfigurationError(BinanceSessionError, ValueError):
     """What was asked for cannot be right: nothing was sent, and repeating it will not help."""

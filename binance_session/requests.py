@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
-from binance_session.errors import ConfigurationError
+from binance_session.errors import BinanceSessionError, ConfigurationError
 from binance_session.params import Params, clean, clean_value, text
 from binance_session.venues import Auth, Method
 
@@ -93,12 +93,21 @@ class RequestEncoder:
         if auth is not Auth.KEY:
             self._stamp(params)
             payload = "&".join([f"{name}={text(params[name])}" for name in sorted(params)])
-            params["signature"] = credentials.sign(payload)
+            params["signature"] = _sign(credentials, payload)
 
     def _stamp(self, params: dict[str, Any]) -> None:
         params["timestamp"] = self._clock.now_ms()
         if self._recv_window is not None and "recvWindow" not in params:
             params["recvWindow"] = self._recv_window
+
+
+def _sign(credentials: Credentials, payload: str) -> str:
+    try:
+        return credentials.sign(payload)
+    except (BinanceSessionError, UnicodeEncodeError):
+        raise
+    except Exception as error:  # whatever somebody's own signer raises
+        raise ConfigurationError(f"the credentials could not sign ({type(error).__name__})") from error
 
 
 def _checked(params: Params) -> dict[str, Any]:

@@ -467,11 +467,12 @@ def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None
 
 def _check_credentials(credentials: object) -> None:
     # The value is not shown: a secret that was passed by mistake must not end in a log.
-    if credentials is not None and not isinstance(credentials, Credentials):
-        raise ConfigurationError(
-            "credentials must be an Ed25519Key, HmacKey, RsaKey, ApiKey, or an object with api_key, can_logon and"
-            f" sign(), not a {type(credentials).__name__}"
-        )
+    if credentials is None or (isinstance(credentials, Credentials) and not isinstance(credentials, type)):
+        return
+    raise ConfigurationError(
+        "credentials must be an Ed25519Key, HmacKey, RsaKey, ApiKey, or an object with api_key, can_logon and sign(),"
+        f" not a {type(credentials).__name__}"
+    )
 
 
 def _decide_logon(logon: object, venue: Venue, credentials: Credentials | None) -> bool:

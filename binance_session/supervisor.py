@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -39,6 +40,8 @@ __all__ = ["Supervisor"]
 
 _log: Final = logging.getLogger("binance_session")
 _E: Final = SessionEvent
+#: seconds that a connection must have been READY for its loss to be no reason to wait
+_HEALTHY: Final = 10.0
 
 
 class Supervisor(LinkOwner):
@@ -71,6 +74,7 @@ class Supervisor(LinkOwner):
         self.link: Link | None = None
         #: the connection in use, ready or not
         self._current: Link | None = None
+        self._ready_since = math.inf
         #: why the session failed, once it has
         self.failure: Exception | None = None
 
@@ -228,18 +232,18 @@ class Supervisor(LinkOwner):
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on."""
-        attempt = 1
+        loop = asyncio.get_running_loop()
+        attempt = 0
         try:
             while True:
+                self._ready_since = math.inf
                 cause = await self._live()
-                if self.state is SessionState.WAITING:
-                    attempt = 1  # a healthy connection was lost, and the state knows already
-                elif not self._stats.connections or not _heals(cause):
+                if not self._stats.connections or not _heals(cause):
                     self._fail(cause)
                     return
-                else:
-                    attempt += 1
+                if self.state is not SessionState.WAITING:
                     self._machine.advance(_E.LOST, cause)
+                attempt = 1 if loop.time() - self._ready_since >= _HEALTHY else attempt + 1
                 delay = self._reconnect.next_delay(attempt, cause)
                 if delay is None:
                     self._fail(cause)
@@ -270,6 +274,8 @@ class Supervisor(LinkOwner):
             if self._logon is not None:
                 self._machine.advance(_E.CONNECTED)
                 await self._log_on(link, self._logon)
+            self._ready_since = loop.time()
+            self._stats.connections += 1
             while link.cause is None:
                 self._wake.clear()
                 self._ready(link)
@@ -287,7 +293,6 @@ class Supervisor(LinkOwner):
 
     def _ready(self, link: Link) -> None:
         self.link = link
-        self._stats.connections += 1
         self._machine.advance(_E.SERVE)
         if self.link is link:
             self._parking.send_all(link)
@@ -296,10 +301,14 @@ class Supervisor(LinkOwner):
         """Send ``session.logon`` and wait for its answer."""
         try:
             await link.submit(method)
-        except (RateLimited, ServerError):
+        except (ConfigurationError, RateLimited):
             raise
         except ApiError as error:
-            raise LogonRejected(error) from error
+            if not isinstance(error, ServerError):
+                raise LogonRejected(error) from error
+            raise ConnectError(f"connected, but session.logon failed: {error}") from error
+        except BinanceSessionError as error:
+            raise ConnectError(f"connected, but session.logon was not answered: {error}") from error
 
     async def _log_on_again(self, link: Link, method: Method) -> None:
         """Log on once more after a revocation; a key that is refused is not tried again."""

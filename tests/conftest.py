@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from binance_session.simulator import virtual
 from tests.leftovers import check_nothing_is_left
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine test on a loop of its own; an error that the loop swallowed, or a task left over, fails it."""
+    """Run a coroutine test on a loop of its own; an error that the loop swallowed, or a task left over, fails it.
+
+    A test marked ``virtual`` runs in virtual time, on a network in memory.
+    """
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
@@ -25,7 +29,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         await pyfuncitem.obj(**arguments)
         await check_nothing_is_left()
 
-    asyncio.run(run())
+    if pyfuncitem.get_closest_marker("virtual"):
+        virtual.run(run)
+    else:
+        asyncio.run(run())
     gc.collect()  # a future whose exception nobody looked at complains when it goes
     assert not swallowed, f"the event loop reported: {swallowed}"
     return True

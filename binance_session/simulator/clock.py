@@ -39,8 +39,8 @@ class Clock(Protocol):
 class LoopClock:
     """A clock that follows the running event loop, and is virtual where the loop is.
 
-    ``start`` is the Unix time (seconds) at first use; the machine's own time unless given. A clock belongs to
-    the loop in which it was first asked.
+    ``start`` is the Unix time (seconds) at first use. Unless given it is the loop's own idea of the time of day, if it has
+    one (``loop.wall_time()``), else the machine's. A clock belongs to the loop in which it was first asked.
     """
 
     def __init__(self, start: float | None = None) -> None:
@@ -51,7 +51,10 @@ class LoopClock:
     def _bound(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._offset = (time.time() if self._start is None else self._start) - self._loop.time()
+            start = self._start
+            if start is None:
+                start = getattr(self._loop, "wall_time", time.time)()
+            self._offset = start - self._loop.time()
         return self._loop
 
     def time(self) -> float:

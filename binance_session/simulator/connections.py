@@ -116,11 +116,13 @@ class Connection:
         self.pings[payload] = self.clock.time()
         self.perform((SendPing(payload),))
 
-    def pong(self, payload: bytes) -> None:
-        """Take note of a pong: it answers the ping whose payload it copies, and every earlier one."""
-        if payload in self.pings:
-            sent = self.pings[payload]
-            self.pings = {ping: at for ping, at in self.pings.items() if at > sent}
+    def pong(self, payload: bytes) -> bool:
+        """Take note of a pong, and return whether it answers a ping: the one whose payload it copies, and all before."""
+        sent = self.pings.get(payload)
+        if sent is None:
+            return False
+        self.pings = {ping: at for ping, at in self.pings.items() if at > sent}
+        return True
 
     def too_many_control_frames(self, limit: int) -> bool:
         """Count a ping or pong frame from the client; return whether there are more than ``limit`` in this second."""

@@ -270,9 +270,9 @@ class Exchange:
         return self.state.push(self.account if account is None else account, event)
 
     def pong(self, connection: Connection, payload: bytes) -> None:
-        """Take note of a pong frame."""
-        connection.pong(payload)
-        self.control_frame(connection)
+        """Take note of a pong frame. One that answers no ping counts as a control frame."""
+        if not connection.pong(payload):
+            self.control_frame(connection)
 
     def control_frame(self, connection: Connection) -> None:
         """Count a ping or pong frame, and close the connection over the limit of 5 a second (futures)."""
@@ -283,10 +283,18 @@ class Exchange:
         """Close a connection that sent a binary message: requests are text."""
         self.close(connection, 1003)
 
+    def await_pong(self, connection: Connection) -> None:
+        """Let the time run in which the client must answer the last ping.
+
+        Whoever owns the socket says when, once the ping is on its way: a clock that jumps ahead by hours must not
+        blame a client that was not given a moment to answer.
+        """
+        if connection.pings:
+            sent = max(connection.pings.values())
+            connection.later(self.venue.pong_timeout, self._check_pong, connection, sent)
+
     def _ping(self, connection: Connection) -> None:
         connection.ping()
-        sent = connection.clock.time()
-        connection.later(self.venue.pong_timeout, self._check_pong, connection, sent)
         connection.later(self.venue.server_ping_interval, self._ping, connection)
 
     def _check_pong(self, connection: Connection, sent: float) -> None:

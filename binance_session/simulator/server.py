@@ -125,6 +125,7 @@ class _Socket(ServerConnection):
             protocol.send_text(action.text.encode())
         elif isinstance(action, SendPing):
             protocol.send_ping(action.data)
+            self.loop.call_soon(self._await_pong)
         elif isinstance(action, SendBinary):
             protocol.send_binary(action.data)
         elif isinstance(action, SendFragments):
@@ -142,6 +143,10 @@ class _Socket(ServerConnection):
             if self.client is not None:
                 self.client.closing = True
         self.send_data()
+
+    def _await_pong(self) -> None:
+        if self.client is not None and self.client.open:
+            self.exchange.await_pong(self.client)
 
     def _send_fragments(self, action: SendFragments) -> None:
         data = action.text.encode()

@@ -1,0 +1,365 @@
+"""``binance-session check``: what works with this key, from this machine, and what does not."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+import socket
+import textwrap
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from binance_session.cli.keys import add_key_options, credentials
+from binance_session.cli.terminal import Terminal
+from binance_session.cli.venues import VENUES
+from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey, masked
+from binance_session.errors import ApiError, BinanceSessionError, ConnectError, RateLimited
+from binance_session.venues import Venue
+
+if TYPE_CHECKING:
+    from binance_session.session import Session
+
+__all__ = ["Finding", "add", "examine"]
+
+Status = Literal["ok", "warning", "failed", "skipped"]
+
+#: seconds: from here on a clock deserves attention
+_CLOCK_WARNING: Final = 0.5
+#: seconds that a timestamp may be ahead of the exchange, and behind it by the default recvWindow
+_CLOCK_AHEAD: Final = 1.0
+_CLOCK_BEHIND: Final = 5.0
+_ROUND_TRIPS: Final = 10
+_CLOCK_ADVICE: Final = "let the system keep the time (Linux: timedatectl set-ntp true; Windows: w32tm /resync)"
+#: columns of a finding's text
+_WIDTH: Final = 74
+_SYMBOLS: Final = {"/ws-dapi/": "BTCUSD_PERP", "/ws-fapi/": "BTCUSDT", "/ws-api/": "BTCUSDT"}
+#: "Unknown order sent" and "Order does not exist": the key was let through, and there was nothing to cancel
+_NO_SUCH_ORDER: Final = (-2011, -2013)
+_NOT_ALLOWED: Final = (-2014, -2015)
+
+_ADVICE: Final[Mapping[int, str]] = {
+    -1021: _CLOCK_ADVICE,
+    -1022: "the private key (or secret) is not the other half of what is registered under this apiKey",
+    -2014: "this is no apiKey: was something else pasted?",
+    -2015: "look at this key under API Management: does it exist on this venue, is this machine's IP address allowed,"
+    " does it have the permission?",
+    -4056: "only an Ed25519 key can log on: make one with binance-session keygen",
+}
+
+
+@frozen
+class Finding:
+    """What one examination found: in words, with what to do about it, and in numbers."""
+
+    name: str
+    status: Status
+    text: str
+    advice: str = ""
+    numbers: Mapping[str, float] = field(factory=dict)
+
+
+def add(commands: Any) -> None:
+    """Describe the command to argparse."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "check",
+        help="say what works with a key, and what does not",
+        description="Connect, log on, and say what works and what does not. Nothing is bought, sold or stopped: the"
+        " user data stream is started or extended, and permission to trade is tried by cancelling an order that does"
+        " not exist. Exit status 0 if all that a session needs works.",
+    )
+    parser.add_argument("--venue", choices=tuple(VENUES), default="coin-m", help="default: %(default)s")
+    parser.add_argument("--url", help="instead of the venue's: a simulator, a gateway")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="for each answer (default: 10)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    add_key_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    venue = VENUES[arguments.venue]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        key = credentials(arguments)
+    url = venue.url if arguments.url is None else arguments.url
+    report = _Report(Terminal(), venue, _shown(url), quiet=arguments.json)
+    # The same file may have been read twice: each thing is said once.
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        report.add(Finding("key file", "warning", message))
+    asyncio.run(_examine_at(url, venue, key, arguments.timeout, report.add))
+    return report.end(has_key=key is not None)
+
+
+async def _examine_at(
+    url: str, venue: Venue, key: Credentials | None, timeout: float, tell: Callable[[Finding], None]
+) -> None:
+    from binance_session.session import Session
+
+    # Without a logon of its own, so that the clock is known before the first signature; and no second connection,
+    # because what ended the first one is the answer.
+    session = Session(
+        venue, key, url=url, logon=False, request_timeout=timeout, open_timeout=timeout, reconnect=_Never()
+    )
+    await examine(session, key, tell)
+
+
+class _Never:
+    def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+        return None
+
+
+# The examinations
+
+
+async def examine(session: Session, key: Credentials | None, tell: Callable[[Finding], None]) -> None:
+    """Open a session (made with ``logon=False``), examine it with ``key``, close it; ``tell`` each finding at once."""
+    started = time.perf_counter()
+    try:
+        await session.open()
+    except BinanceSessionError as error:
+        tell(Finding("connection", "failed", str(error), _connect_advice(error)))
+        return
+    try:
+        took = _ms(time.perf_counter() - started)
+        tell(Finding("connection", "ok", f"open within {took:.0f} ms", numbers={"handshake_ms": took}))
+        tell(await _clock(session))
+        if key is not None:
+            tell(_kind(key))
+            tell(await _logon(session, key))
+            for examination in (_reading, _user_stream, _trading):
+                tell(await examination(session, key))
+        tell(await _latency(session))
+    finally:
+        await session.close()
+
+
+async def _clock(session: Session) -> Finding:
+    try:
+        status = await session.status()
+    except BinanceSessionError as error:
+        return _refused("clock", error)
+    if status.server_time is None:
+        return Finding("clock", "warning", "the exchange did not tell its time")
+    ahead = -session.clock_offset
+    numbers = {"offset_ms": _ms(session.clock_offset)}
+    side = "ahead of" if ahead > 0 else "behind"
+    text = f"{_ms(abs(ahead)):.0f} ms {side} the exchange"
+    if abs(ahead) <= _CLOCK_WARNING:
+        return Finding("clock", "ok", text, numbers=numbers)
+    if ahead >= _CLOCK_AHEAD or -ahead >= _CLOCK_BEHIND:
+        return Finding("clock", "failed", f"{text}: it refuses what is signed by this clock", _CLOCK_ADVICE, numbers)
+    return Finding("clock", "warning", f"{text}: too near to the limit", _CLOCK_ADVICE, numbers)
+
+
+def _kind(key: Credentials) -> Finding:
+    hint = f"apiKey {masked(key.api_key)}"
+    kinds: tuple[tuple[type, str], ...] = (
+        (Ed25519Key, "Ed25519: can log on"),
+        (RsaKey, "RSA: cannot log on; each request carries the apiKey and a signature"),
+        (HmacKey, "HMAC: cannot log on; each request carries the apiKey and a signature"),
+        (ApiKey, "an apiKey alone: signs nothing (add --key-file, --secret-env or --secret-file)"),
+    )
+    text = next(text for kind, text in kinds if isinstance(key, kind))
+    return Finding("key", "ok", f"{text} ({hint})")
+
+
+async def _logon(session: Session, key: Credentials) -> Finding:
+    if not (key.can_logon and session.venue.has_logon):
+        return Finding("logon", "skipped", "not with this kind of key; binance-session keygen makes one that can")
+    try:
+        status = await session.logon()
+    except BinanceSessionError as error:
+        return _refused("logon", error)
+    if not status.authenticated:
+        return Finding("logon", "failed", "the exchange answered, but does not take the connection for logged on")
+    return Finding("logon", "ok", "accepted: requests need neither apiKey nor signature from here on")
+
+
+async def _reading(session: Session, key: Credentials) -> Finding:
+    if isinstance(key, ApiKey):
+        return Finding("reading", "skipped", "needs a signature")
+    method = "account.balance" if "account.balance" in session.venue.methods else "account.status"
+    try:
+        await session.request(method)
+    except BinanceSessionError as error:
+        return _refused("reading", error)
+    return Finding("reading", "ok", f"{method} was answered")
+
+
+async def _user_stream(session: Session, key: Credentials) -> Finding:
+    if session.venue.has_listen_key:
+        method, meaning = "userDataStream.start", "was answered with the account's listenKey, good for an hour"
+    elif isinstance(key, ApiKey):
+        return Finding("user stream", "skipped", "needs a signature")
+    else:
+        method = "userDataStream.subscribe" if session.authenticated else "userDataStream.subscribe.signature"
+        meaning = "was accepted, for this connection"
+    try:
+        await session.request(method)
+    except BinanceSessionError as error:
+        return _refused("user stream", error)
+    return Finding("user stream", "ok", f"{method} {meaning}")
+
+
+async def _trading(session: Session, key: Credentials) -> Finding:
+    """Learn whether the key may trade, from what the exchange says to the cancelling of an order that is not there."""
+    if isinstance(key, ApiKey):
+        return Finding("trading", "skipped", "needs a signature")
+    path = urlsplit(session.venue.url).path
+    symbol = next(symbol for prefix, symbol in _SYMBOLS.items() if path.startswith(prefix))
+    nobodys = f"check-{secrets.token_hex(12)}"
+    try:
+        await session.request("order.cancel", {"symbol": symbol, "origClientOrderId": nobodys})
+    except ApiError as error:
+        if error.code in _NO_SUCH_ORDER:
+            return Finding("trading", "ok", "allowed, as far as can be told without placing an order")
+        if error.code in _NOT_ALLOWED:
+            return Finding("trading", "warning", "not allowed: orders sent with this key will be refused")
+        return Finding("trading", "warning", f"not known: {_words(error)}")
+    except BinanceSessionError as error:
+        return Finding("trading", "warning", f"not known: {error}")
+    return Finding("trading", "warning", "not known: the exchange claims to have cancelled an order that never was")
+
+
+async def _latency(session: Session) -> Finding:
+    times = []
+    try:
+        for _ in range(_ROUND_TRIPS):
+            started = time.perf_counter()
+            await session.status()
+            times.append(_ms(time.perf_counter() - started))
+    except BinanceSessionError as error:
+        return _refused("latency", error)
+    times.sort()
+    median, worst = times[len(times) // 2], times[-1]
+    return Finding(
+        "latency",
+        "ok",
+        f"{len(times)} round trips: median {median:.1f} ms, worst {worst:.1f} ms",
+        numbers={"median_ms": median, "worst_ms": worst},
+    )
+
+
+# In words
+
+
+def _refused(name: str, error: BinanceSessionError) -> Finding:
+    if not isinstance(error, ApiError):
+        return Finding(name, "failed", str(error))
+    advice = "too many requests from this address: wait before trying again" if isinstance(error, RateLimited) else ""
+    return Finding(name, "failed", f"refused: {_words(error)}", advice or _ADVICE.get(error.code, ""))
+
+
+def _words(error: ApiError) -> str:
+    return f"{error.message} (code {error.code}, status {error.status})"
+
+
+def _connect_advice(error: BinanceSessionError) -> str:
+    cause = error.__cause__
+    status = error.status if isinstance(error, ConnectError) else None
+    if status == 404:
+        return "the server is there, but not this path: compare the URL with the venue's"
+    if status in (403, 451):
+        return "this machine's address, or its country, is not served"
+    if status in (418, 429):
+        return "too many requests from this address: wait before trying again"
+    if isinstance(cause, socket.gaierror):
+        return "this name is not known: is the host right, and the network up?"
+    if isinstance(cause, ConnectionRefusedError):
+        return "nothing listens there: are host and port right?"
+    return ""
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+def _shown(url: str) -> str:
+    """Return a URL without what may be secret in it."""
+    try:
+        parts = urlsplit(url)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return "…"
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+
+
+class _Report:
+    """The findings, said as they come or in one object at the end, and the verdict."""
+
+    def __init__(self, terminal: Terminal, venue: Venue, url: str, *, quiet: bool) -> None:
+        self._terminal = terminal
+        self._venue = venue
+        self._url = url
+        self._quiet = quiet
+        self._findings: list[Finding] = []
+        self._marks = {
+            "ok": terminal.good("ok     "),
+            "warning": terminal.doubtful("warning"),
+            "failed": terminal.bad("failed "),
+            "skipped": terminal.dim("-      "),
+        }
+
+    def add(self, finding: Finding) -> None:
+        """Take a finding; before the first one, say what is examined."""
+        if not self._quiet:
+            if not self._findings:
+                self._terminal.line(f"{self._terminal.bold(self._venue.name)}  {self._url}\n")
+            lines = textwrap.wrap(finding.text, _WIDTH)
+            self._terminal.line(f"  {self._marks[finding.status]}  {finding.name:<13}{lines[0]}")
+            for line in lines[1:]:
+                self._terminal.line(f"{'':24}{line}")
+            if finding.advice not in {earlier.advice for earlier in self._findings}:
+                for line in textwrap.wrap(finding.advice, _WIDTH):
+                    self._terminal.line(f"{'':24}{self._terminal.dim(line)}")
+        self._findings.append(finding)
+
+    def end(self, *, has_key: bool) -> int:
+        """Give the verdict and return the exit status."""
+        failed = [finding.name for finding in self._findings if finding.status == "failed"]
+        verdict = self._verdict(failed, has_key=has_key)
+        if self._quiet:
+            findings = [
+                {
+                    "name": finding.name,
+                    "status": finding.status,
+                    "text": finding.text,
+                    "advice": finding.advice or None,
+                    **finding.numbers,
+                }
+                for finding in self._findings
+            ]
+            report = {
+                "venue": self._venue.name,
+                "url": self._url,
+                "ok": not failed,
+                "verdict": verdict,
+                "findings": findings,
+            }
+            self._terminal.line(json.dumps(report, ensure_ascii=False, indent=2))
+        else:
+            style = self._terminal.bad if failed else self._terminal.good
+            self._terminal.line(f"\n{style(verdict)}")
+        return 1 if failed else 0
+
+    def _verdict(self, failed: list[str], *, has_key: bool) -> str:
+        warned = [finding.name for finding in self._findings if finding.status == "warning"]
+        if failed:
+            return f"This will not do: {_listed(failed)} failed."
+        if not has_key:
+            return "The connection works. No key was given (BINANCE_API_KEY is not set), so nothing else was tried."
+        if any(finding.name == "reading" and finding.status == "skipped" for finding in self._findings):
+            return "The apiKey works for the user data stream; whatever needs a signature was not tried."
+        if warned:
+            return f"A session can run with this key; mind the warning about {_listed(warned)}."
+        return "All that a session needs works with this key."
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,111 @@
+"""Keys from files, the environment or a prompt: never from an argument, which every process list shows."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey
+from binance_session.errors import ConfigurationError
+
+__all__ = ["add_key_options", "credentials", "from_environment", "from_file"]
+
+_API_KEY_VARIABLE = "BINANCE_API_KEY"
+
+
+def add_key_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that :func:`credentials` reads."""
+    group = parser.add_argument_group("the key (never an argument: process lists show those)")
+    public = group.add_mutually_exclusive_group()
+    public.add_argument(
+        "--api-key-env",
+        metavar="VAR",
+        help=f"environment variable that holds the apiKey (default: {_API_KEY_VARIABLE})",
+    )
+    public.add_argument("--api-key-file", metavar="FILE", help="file that holds the apiKey")
+    private = group.add_mutually_exclusive_group()
+    private.add_argument("--key-file", metavar="PEM", help="Ed25519 or RSA private key (see keygen)")
+    private.add_argument("--secret-env", metavar="VAR", help="environment variable that holds an HMAC secret")
+    private.add_argument("--secret-file", metavar="FILE", help="file that holds an HMAC secret")
+    group.add_argument(
+        "--password-env",
+        metavar="VAR",
+        help="environment variable that holds the private key's password (default: asked for on a terminal)",
+    )
+
+
+def credentials(arguments: argparse.Namespace) -> Credentials | None:
+    """Return the key that the options name, ``None`` if they name none.
+
+    Raises :class:`ConfigurationError` for what is missing or cannot be read.
+    """
+    secret = None
+    if arguments.secret_env is not None:
+        secret = from_environment(arguments.secret_env, "the HMAC secret")
+    elif arguments.secret_file is not None:
+        secret = from_file(arguments.secret_file, "the HMAC secret")
+    if arguments.password_env is not None and arguments.key_file is None:
+        raise ConfigurationError("--password-env is for the private key of --key-file, and none was given")
+    if arguments.api_key_file is not None:
+        api_key = from_file(arguments.api_key_file, "the apiKey")
+    else:
+        variable = arguments.api_key_env or _API_KEY_VARIABLE
+        nothing_named = arguments.api_key_env is None and arguments.key_file is None and secret is None
+        if nothing_named and not os.environ.get(variable):
+            return None
+        api_key = from_environment(variable, "the apiKey")
+    if arguments.key_file is not None:
+        return _private_key(arguments.key_file, api_key, arguments.password_env)
+    return ApiKey(api_key) if secret is None else HmacKey(api_key, secret)
+
+
+def _private_key(path: str, api_key: str, password_variable: str | None) -> Ed25519Key | RsaKey:
+    password = _password(password_variable, path)
+    try:
+        return Ed25519Key.from_pem(Path(path), api_key=api_key, password=password)
+    except ConfigurationError as error:
+        try:
+            return RsaKey.from_pem(Path(path), api_key=api_key, password=password)
+        except ConfigurationError:
+            raise ConfigurationError(f"{path}: {error}") from None
+
+
+def from_environment(variable: str, what: str) -> str:
+    """Return the value of an environment variable; raise :class:`ConfigurationError` when it has none."""
+    value = os.environ.get(variable, "")
+    if not value:
+        raise ConfigurationError(f"{what} is read from the environment variable {variable}, and that is not set")
+    return value
+
+
+def from_file(path: str, what: str) -> str:
+    """Return a file's text without the white space around it; raise :class:`ConfigurationError` without it."""
+    try:
+        text = Path(path).read_text("utf-8").strip()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{what}: {path} is not a text file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ConfigurationError(f"{what}: {path} cannot be read ({reason})") from None
+    if not text:
+        raise ConfigurationError(f"{what}: {path} is empty")
+    return text
+
+
+def _password(variable: str | None, path: str) -> str | None:
+    """Return the password of a private key's file, ``None`` if it has none.
+
+    It comes from the environment variable if one was named, and else from whoever sits at the terminal.
+    """
+    if variable is not None:
+        return from_environment(variable, "the private key's password")
+    if "ENCRYPTED" not in from_file(path, "the private key"):
+        return None
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"{path} is encrypted: name the environment variable that holds its password with --password-env"
+        )
+    return getpass.getpass(f"Password of {path}: ")

@@ -1,0 +1,195 @@
+"""``binance-session simulate``: the simulated exchange as a server, for clients in any language."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from binance_session.cli.keys import from_environment, from_file
+from binance_session.cli.venues import VENUES
+from binance_session.credentials import masked
+from binance_session.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from binance_session.simulator import Fault, Simulator
+
+__all__ = ["add"]
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_NO_KEY = """\
+No key yet, so only public methods answer. To add one:
+  binance-session keygen --out simulated.pem
+  binance-session simulate --api-key simulated --public-key simulated.pem.pub"""
+
+
+class _Proof(argparse.Action):
+    """Collects (kind, value) pairs of all the options that prove a key, in the order in which they were given."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        namespace.proofs = [*namespace.proofs, (option, values)]
+
+
+def add(commands: Any) -> None:
+    """Describe the command to argparse."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "simulate",
+        help="serve a simulated exchange",
+        description="Serve a simulated exchange on this machine until it is interrupted. Each --api-key is followed by"
+        " one of --public-key, --secret-env, --secret-file; give as many pairs as you need.",
+    )
+    parser.add_argument("--venue", choices=("coin-m", "usd-m", "spot"), default="coin-m", help="default: %(default)s")
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--api-key", metavar="K", action="append", default=[], help="know this apiKey, whose proof is …")
+    parser.add_argument("--public-key", metavar="FILE", action=_Proof, help="… an Ed25519 or RSA public key (PEM)")
+    parser.add_argument("--secret-env", metavar="VAR", action=_Proof, help="… an HMAC secret in the environment")
+    parser.add_argument("--secret-file", metavar="FILE", action=_Proof, help="… an HMAC secret in a file")
+    parser.add_argument(
+        "--fault",
+        metavar="NAME[:KEY=VALUE,…]",
+        action="append",
+        default=[],
+        help="do this wrong, for example late_answer:method=order.place,delay=0.5 (a wrong name lists them all)",
+    )
+    parser.add_argument(
+        "--listen-key-lifetime", metavar="S", type=float, help="seconds that a listenKey lives (default: 3600)"
+    )
+    parser.add_argument(
+        "--connection-lifetime", metavar="S", type=float, help="seconds that a connection lives (default: 86400)"
+    )
+    parser.add_argument("--json", action="store_true", help='begin with the line {"url": …, "stream_url": …}')
+    parser.set_defaults(run=_run, proofs=[])
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return asyncio.run(_serve(arguments))
+
+
+async def _serve(arguments: argparse.Namespace) -> int:
+    simulator = _simulator(arguments)
+    keys = _add_keys(simulator, arguments.api_key, arguments.proofs)
+    for text in arguments.fault:
+        simulator.inject(_fault(text))
+    stop = _stop_signal()
+    try:
+        await simulator.start()
+    except (OSError, OverflowError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        print(f"binance-session simulate: cannot listen on {arguments.host}: {reason}", file=sys.stderr)
+        return 1
+    try:
+        _introduce(simulator, keys, as_json=arguments.json)
+        await stop.wait()
+    finally:
+        await simulator.close()
+    return 0
+
+
+def _simulator(arguments: argparse.Namespace) -> Simulator:
+    from attrs import evolve
+
+    from binance_session.simulator import Simulator
+
+    venue = VENUES[arguments.venue]
+    lives = {"listen_key_lifetime": arguments.listen_key_lifetime, "lifetime": arguments.connection_lifetime}
+    lives = {name: seconds for name, seconds in lives.items() if seconds is not None}
+    if any(not 0 < seconds < float("inf") for seconds in lives.values()):
+        raise ConfigurationError("a lifetime is a number of seconds above 0")
+    # Nobody reads what was received, and a server may run for long: keep none of it.
+    return Simulator(evolve(venue, **lives), host=arguments.host, port=arguments.port, record=0)
+
+
+def _add_keys(simulator: Simulator, api_keys: list[str], proofs: list[tuple[str, str]]) -> list[str]:
+    """Add each key with its proof; return a line about each."""
+    if len(api_keys) != len(proofs):
+        raise ConfigurationError(
+            f"{len(api_keys)} --api-key and {len(proofs)} of --public-key, --secret-env, --secret-file were given:"
+            " they come in pairs"
+        )
+    lines = []
+    for api_key, (kind, value) in zip(api_keys, proofs, strict=True):
+        try:
+            if kind == "--public-key":
+                record = simulator.add_key(api_key, public_key=from_file(value, "the public key"))
+            elif kind == "--secret-env":
+                record = simulator.add_key(api_key, secret=from_environment(value, "the HMAC secret"))
+            else:
+                record = simulator.add_key(api_key, secret=from_file(value, "the HMAC secret"))
+        except ConfigurationError:
+            raise
+        except ValueError as error:
+            raise ConfigurationError(f"{kind} {value} is no key that the simulator takes: {error}") from None
+        lines.append(f"{record.algorithm}, apiKey {masked(api_key)}")
+    return lines
+
+
+def _fault(text: str) -> Fault:
+    """Read ``NAME:KEY=VALUE,…``: values are JSON where they can be, text where not."""
+    from binance_session.simulator import Fault
+
+    name, _, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for pair in rest.split(",") if rest else ():
+        key, equals, value = pair.partition("=")
+        if not equals or key == "when":
+            raise ConfigurationError(f"--fault {text}: options are KEY=VALUE, separated by commas")
+        options[key] = _value(value)
+    try:
+        usual = Fault(name).options
+        fault = Fault(name, **options)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"--fault {text}: {error}") from None
+    for key, value in fault.options.items():
+        if not _is_like(value, usual[key]):
+            raise ConfigurationError(f"--fault {text}: {key} is something like {usual[key]!r}, not {value!r}")
+    return fault
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _is_like(value: object, usual: object) -> bool:
+    """Tell whether a value is of the kind that a fault's option has by default."""
+    if usual is None or type(value) is type(usual):
+        return True
+    return type(value) is int and type(usual) is float
+
+
+def _stop_signal() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop
+
+
+def _introduce(simulator: Simulator, keys: list[str], *, as_json: bool) -> None:
+    """Say where the simulator is and whom it knows, in one piece and at once: somebody waits for this line."""
+    hint = sys.stdout
+    if as_json:
+        print(json.dumps({"url": simulator.url, "stream_url": simulator.stream_url}), flush=True)
+        hint = sys.stderr
+    else:
+        print(f"A simulated {simulator.venue.name} exchange listens.\n\n  url         {simulator.url}")
+        if simulator.stream_url is not None:
+            print(f"  stream_url  {simulator.stream_url}")
+        for line in keys:
+            print(f"  key         {line}")
+        print("\nCtrl-C ends it.", flush=True)
+    if not keys:
+        print(f"\n{_NO_KEY}" if not as_json else _NO_KEY, file=hint, flush=True)
