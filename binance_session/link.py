@@ -248,11 +248,12 @@ class Link:
 
     # The end
 
-    def end_requests(self, error: Callable[[int, str], BinanceSessionError]) -> None:
+    def end_requests(self, error: Callable[[int, str], BinanceSessionError], *, quietly: bool) -> None:
         """Take no more requests, and end those in flight with ``error(request_id, method)`` each."""
         if self._machine.can(LinkEvent.DRAIN):
             self._machine.advance(LinkEvent.DRAIN)
-        self.router.end_all(error)
+        self.authenticated = False
+        self.router.end_all(error, quietly=quietly)
 
     async def close(self) -> None:
         """Close the connection with a handshake, or without one after ``close_timeout``; return when it is gone."""

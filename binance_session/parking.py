@@ -93,9 +93,11 @@ class Parking:
                 future.set_exception(error)
             self._leave(future)
 
-    def end_all(self, error: Callable[[str], BinanceSessionError]) -> None:
-        """End what waits with ``error(method)`` each."""
+    def end_all(self, error: Callable[[str], BinanceSessionError], *, quietly: bool) -> None:
+        """End what waits with ``error(method)`` each; ``quietly`` as in :meth:`Router.end_all`."""
         for future, parked in list(self._waiting.items()):
             if not future.done():
                 future.set_exception(error(parked.method.name))
+                if quietly:
+                    future.cancel()
             self._leave(future)

@@ -154,10 +154,17 @@ class Router:
         if self._pending.pop(request_id, None) is None:
             self._odd.pop(request_id, None)
 
-    def end_all(self, error: Callable[[int, str], BinanceSessionError], *, vouched_only: bool = False) -> int:
+    def end_all(
+        self,
+        error: Callable[[int, str], BinanceSessionError],
+        *,
+        vouched_only: bool = False,
+        quietly: bool = False,
+    ) -> int:
         """End what is in flight with ``error(request_id, method)`` each; return how many that were.
 
-        ``vouched_only``: only what the connection's logon vouched for.
+        ``vouched_only``: only what the connection's logon vouched for. ``quietly``: asyncio does not complain about
+        those that nobody looks at.
         """
         ended = 0
         for requests in (self._pending, self._odd):
@@ -166,6 +173,8 @@ class Router:
                 future, method, _, _ = requests.pop(request_id)
                 if not future.done():
                     future.set_exception(error(request_id, method.name))
+                    if quietly:
+                        future.cancel()  # too late to change anything but the complaint
                     ended += 1
         if not self._pending and not self._odd:
             self._odd_deadlines.clear()

@@ -226,9 +226,10 @@ class Supervisor(LinkOwner):
             error.__cause__ = cause
             return error
 
+        by_owner = cause is None  # who knows that it is over, and need not be told for each request
         for link in self._links:
-            link.end_requests(left)
-        self._parking.end_all(waiting)
+            link.end_requests(left, quietly=by_owner)
+        self._parking.end_all(waiting, quietly=by_owner)
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on."""

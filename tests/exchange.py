@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
@@ -37,13 +37,19 @@ async def exchange(venue: Venue = COIN_M, **options: Any) -> AsyncIterator[Simul
         yield simulator
 
 
+@overload
+def session_to(simulator: Simulator, credentials: Credentials | None = ..., **options: Any) -> Session: ...
+@overload
+def session_to(
+    simulator: Simulator, credentials: Credentials | None = ..., *, kind: Callable[..., S], **options: Any
+) -> S: ...
 def session_to(
     simulator: Simulator,
     credentials: Credentials | None = ED25519,
     *,
-    kind: Callable[..., S] = Session,  # type: ignore[assignment]
+    kind: Callable[..., Any] = Session,
     **options: Any,
-) -> S:
+) -> Any:
     """Return a session of the class ``kind`` with the simulator's venue, address and clock."""
     options.setdefault("url", simulator.url)
     options.setdefault("stream_url", simulator.stream_url)

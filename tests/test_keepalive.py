@@ -82,16 +82,12 @@ def rescued(pings: list[Ping]) -> bool:
 
 
 @given(back_at=st.floats(min_value=0.0, max_value=HOUR - 30.0), data=st.data())
-def test_a_network_that_works_again_30_s_before_the_end_saves_the_key(
-    back_at: float, data: st.DataObject
-) -> None:
+def test_a_network_that_works_again_30_s_before_the_end_saves_the_key(back_at: float, data: st.DataObject) -> None:
     """However long the outage, whatever the pings took, one is answered before the key lapses."""
     policy = AdaptiveKeepalive(random=random.Random(data.draw(st.integers())).random)
     durations = random.Random(data.draw(st.integers()))
     slow = data.draw(ping_time)
-    pings = pings_of_one_key(
-        policy, lambda at: at >= back_at, lambda: durations.uniform(slow, REQUEST_TIMEOUT)
-    )
+    pings = pings_of_one_key(policy, lambda at: at >= back_at, lambda: durations.uniform(slow, REQUEST_TIMEOUT))
     assert rescued(pings)
 
 
@@ -105,9 +101,7 @@ def test_any_60_good_seconds_after_the_first_ping_save_the_key(
 ) -> None:
     """A single minute of working network, anywhere in the last 35 minutes of the key, is used."""
     jitters, times = Cycle(draws), Cycle(took)
-    pings = pings_of_one_key(
-        AdaptiveKeepalive(random=jitters), lambda at: begins <= at < begins + 60.0, times
-    )
+    pings = pings_of_one_key(AdaptiveKeepalive(random=jitters), lambda at: begins <= at < begins + 60.0, times)
     assert rescued(pings)
     assert pings[-1].end <= begins + 60.0
 
@@ -128,9 +122,7 @@ class Cycle:
     draws=st.lists(jitter, min_size=1, max_size=20),
     took=st.lists(ping_time, min_size=1, max_size=20),
 )
-def test_pings_never_come_more_often_than_stated(
-    min_interval: float, draws: list[float], took: list[float]
-) -> None:
+def test_pings_never_come_more_often_than_stated(min_interval: float, draws: list[float], took: list[float]) -> None:
     """From the end of a ping to the next lie min_interval seconds, beyond the key's end too."""
     policy = AdaptiveKeepalive(min_interval, random=Cycle(draws))
     pings = pings_of_one_key(policy, lambda at: False, Cycle(took), until=HOUR + 600.0)
@@ -209,9 +201,7 @@ def test_after_a_failure_it_comes_back_within_seconds(draw: float) -> None:
 
 
 @given(draw=jitter, failures=st.integers(1, 10**6), nearer=st.floats(1.0, HOUR), farther=st.floats(1.0, HOUR))
-def test_retries_grow_more_urgent_as_the_end_nears(
-    draw: float, failures: int, nearer: float, farther: float
-) -> None:
+def test_retries_grow_more_urgent_as_the_end_nears(draw: float, failures: int, nearer: float, farther: float) -> None:
     """With less life left the wait is never longer."""
     policy = AdaptiveKeepalive(random=lambda: draw)
     nearer, farther = sorted((nearer, farther))

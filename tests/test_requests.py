@@ -111,9 +111,9 @@ def test_a_method_that_needs_a_logon_is_refused_without_one() -> None:
 def test_recv_window_is_sent_on_signed_requests_only_and_a_request_may_bring_its_own() -> None:
     """In ms, as a JSON integer, and signed like everything else."""
     assert encode("account.balance", authenticated=True, recv_window=3000)["params"]["recvWindow"] == 3000
-    assert encode("account.balance", {"recvWindow": 9}, authenticated=True, recv_window=3000)["params"][
-        "recvWindow"
-    ] == 9
+    assert (
+        encode("account.balance", {"recvWindow": 9}, authenticated=True, recv_window=3000)["params"]["recvWindow"] == 9
+    )
     assert "params" not in encode("userDataStream.ping", authenticated=True, recv_window=3000)
     assert "recvWindow" in encode("session.logon", recv_window=3000)["params"]
 
@@ -158,7 +158,7 @@ class Side(Enum):
         (Side.BUY, '"BUY"'),
         (["BTCUSDT", "BNBBTC"], '["BTCUSDT","BNBBTC"]'),
         (("A",), '["A"]'),
-        ("line\nbreak \"quoted\" \\ / \x7f", '"line\\nbreak \\"quoted\\" \\\\ / \x7f"'),
+        ('line\nbreak "quoted" \\ / \x7f', '"line\\nbreak \\"quoted\\" \\\\ / \x7f"'),
     ],
 )
 def test_values_are_written_exactly(value: Any, written: str) -> None:

@@ -85,7 +85,9 @@ def _create(path: Path, data: bytes, mode: int) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
-        raise ConfigurationError(f"{path} exists already, and a key is never overwritten: choose another --out") from None
+        raise ConfigurationError(
+            f"{path} exists already, and a key is never overwritten: choose another --out"
+        ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ConfigurationError(f"{path} cannot be written ({reason})") from None

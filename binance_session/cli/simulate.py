@@ -47,7 +47,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--venue", choices=("coin-m", "usd-m", "spot"), default="coin-m", help="default: %(default)s")
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--api-key", metavar="K", action="append", default=[], help="know this apiKey, whose proof is …")
+    parser.add_argument(
+        "--api-key", metavar="K", action="append", default=[], help="know this apiKey, whose proof is …"
+    )
     parser.add_argument("--public-key", metavar="FILE", action=_Proof, help="… an Ed25519 or RSA public key (PEM)")
     parser.add_argument("--secret-env", metavar="VAR", action=_Proof, help="… an HMAC secret in the environment")
     parser.add_argument("--secret-file", metavar="FILE", action=_Proof, help="… an HMAC secret in a file")

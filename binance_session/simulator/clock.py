@@ -39,8 +39,8 @@ class Clock(Protocol):
 class LoopClock:
     """A clock that follows the running event loop, and is virtual where the loop is.
 
-    ``start`` is the Unix time (seconds) at first use. Unless given it is the loop's own idea of the time of day, if it has
-    one (``loop.wall_time()``), else the machine's. A clock belongs to the loop in which it was first asked.
+    ``start`` is the Unix time (seconds) at first use. Unless given it is the loop's own idea of the time of day, if it
+    has one (``loop.wall_time()``), else the machine's. A clock belongs to the loop in which it was first asked.
     """
 
     def __init__(self, start: float | None = None) -> None:

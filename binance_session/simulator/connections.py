@@ -117,7 +117,7 @@ class Connection:
         self.perform((SendPing(payload),))
 
     def pong(self, payload: bytes) -> bool:
-        """Take note of a pong, and return whether it answers a ping: the one whose payload it copies, and all before."""
+        """Take note of a pong. Return whether it answers a ping: the one whose payload it copies, and all before."""
         sent = self.pings.get(payload)
         if sent is None:
             return False

@@ -387,20 +387,22 @@ def server_shutdown(occasion: Occasion) -> Script:
     yield from occasion.answer()
 
 
+def _with_result(occasion: Occasion, result: Any) -> Script:
+    """Answer with another result; a refusal stays one."""
+    for message in occasion.execute():
+        yield say({**message, "result": result} if "result" in message else message)
+
+
 @fault("userDataStream.start")
 def missing_listen_key(occasion: Occasion) -> Script:
     """The answer is a 200 whose ``result`` is empty."""
-    messages = occasion.execute()
-    messages[0]["result"] = {}
-    yield from map(say, messages)
+    yield from _with_result(occasion, {})
 
 
 @fault("userDataStream.ping", listen_key="someOtherListenKey")
 def wrong_listen_key(occasion: Occasion) -> Script:
     """The answer names a listenKey other than the account's (``listen_key``)."""
-    messages = occasion.execute()
-    messages[0]["result"] = {"listenKey": occasion.options["listen_key"]}
-    yield from map(say, messages)
+    yield from _with_result(occasion, {"listenKey": occasion.options["listen_key"]})
 
 
 @fault("userDataStream.ping", push=False)

@@ -89,7 +89,7 @@ async def test_base64_signatures_are_case_sensitive() -> None:
 @pytest.mark.parametrize("form", ["text", "bytes", "object"])
 @pytest.mark.parametrize("name", ["ED", "RSA"])
 async def test_a_public_key_may_be_pem_or_object(form: str, name: str) -> None:
-    key = {"ED": ED25519, "RSA": RSA}[name].public_key()
+    key = ED25519.public_key() if name == "ED" else RSA.public_key()
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     given: Any = {"text": pem.decode(), "bytes": pem, "object": key}[form]
     async with Simulator(COIN_M, clock=ManualClock()) as simulator, Client.connected(simulator) as client:

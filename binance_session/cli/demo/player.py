@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import string
+from typing import Any
 
 from binance_session.credentials import Ed25519Key
 from binance_session.keepalive import KeepaliveStatus
@@ -26,20 +27,20 @@ def throwaway_key(simulator: Simulator) -> Ed25519Key:
 
 
 class ObservedSession(Session):
-    """A session that notes what its hooks are told; a bot would write its own log or metrics here."""
+    """A session that notes what its hooks are told; a bot would feed its log or its metrics here."""
 
-    def note_hooks(self) -> None:
-        """Begin to take notes; called once, before the session is opened."""
-        #: (loop time, state) of each change
-        self.states: list[tuple[float, SessionState]] = []
-        #: after each ping of the keepalive policy
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: each state that was entered
+        self.states: list[SessionState] = []
+        #: what the keepalive loop told after each of its pings
         self.keepalives: list[KeepaliveStatus] = []
         #: set when an answer comes that nobody waits for any more
         self.nobodys_answer = asyncio.Event()
 
     def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
         """Note the state."""
-        self.states.append((asyncio.get_running_loop().time(), new))
+        self.states.append(new)
 
     def on_keepalive(self, status: KeepaliveStatus) -> None:
         """Note how the ping went."""

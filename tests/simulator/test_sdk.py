@@ -1,0 +1,138 @@
+"""Binance's own Python clients, unchanged, against the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from binance_session.simulator import Simulator
+from binance_session.venues import COIN_M, SPOT, Venue
+from tests.simulator.client import ED25519, KEYS, RSA, SECRET, add_keys
+
+common = pytest.importorskip("binance_common.configuration")
+coin_futures = pytest.importorskip("binance_sdk_derivatives_trading_coin_futures.derivatives_trading_coin_futures")
+spot = pytest.importorskip("binance_sdk_spot.spot")
+
+pytestmark = [
+    pytest.mark.sdk,
+    # The clients leave it to the end of the program to close what they opened.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+def pem(key: Any) -> str:
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    assert isinstance(text, str)
+    return text
+
+
+@asynccontextmanager
+async def sdk(client: Any, venue: Venue, key: str) -> AsyncIterator[tuple[Simulator, Any]]:
+    """A simulator, and a connection of an official client to it with one of the keys."""
+    secrets: dict[str, dict[str, str]] = {
+        "HMAC": {"api_secret": SECRET},
+        "ED": {"private_key": pem(ED25519)},
+        "RSA": {"private_key": pem(RSA)},
+    }
+    async with Simulator(venue) as simulator:
+        add_keys(simulator)
+        configuration = common.ConfigurationWebSocketAPI(api_key=key, stream_url=simulator.url, **secrets[key])
+        before = asyncio.all_tasks()
+        connection = await client(config_ws_api=configuration).websocket_api.create_connection()
+        try:
+            yield simulator, connection
+        finally:
+            await connection.close_connection(close_session=True)
+            for task in asyncio.all_tasks() - before:
+                task.cancel()
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_coin_m(key: str) -> None:
+    async with sdk(coin_futures.DerivativesTradingCoinFutures, COIN_M, key) as (simulator, connection):
+        started = (await connection.start_user_data_stream()).data()
+        listen_key = started.result.listen_key
+        assert (await connection.keepalive_user_data_stream()).data().result.listen_key == listen_key
+        assert (await connection.close_user_data_stream()).data().status == 200
+
+        reply = await connection.new_order(
+            symbol="BTCUSD_PERP",
+            side="BUY",
+            type="LIMIT",
+            quantity=2.0,
+            price=59000.5,
+            time_in_force="GTC",
+            recv_window=4000,
+        )
+        assert [limit.rateLimitType for limit in reply.rate_limits] == [
+            "ORDERS",
+            "ORDERS",
+            "REQUEST_WEIGHT",
+        ]
+        order = reply.data().result
+        assert (order.status, order.price, order.orig_qty) == ("NEW", "59000.5", "2")
+        assert order.additional_properties == {}, "every field is one that the client's model knows"
+        which = {"symbol": "BTCUSD_PERP", "order_id": order.order_id}
+        modified = await connection.modify_order(**which, side="BUY", quantity=3.0, price=58000.0)
+        assert modified.data().result.orig_qty == "3"
+        shown = (await connection.query_order(**which)).data().result
+        assert (shown.orig_qty, shown.additional_properties) == ("3", {})
+        assert (await connection.cancel_order(**which)).data().result.status == "CANCELED"
+
+        balance = (await connection.futures_account_balance()).data().result[0]
+        assert (balance.asset, balance.balance, balance.additional_properties) == ("BTC", "10.00000000", {})
+        account = (await connection.account_information()).data().result
+        assert account.additional_properties == {}
+        assert account.assets[0].additional_properties == account.positions[0].additional_properties == {}
+        position = (await connection.position_information(pair="BTCUSD")).data().result[0]
+        assert (position.symbol, position.additional_properties) == ("BTCUSD_PERP", {})
+
+        answered = [item.method for item in simulator.received]
+        assert [item.method for item in simulator.executed] == answered
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_spot(key: str) -> None:
+    async with sdk(spot.Spot, SPOT, key) as (simulator, connection):
+        assert (await connection.ping()).data().status == 200
+        assert (await connection.time()).data().result.server_time
+        assert len((await connection.depth("BTCUSDT", limit=5)).data().result.bids) == 5
+
+        if key == "ED":
+            assert (await connection.session_logon()).data().result.api_key == "ED"
+            assert (await connection.session_status()).data().result.authorized_since
+        else:
+            refusal = (await connection.session_logon()).data()
+            assert refusal["error"]["code"] == -2028
+
+        order = {"symbol": "BTCUSDT", "side": "SELL", "type": "LIMIT", "time_in_force": "GTC"}
+        placed = (await connection.order_place(**order, quantity=0.5, price=70000.0)).data().result
+        assert (placed.status, placed.additional_properties) == ("NEW", {})
+        [resting] = (await connection.open_orders_status()).data().result
+        assert (resting.order_id, resting.additional_properties) == (placed.order_id, {})
+        which = {"symbol": "BTCUSDT", "order_id": placed.order_id}
+        assert (await connection.order_status(**which)).data().result.status == "NEW"
+        cancelled = (await connection.order_cancel(**which)).data().result
+        assert (cancelled.status, cancelled.additional_properties) == ("CANCELED", {})
+        account = (await connection.account_status()).data().result
+        assert (account.balances[0].asset, account.balances[0].free) == ("BTC", "10.00000000")
+
+        if key == "ED":
+            sent = simulator.received[-1].params
+            assert "apiKey" not in sent
+            assert "signature" not in sent
+            assert (await connection.session_logout()).data().result.api_key is None
+
+
+async def test_a_wrong_signature_is_refused() -> None:
+    async with sdk(coin_futures.DerivativesTradingCoinFutures, COIN_M, "HMAC") as (simulator, connection):
+        simulator.add_key("HMAC", secret="another secret")
+        answer = (await connection.futures_account_balance()).data()
+        assert answer["error"]["code"] == -1022

@@ -1,0 +1,238 @@
+"""Closing: from any state, twice, concurrently, in a hook, by cancellation; and nothing is left.
+
+That no task and no timer outlives a test is checked for every test of this suite (tests/conftest.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import pytest
+
+from binance_session import COIN_M, ConnectionLost, NotSent, Response, Session, SessionClosed, SessionState
+from binance_session.simulator import Fault, virtual
+from tests.exchange import ED25519, exchange, requests, session_to, until
+
+CLOSED = SessionState.CLOSED
+
+
+async def test_everything_pending_ends_with_session_closed() -> None:
+    """At once, before the closing handshake; what had left is unknown, what had not is not sent."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        await session.open()
+        simulator.inject(Fault("no_answer", times=None))
+        sent = [session.submit("account.balance"), session.submit("account.balance", timeout=99)]
+        closing = asyncio.ensure_future(session.close())
+        await asyncio.sleep(0)
+        assert session.state is SessionState.CLOSING
+        assert not session.authenticated
+        for future in sent:
+            assert future.done()
+            with pytest.raises(SessionClosed) as caught:
+                await future
+            assert caught.value.outcome == "unknown"
+            assert caught.value.method == "account.balance"
+            assert caught.value.request_id is not None
+        await closing
+        assert session.state is CLOSED
+        await until(lambda: simulator.connections == [])
+
+
+@pytest.mark.virtual
+async def test_what_was_parked_was_not_sent() -> None:
+    """And the wait for the next attempt is not waited out."""
+
+    class Patient:
+        def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+            return 1000.0
+
+    async with exchange() as simulator:
+        session = session_to(simulator, reconnect=Patient())
+        await session.open()
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        parked = session.submit("account.balance", timeout=5000)
+        began = asyncio.get_running_loop().time()
+        await session.close()
+        assert asyncio.get_running_loop().time() - began < 1
+        with pytest.raises(SessionClosed) as caught:
+            await parked
+        assert caught.value.outcome == "not_sent"
+        assert requests(simulator, "account.balance") == []
+
+
+async def test_twice_and_concurrently() -> None:
+    """Idempotent; every call returns when all is gone."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        await session.open()
+        await asyncio.gather(*(session.close() for _ in range(5)))
+        assert session.state is CLOSED
+        await session.close()
+    never_opened = Session(COIN_M)
+    await never_opened.close()
+    assert never_opened.state is CLOSED
+    with pytest.raises(SessionClosed):
+        await never_opened.open()
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("moment", [SessionState.CONNECTING, SessionState.LOGGING_ON, SessionState.WAITING])
+async def test_while_the_session_is_on_its_way(moment: SessionState) -> None:
+    """During the handshake, the logon, the wait: open() and whoever else waits is told."""
+
+    class Patient:
+        def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+            return 1000.0
+
+    async with exchange() as simulator:
+        loop = virtual.VirtualTimeLoop.running()
+        session = session_to(simulator, reconnect=Patient())
+        if moment is SessionState.CONNECTING:
+            loop.network.latency = 1.0
+        if moment is SessionState.LOGGING_ON:
+            simulator.inject(Fault("ignore_logon"))
+        task = asyncio.ensure_future(session.open())
+        if moment is SessionState.WAITING:
+            await task
+            simulator.connections[0].drop()
+        await session.wait_for(moment)
+        await asyncio.gather(session.close(), session.close())
+        assert session.state is CLOSED
+        if moment is not SessionState.WAITING:
+            with pytest.raises(SessionClosed):
+                await task
+
+
+async def test_cancelling_open_closes_the_session() -> None:
+    """A bot that gave up waiting has no half-open session on its hands."""
+    async with exchange() as simulator:
+        simulator.inject(Fault("ignore_logon"))
+        session = session_to(simulator)
+        task = asyncio.ensure_future(session.open())
+        await until(lambda: requests(simulator, "session.logon"))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert session.state is CLOSED
+
+
+async def test_cancelling_close_does_not_undo_it() -> None:
+    """The caller goes away; the closing goes on."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        await session.open()
+        task = asyncio.ensure_future(session.close())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await session.wait_for(CLOSED)
+
+
+async def test_from_within_a_hook() -> None:
+    """A task started in a hook closes the session that is calling the hook."""
+    closing: list[asyncio.Task[None]] = []
+
+    class Bot(Session):
+        def on_response(self, response: Response) -> None:
+            if response.method == "account.balance":
+                closing.append(asyncio.ensure_future(self.close()))
+
+    async with exchange() as simulator:
+        session = session_to(simulator, kind=Bot)
+        await session.open()
+        assert (await session.request("account.balance")).status == 200
+        await closing[0]
+        assert session.state is CLOSED
+
+
+@pytest.mark.virtual
+async def test_an_exchange_that_does_not_answer_the_closing_handshake() -> None:
+    """close() takes close_timeout at most, and cuts the connection then."""
+    async with exchange() as simulator:
+        session = session_to(simulator, close_timeout=2, ping_interval=None)
+        await session.open()
+        loop = virtual.VirtualTimeLoop.running()
+        loop.network.connections[0].half_open()
+        began = loop.time()
+        await session.close()
+        assert loop.time() - began == pytest.approx(2, abs=0.1)
+        loop.network.connections[0].cut()
+
+
+async def test_leaving_the_block_with_an_error_closes_too() -> None:
+    """The error is the caller's; the session is closed."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        with pytest.raises(KeyError):
+            async with session:
+                raise KeyError
+        assert session.state is CLOSED
+
+
+async def test_futures_that_nobody_looks_at_make_no_noise_when_the_owner_closes() -> None:
+    """He closed it: that they ended is no news. A lost connection is, and asyncio says so."""
+    noise: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: noise.append(context))
+    async with exchange() as simulator:
+        simulator.inject(Fault("no_answer", method="account.balance", times=None))
+        session = session_to(simulator)
+        await session.open()
+        session.submit("account.balance")
+        await session.close()
+        gc.collect()
+        assert noise == []
+
+
+async def test_nothing_in_the_way_of_requests_after_a_loss_and_a_close() -> None:
+    """A request that raced with the end is told one of the three truths, at once."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        await session.open()
+        simulator.connections[0].drop()
+        future = session.submit("account.balance")
+        await session.close()
+        with pytest.raises((ConnectionLost, SessionClosed, NotSent)):
+            await future
+
+
+PROGRAM = """
+import asyncio, sys
+from binance_session import *
+from binance_session.simulator import Simulator
+
+async def main():
+    async with Simulator(SPOT) as simulator:
+        session = Session(SPOT, url=simulator.url)
+        await session.open()
+        session.submit("time")
+        print(session.state.value, flush=True)
+    # main returns: asyncio.run cancels what is left
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_ends_without_closing() -> None:
+    """No traceback, no warning, no hang: the loop's end is the session's."""
+    with warnings.catch_warnings():
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=False
+        )
+    assert done.stdout == "ready\n"
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "Warning" not in done.stderr, done.stderr
+    assert done.returncode == 0
+
+
+async def test_an_unopened_session_needs_no_loop() -> None:
+    """Made anywhere, opened where it is to live."""
+    made = await asyncio.to_thread(lambda: Session(COIN_M, ED25519))
+    assert made.state is SessionState.NEW

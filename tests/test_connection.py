@@ -1,0 +1,360 @@
+"""The WebSocket itself: bytes in whatever pieces, TLS, redirects, proxies, and ends of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.server import ServerProtocol
+from websockets.typing import BytesLike
+
+from binance_session import COIN_M, SPOT, ConnectError, ConnectionLost, Session, SessionState
+from binance_session.connection import Connection, Transport, dial
+from binance_session.simulator import virtual
+from tests.certificates import Authority
+from tests.exchange import exchange, session_to, until
+
+TEXT, BINARY, CONT, PING, CLOSE = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PING, Opcode.CLOSE
+
+
+class Collector:
+    """A receiver that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, bytes | str]] = []
+
+    def message_received(self, data: bytes | bytearray) -> None:
+        self.got.append(("text", bytes(data)))
+
+    def binary_received(self, data: bytes | bytearray) -> None:
+        self.got.append(("binary", bytes(data)))
+
+    def connection_ending(self, reason: str) -> None:
+        self.got.append(("end", reason))
+
+
+class RawServer:
+    """Does the handshake of one client, then writes whatever bytes it is told and keeps what it reads."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.writer: asyncio.StreamWriter
+        self.protocol = ServerProtocol()
+        self.ready = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        protocol = self.protocol
+        while data := await reader.read(65536):
+            protocol.receive_data(data)
+            for event in protocol.events_received():
+                if hasattr(event, "path"):
+                    protocol.send_response(protocol.accept(event))
+                    self._flush()
+                    self.ready.set()
+        writer.close()
+
+    def _flush(self) -> None:
+        for data in self.protocol.data_to_send():
+            if data:
+                self.writer.write(data)
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+
+@asynccontextmanager
+async def raw_server() -> AsyncIterator[RawServer]:
+    raw = RawServer()
+    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
+    raw.port = server.sockets[0].getsockname()[1]
+    try:
+        yield raw
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def connected(**options: Any) -> AsyncIterator[tuple[RawServer, Collector, Connection]]:
+    collector = Collector()
+    async with raw_server() as raw:
+        connection = await dial(Transport(f"ws://127.0.0.1:{raw.port}", proxy=None, **options), collector)
+        await raw.ready.wait()
+        yield raw, collector, connection
+        connection.transport.abort()
+        await connection.wait_closed()
+        raw.writer.transport.abort()
+
+
+def frame(opcode: Opcode, data: BytesLike, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=False)
+
+
+async def test_many_frames_in_one_segment_are_all_dispatched_in_order() -> None:
+    """A burst of answers needs no turn of the event loop for each."""
+    async with connected() as (raw, collector, _):
+        raw.write(b"".join(frame(TEXT, b"%d" % number) for number in range(200)))
+        await until(lambda: len(collector.got) == 200)
+        assert collector.got == [("text", b"%d" % number) for number in range(200)]
+
+
+async def test_fragments_with_pings_between_make_one_message() -> None:
+    """The ping is answered, the message whole; an empty fragment is no message."""
+    async with connected() as (raw, collector, _):
+        raw.write(
+            frame(TEXT, b"on", fin=False)
+            + frame(PING, b"p")
+            + frame(CONT, b"", fin=False)
+            + frame(PING, b"q")
+            + frame(CONT, b"e")
+            + frame(TEXT, b"two")
+            + frame(BINARY, b"\x00", fin=False)
+            + frame(CONT, b"\x01")
+            + frame(TEXT, b"")
+        )
+        await until(lambda: len(collector.got) == 4)
+        assert collector.got == [("text", b"one"), ("text", b"two"), ("binary", b"\x00\x01"), ("text", b"")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    messages=st.lists(st.binary(max_size=300), min_size=1, max_size=8),
+    cuts=st.lists(st.integers(1, 400), max_size=12),
+    fragments=st.integers(1, 4),
+)
+def test_the_network_may_cut_the_bytes_anywhere(messages: list[bytes], cuts: list[int], fragments: int) -> None:
+    """However segments and fragments fall, the same messages arrive."""
+    wire = b""
+    for message in messages:
+        size = max(1, -(-len(message) // fragments))
+        pieces = [message[start : start + size] for start in range(0, len(message), size)] or [b""]
+        for index, piece in enumerate(pieces):
+            wire += frame(CONT if index else TEXT, piece, fin=index == len(pieces) - 1)
+
+    async def run() -> None:
+        async with connected() as (_, collector, connection):
+            rest, sizes = wire, iter(cuts)
+            while rest:
+                size = next(sizes, len(rest))
+                connection.data_received(rest[:size])
+                rest = rest[size:]
+            assert collector.got == [("text", message) for message in messages]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (frame(CLOSE, struct.pack("!H", 1001) + b"bye"), "1001.*going away.*bye"),
+        (frame(CLOSE, b""), "1005"),
+        (frame(CONT, b"x"), "1002.*unexpected continuation"),
+        (frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), "1002.*expected a continuation"),
+        (b"\x8f\x00", "1002.*invalid opcode"),
+        (b"\xc1\x00", "1002.*reserved bits"),
+        (b"\x81\x80\x00\x00\x00\x00", "1002.*incorrect masking"),
+        (b"\x81\x7f" + struct.pack("!Q", 33 << 20), "1009"),
+    ],
+)
+async def test_the_end_is_told_once_with_its_reason(data: bytes, words: str) -> None:
+    """A close frame, nonsense, too much: told at once, while the TCP connection is still open."""
+    async with connected() as (raw, collector, connection):
+        raw.write(frame(TEXT, b"before") + data + frame(TEXT, b"after"))
+        await until(lambda: len(collector.got) == 2)
+        assert not raw.writer.transport.is_closing()
+        kind, reason = collector.got[1]
+        assert (collector.got[0], kind) == (("text", b"before"), "end")
+        assert re.search(words, str(reason)), reason
+        connection.transport.abort()
+        await connection.wait_closed()
+        assert len(collector.got) == 2
+
+
+@pytest.mark.parametrize("how", ["eof", "abort"])
+async def test_an_end_without_a_word(how: str) -> None:
+    """FIN or RST: told as what it was."""
+    async with connected() as (raw, collector, _):
+        if how == "eof":
+            raw.writer.write_eof()
+        else:
+            raw.writer.transport.abort()
+        await until(lambda: collector.got)
+        assert [kind for kind, _ in collector.got] == ["end"]
+
+
+async def test_answers_that_come_after_our_close_frame_are_still_taken() -> None:
+    """The other side may have sent them before it read ours."""
+    async with connected() as (raw, collector, connection):
+        closing = asyncio.ensure_future(connection.close())
+        await asyncio.sleep(0)
+        raw.write(frame(TEXT, b"late") + frame(CLOSE, struct.pack("!H", CloseCode.NORMAL_CLOSURE)))
+        await until(lambda: len(collector.got) == 2)
+        assert collector.got[0] == ("text", b"late")
+        raw.writer.close()
+        await closing
+
+
+@pytest.mark.virtual
+async def test_a_peer_that_stops_reading_is_found_although_its_buffer_is_full() -> None:
+    """The ping itself cannot leave: that counts as unanswered too."""
+    async with exchange() as simulator:
+        session = session_to(simulator, ping_interval=5, ping_timeout=3, request_timeout=3600, max_in_flight=10**6)
+        await session.open()
+        loop = virtual.VirtualTimeLoop.running()
+        loop.network.connections[0].half_open()
+        big = {"symbol": "x" * 100_000}
+        futures = [session.submit("account.balance", big) for _ in range(20)]
+        began = loop.time()
+        results = await asyncio.gather(*futures, return_exceptions=True)
+        assert loop.time() - began <= 8.1
+        assert all(isinstance(result, ConnectionLost) for result in results)
+        await session.wait_for(SessionState.READY)
+        await session.close()
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+async def test_tls(authority: Authority) -> None:
+    """A certificate that is good is accepted, and the connection works; a drop in it is found."""
+    async with exchange(ssl=authority.server_context()) as simulator:
+        assert simulator.url.startswith("wss://")
+        async with session_to(simulator, ssl=authority.client_context()) as session:
+            assert session.authenticated
+            waiting = session.submit("account.balance")
+            simulator.connections[0].drop()
+            with pytest.raises(ConnectionLost):
+                await waiting
+            await session.wait_for(SessionState.READY)
+            assert (await session.request("account.balance")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "expired", "trusted", "words"),
+    [
+        ("127.0.0.1", False, False, "self.signed|unable to get"),
+        ("127.0.0.1", True, True, "expired"),
+        ("192.0.2.1", False, True, "IP address mismatch"),
+    ],
+)
+async def test_a_bad_certificate_is_refused_and_not_retried(
+    authority: Authority, host: str, expired: bool, trusted: bool, words: str
+) -> None:
+    """Unknown issuer, expired, wrong host: nothing is sent, and the reason is named."""
+    async with exchange(ssl=authority.server_context(host, expired=expired)) as simulator:
+        context = authority.client_context() if trusted else None
+        session = session_to(simulator, ssl=context)
+        with pytest.raises(ConnectError, match=words) as caught:
+            await session.open()
+        assert not caught.value.retryable
+        assert simulator.received == []
+
+
+# Where a connection goes
+
+
+@asynccontextmanager
+async def http_server(answer: Callable[[bytes], Awaitable[bytes]]) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """Answer every request with some bytes, and keep what was asked."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(await answer(asked[-1]))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], asked
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """Credentials go to the address that was given, or nowhere."""
+    async with exchange() as simulator:
+
+        async def redirect(_: bytes) -> bytes:
+            return f"HTTP/1.1 302 Found\r\nLocation: {simulator.url}\r\nContent-Length: 0\r\n\r\n".encode()
+
+        async with http_server(redirect) as (port, _):
+            with pytest.raises(ConnectError, match="HTTP 302"):
+                await session_to(simulator, url=f"ws://127.0.0.1:{port}").open()
+        assert simulator.received == []
+        assert simulator.connections == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "retryable"),
+    [
+        (b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", 429, True),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403, False),
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 503, True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, True),
+        (b"this is no HTTP\r\n\r\n", None, True),
+        (b"", None, True),
+    ],
+)
+async def test_a_handshake_that_fails(answer: bytes, status: int | None, retryable: bool) -> None:
+    """Whatever is at that address: a ConnectError that says what it said, and whether trying again can help."""
+
+    async def reply(_: bytes) -> bytes:
+        return answer
+
+    async with http_server(reply) as (port, _):
+        with pytest.raises(ConnectError) as caught:
+            await Session(COIN_M, url=f"ws://127.0.0.1:{port}").open()
+    assert (caught.value.status, caught.value.retryable) == (status, retryable)
+
+
+async def test_a_proxy_is_used_when_it_is_given() -> None:
+    """CONNECT to the exchange's host; without TLS only when no credentials are at stake."""
+
+    async def refuse(_: bytes) -> bytes:
+        return b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
+
+    async with http_server(refuse) as (port, asked):
+        proxy = f"http://127.0.0.1:{port}"
+        for session in (
+            Session(COIN_M, proxy=proxy, url="wss://exchange.invalid:1234/x"),
+            Session(SPOT, proxy=proxy, url="ws://exchange.invalid:1234/x"),
+        ):
+            with pytest.raises(ConnectError):
+                await session.open()
+        assert [line.split(b"\r\n")[0] for line in asked] == [b"CONNECT exchange.invalid:1234 HTTP/1.1"] * 2
+
+
+async def test_the_environments_proxy_is_not_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain connection to a simulator must not show its keys to a proxy."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with exchange() as simulator, session_to(simulator) as session:
+        assert session.authenticated
+
+
+@pytest.mark.virtual
+async def test_an_address_that_does_not_answer() -> None:
+    """open_timeout bounds TCP, TLS and the handshake together."""
+    async with exchange() as simulator:
+        virtual.VirtualTimeLoop.running().network.latency = 60.0
+        session = session_to(simulator, open_timeout=3)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(ConnectError, match="within 3 s"):
+            await session.open()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(3, abs=0.01)

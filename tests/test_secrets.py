@@ -1,0 +1,109 @@
+"""No log line, repr, exception or traceback shows a secret, at any level, ours or a library's."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import traceback
+import warnings
+from typing import Any
+
+import pytest
+
+from binance_session import SPOT, ApiError, BinanceSessionError, Session
+from binance_session.simulator import Fault
+from tests.exchange import ED25519, HMAC, PLAIN, exchange, requests, rsa_key, session_to, until
+
+
+async def live(simulator: Any, session: Session, shown: list[str]) -> None:
+    """Do a bit of everything, good and bad, and show all there is to show."""
+    results: list[Any] = [session]
+    async with session:
+        results += [session.stats, session.listen_key]
+        if session.venue.has_listen_key:
+            results.append(await session.start_user_data_stream())
+            results.append(await session.ping_user_data_stream())
+        results.append(await session.status())
+        results.append(session.submit("account.status"))
+        results.append(await session.request("account.status"))
+        simulator.inject(Fault("error", method="account.status", status=500, code=-1007))
+        simulator.inject(Fault("malformed", method="order.cancel"))
+        calls: list[Any] = [
+            session.request("account.status"),
+            session.request("order.cancel", {"symbol": "X", "orderId": 1}),
+            session.request("order.place", {"symbol": "X"}, credentials=HMAC),
+        ]
+        for result in await asyncio.gather(*calls, return_exceptions=True):
+            results.append(result)
+            if isinstance(result, BaseException):
+                shown.append("".join(traceback.format_exception(result)))
+        simulator.inject(Fault("drop_after", method="account.status"))
+        with pytest.raises(BinanceSessionError) as caught:
+            await session.request("account.status")
+        shown.append("".join(traceback.format_exception(caught.value)))
+        await until(lambda: session.state.name == "READY")
+    for result in results:
+        shown += [repr(result), str(result), f"{result}", "".join(map(repr, getattr(result, "args", ())))]
+
+
+@pytest.mark.parametrize("venue_and_key", ["coin-m ed25519", "coin-m hmac", "coin-m rsa", "spot ed25519"])
+async def test_nothing_secret_is_shown(venue_and_key: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Everything at DEBUG, asyncio's own debug mode on, good answers and bad, drops and reconnects."""
+    asyncio.get_running_loop().set_debug(True)
+    caplog.set_level(logging.DEBUG)
+    # every handler that a user may have: the message, the arguments, the traceback
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(message)s %(args)r %(pathname)s"))
+    logging.getLogger().addHandler(handler)
+    shown: list[str] = []
+    credentials = {"ed25519": ED25519, "hmac": HMAC, "rsa": rsa_key()}[venue_and_key.split()[1]]
+    try:
+        async with exchange(*([SPOT] if venue_and_key.startswith("spot") else [])) as simulator:
+            simulator.add_key(rsa_key().api_key, public_key=rsa_key().private_key.public_key())
+            session = session_to(simulator, credentials)
+            await live(simulator, session, shown)
+            secrets = {credentials.api_key, HMAC.api_key, HMAC.secret}
+            for entry in simulator.received:
+                secrets |= {entry.params[name] for name in ("apiKey", "signature") if name in entry.params}
+            secrets |= {key for key in map(str, simulator.exchange.state.listen_keys._keys)}
+    finally:
+        logging.getLogger().removeHandler(handler)
+    everything = "\n".join([*shown, stream.getvalue(), caplog.text])
+    assert "session ready -> waiting" in everything
+    assert len(secrets) >= 4
+    for secret in secrets:
+        assert secret not in everything
+        assert secret[6:-4] not in everything
+
+
+def test_keys_show_a_hint_and_no_more() -> None:
+    """Enough to tell two apart."""
+    for key in (ED25519, HMAC, PLAIN, rsa_key()):
+        assert key.api_key not in repr(key)
+        assert repr(key).startswith(f"{type(key).__name__}(api_key='{key.api_key[:4]}")
+        assert getattr(key, "secret", "-" * 9) not in repr(key)
+
+
+async def test_a_rejected_key_is_not_repeated() -> None:
+    """Not in the error, and not in what caused it."""
+    async with exchange() as simulator:
+        simulator.revoke(ED25519.api_key)
+        with pytest.raises(BinanceSessionError) as caught:
+            await session_to(simulator).open()
+        text = "".join(traceback.format_exception(caught.value))
+        assert isinstance(caught.value.__cause__, ApiError)
+        signature = requests(simulator, "session.logon")[0].params["signature"]
+        assert ED25519.api_key not in text
+        assert signature not in text
+
+
+def test_a_url_with_a_password_is_not_shown() -> None:
+    """In no error, and in no repr."""
+    with warnings.catch_warnings():
+        session = Session(SPOT, url="wss://user:hunter2@127.0.0.1:1/")
+    assert "hunter2" not in repr(session)
+    with pytest.raises(BinanceSessionError) as caught:
+        asyncio.run(session.open())
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
