@@ -38,16 +38,14 @@ async def exchange(venue: Venue = COIN_M, **options: Any) -> AsyncIterator[Simul
 
 
 @overload
-def session_to(simulator: Simulator, credentials: Credentials | None = ..., **options: Any) -> Session: ...
+def session_to(simulator: Simulator, credentials: Credentials | None = ..., *, kind: type[S], **options: Any) -> S: ...
 @overload
-def session_to(
-    simulator: Simulator, credentials: Credentials | None = ..., *, kind: Callable[..., S], **options: Any
-) -> S: ...
+def session_to(simulator: Simulator, credentials: Credentials | None = ..., **options: Any) -> Session: ...
 def session_to(
     simulator: Simulator,
     credentials: Credentials | None = ED25519,
     *,
-    kind: Callable[..., Any] = Session,
+    kind: type[Any] = Session,
     **options: Any,
 ) -> Any:
     """Return a session of the class ``kind`` with the simulator's venue, address and clock."""
@@ -63,5 +61,5 @@ def requests(simulator: Simulator, method: str | None = None) -> list[Received]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Return once ``condition`` holds; the test's timeout bounds the wait."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110, what it waits for has no event
         await asyncio.sleep(0)

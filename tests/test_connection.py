@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import BytesLike
 
@@ -56,7 +57,7 @@ class RawServer:
         while data := await reader.read(65536):
             protocol.receive_data(data)
             for event in protocol.events_received():
-                if hasattr(event, "path"):
+                if isinstance(event, Request):
                     protocol.send_response(protocol.accept(event))
                     self._flush()
                     self.ready.set()

@@ -88,10 +88,10 @@ def test_the_payload_of_the_published_requests_is_reproduced(name: str) -> None:
 
 def test_rsa_signs_with_pkcs1_v15_and_sha_256() -> None:
     """The exchange, holding the public key, accepts the signature (PROTOCOL.md §3)."""
-    signature = RsaKey(API_KEY, RSA).sign("symbol=１&timestamp=1")  # noqa: RUF001
+    signature = RsaKey(API_KEY, RSA).sign("symbol=１&timestamp=1")
     RSA.public_key().verify(
         base64.b64decode(signature, validate=True),
-        "symbol=１&timestamp=1".encode(),  # noqa: RUF001
+        "symbol=１&timestamp=1".encode(),
         padding.PKCS1v15(),
         SHA256(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ async def test_a_day_of_pings(credentials: Any) -> None:
         assert (await session.ping_user_data_stream()).value == key.value
         pings = requests(simulator, "userDataStream.ping")
         times = [requests(simulator, "userDataStream.start")[0].time, *(ping.time for ping in pings[:-1])]
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert all(900 <= gap <= 1501 for gap in gaps)
         assert len(set(gaps)) > 10
         wanted = {"apiKey"} if credentials is HMAC else set()
@@ -145,7 +146,7 @@ async def test_a_start_that_fails_is_tried_again() -> None:
         await asyncio.sleep(1700)
         starts = [entry.time for entry in requests(simulator, "userDataStream.start")]
         assert len(starts) == 7
-        assert all(later - earlier >= 0.4 for earlier, later in zip(starts[1:], starts[2:], strict=False))
+        assert all(later - earlier >= 0.4 for earlier, later in itertools.pairwise(starts))
         assert len(session.keys) == 2
 
 

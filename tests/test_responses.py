@@ -123,7 +123,7 @@ def test_rate_limits_are_decoded_when_asked_for() -> None:
     for decoder in (decode, module._decode_reference):
         assert fields(decoder(data))[5] == expected
     assert Response(1, "m", 200, {}).rate_limits == ()
-    assert Response(1, "m", 200, {}, 5).rate_limits == ()  # type: ignore[arg-type]
+    assert Response(1, "m", 200, {}, 5).rate_limits == ()
     assert Response(1, "m", 200, {}, [5]).rate_limits == (RateLimit("", "", 0, 0, 0),)
 
 

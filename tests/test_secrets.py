@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from binance_session import SPOT, ApiError, BinanceSessionError, Session
+from binance_session import SPOT, ApiError, BinanceSessionError, Credentials, ListenKey, Session
 from binance_session.simulator import Fault
 from tests.exchange import ED25519, HMAC, PLAIN, exchange, requests, rsa_key, session_to, until
 
@@ -58,16 +58,22 @@ async def test_nothing_secret_is_shown(venue_and_key: str, caplog: pytest.LogCap
     handler.setFormatter(logging.Formatter("%(message)s %(args)r %(pathname)s"))
     logging.getLogger().addHandler(handler)
     shown: list[str] = []
-    credentials = {"ed25519": ED25519, "hmac": HMAC, "rsa": rsa_key()}[venue_and_key.split()[1]]
+    keys: list[ListenKey] = []
+
+    class Bot(Session):
+        def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
+            keys.extend(key for key in (old, new) if key is not None)
+
+    credentials: Credentials = {"ed25519": ED25519, "hmac": HMAC, "rsa": rsa_key()}[venue_and_key.split()[1]]
     try:
         async with exchange(*([SPOT] if venue_and_key.startswith("spot") else [])) as simulator:
             simulator.add_key(rsa_key().api_key, public_key=rsa_key().private_key.public_key())
-            session = session_to(simulator, credentials)
+            session = session_to(simulator, credentials, kind=Bot)
             await live(simulator, session, shown)
             secrets = {credentials.api_key, HMAC.api_key, HMAC.secret}
             for entry in simulator.received:
                 secrets |= {entry.params[name] for name in ("apiKey", "signature") if name in entry.params}
-            secrets |= {key for key in map(str, simulator.exchange.state.listen_keys._keys)}
+            secrets |= {key.value for key in keys}
     finally:
         logging.getLogger().removeHandler(handler)
     everything = "\n".join([*shown, stream.getvalue(), caplog.text])

@@ -151,7 +151,7 @@ async def test_a_message_over_max_size_ends_the_connection_with_a_clear_reason()
     """The limit is the bot's memory; what was in flight learns why at once."""
     async with exchange() as simulator, session_to(simulator) as session:
         simulator.inject(Fault("huge", method="account.balance", size=(32 << 20) + 1))
-        with pytest.raises(ConnectionLost, match="1009.*too big"):
+        with pytest.raises(ConnectionLost, match=r"1009.*too big"):
             await session.request("account.balance")
         await session.wait_for(READY)
         assert (await session.request("account.balance")).status == 200
@@ -303,7 +303,7 @@ async def test_bad_input_is_refused_before_it_is_parked() -> None:
         task = asyncio.ensure_future(session.open())
         await until(lambda: session.state is not SessionState.NEW)
         with pytest.raises(ConfigurationError, match="float"):
-            session.submit("account.balance", {"x": 0.5})
+            session.submit("account.balance", {"x": 0.5})  # type: ignore[dict-item]
         future = session.submit("account.balance")
         await task
         assert (await future).status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def test_any_sequence_of_events_keeps_to_the_table(events: list[SessionEvent]) -
             changes += 1
         assert machine.state is expected
     assert len(told) == changes
-    assert all(a[1] is b[0] for a, b in zip(told, told[1:], strict=False))
+    assert all(a[1] is b[0] for a, b in itertools.pairwise(told))
 
 
 def test_the_readme_shows_the_table_as_it_is() -> None:
