@@ -28,7 +28,7 @@ class _Benchmark:
 
 _BENCHMARKS: Final = {
     "dispatch": _Benchmark(dispatch.run, "in one process, without a socket", rounds=15, size=1000),
-    "roundtrip": _Benchmark(roundtrip.run, "over loopback, the server in another process", rounds=11, size=500),
+    "roundtrip": _Benchmark(roundtrip.run, "over loopback, the server in another process", rounds=11, size=1000),
 }
 
 
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables = benchmark.run(rounds, size)
         for table in tables:
             print(f"\n{table.as_text()}")
-        print(f"\n({rounds} rounds of {size} in {time.monotonic() - start:.0f} s; ?: too noisy to conclude)", flush=True)
+        took = time.monotonic() - start
+        print(f"\n({rounds} rounds of {size} in {took:.0f} s; ?: too noisy to conclude)", flush=True)
         results[name] = {"rounds": rounds, "size": size, "tables": [table.as_json() for table in tables]}
     if options.json is not None:
         document = {"environment": environment, "benchmarks": results}

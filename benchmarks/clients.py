@@ -59,7 +59,7 @@ class BareProtocol(asyncio.Protocol):
     async def open(self, url: str) -> None:
         self._loop = asyncio.get_running_loop()
         parts = urlsplit(url)
-        transport, _ = await self._loop.create_connection(lambda: self, parts.hostname, parts.port)
+        transport, _ = await self._loop.create_connection(lambda: self, parts.hostname or "", parts.port or 0)
         self._transport = transport
         await self._exchange(
             b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -162,8 +162,8 @@ class OurSession:
 def clients() -> dict[str, tuple[str, Callable[[], Client]]]:
     """Return name -> (JSON decoder, what makes one); the first is the reference."""
     found: dict[str, tuple[str, Callable[[], Client]]] = {
-        "bare asyncio.Protocol": ("none", BareProtocol),
         "websockets + json + reader task": ("json", ReaderTask),
+        "bare asyncio.Protocol, nothing parsed": ("none", BareProtocol),
     }
     for decoder in PACKAGES:
         found[f"binance_session ({decoder})"] = (decoder, lambda decoder=decoder: OurSession(decoder))  # type: ignore[misc]

@@ -108,7 +108,8 @@ class Table:
             found.append(f"the reference differed from itself by {off:+.0%}: trust no difference of that size")
         noisy = [row.name for row in self.rows if row.is_noisy]
         if noisy:
-            found.append(f"too noisy to conclude, ratio moved by more than {WIDEST:.0%}: {', '.join(noisy)}")
+            which = ", ".join(noisy) if len(noisy) < len(self.rows) - 1 else "every row"
+            found.append(f"too noisy to conclude, ratio moved by more than {WIDEST:.0%}: {which}")
         return found
 
     def as_text(self) -> str:

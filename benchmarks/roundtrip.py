@@ -64,8 +64,8 @@ class _Runner:
             start = clock()
             await one()
             latencies.append(clock() - start)
-        bursts = max(1, 4 * size // _BURST)
-        count = min(_BURST, 4 * size)
+        bursts = max(1, 2 * size // _BURST)
+        count = min(_BURST, 2 * size)
         busy = time.process_time()
         for _ in range(bursts):
             await many(count)

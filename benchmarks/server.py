@@ -139,7 +139,7 @@ class _Connection(asyncio.Protocol):
         self._answerer = Answerer()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(self._answerer.feed(data))

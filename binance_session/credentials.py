@@ -180,6 +180,19 @@ class Ed25519Key(_Key):
 
         return cls(api_key, _load(pem, password, Ed25519PrivateKey, "an Ed25519"))
 
+    @classmethod
+    def generate(cls, *, api_key: str) -> Self:
+        """Make a new private key, for a simulator or a test. ``binance-session keygen`` makes one that is kept."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+
+        return cls(api_key, Ed25519PrivateKey.generate())
+
+    def public_pem(self) -> str:
+        """Return the public half as PEM text: what an exchange is given."""
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
+        return self.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
     def sign(self, payload: str) -> str:
         """Return the Ed25519 signature of ``payload`` in base64."""
         return base64.b64encode(self.private_key.sign(payload.encode())).decode()

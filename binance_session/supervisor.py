@@ -194,6 +194,7 @@ class Supervisor(LinkOwner):
             self._machine.advance(_E.CLOSE)
             self._end_pending(None)
             if self._task is not None:
+                self._task.cancel()  # now, not a turn later: by then it would have moved on
                 self._closing = asyncio.get_running_loop().create_task(
                     self._shut_down(self._task), name="binance_session close"
                 )
@@ -202,7 +203,6 @@ class Supervisor(LinkOwner):
             await asyncio.wait([last])
 
     async def _shut_down(self, task: asyncio.Task[None]) -> None:
-        task.cancel()
         await asyncio.wait([task])
         self._machine.advance(_E.CLOSED)
 

@@ -167,6 +167,28 @@ async def test_an_exchange_that_does_not_answer_the_closing_handshake() -> None:
         loop.network.connections[0].cut()
 
 
+@pytest.mark.virtual
+@pytest.mark.parametrize("how", ["drop", "close"])
+@pytest.mark.parametrize("turns", range(40))
+async def test_at_every_turn_of_a_reconnect(how: str, turns: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The connection goes, the session is on its way back, and close() comes after any number of turns of the loop."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        await session.open()
+        pending = session.submit("account.balance")
+        if how == "drop":
+            simulator.connections[0].drop()
+        else:
+            simulator.connections[0].close(1001, "24 hours")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await session.close()
+        assert session.state is CLOSED
+        assert pending.done()
+        pending.exception()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_leaving_the_block_with_an_error_closes_too() -> None:
     """The error is the caller's; the session is closed."""
     async with exchange() as simulator:

@@ -64,7 +64,8 @@ async def test_nothing_secret_is_shown(venue_and_key: str, caplog: pytest.LogCap
         def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
             keys.extend(key for key in (old, new) if key is not None)
 
-    credentials: Credentials = {"ed25519": ED25519, "hmac": HMAC, "rsa": rsa_key()}[venue_and_key.split()[1]]
+    kinds: dict[str, Credentials] = {"ed25519": ED25519, "hmac": HMAC, "rsa": rsa_key()}
+    credentials = kinds[venue_and_key.split()[1]]
     try:
         async with exchange(*([SPOT] if venue_and_key.startswith("spot") else [])) as simulator:
             simulator.add_key(rsa_key().api_key, public_key=rsa_key().private_key.public_key())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"private key  {path}  (yours alone to read; {kind})")
     print(f"public key   {public_path}\n")
     hint = "" if password is None else f" --password-env {arguments.password_env}"
-    print(_PASTE.format(public=public.decode(), path=path, password=hint))
+    print(_PASTE.format(public=public.decode(), path=shlex.quote(str(path)), password=hint))
     return 0
 
 

@@ -181,17 +181,15 @@ def _stop_signal() -> asyncio.Event:
 
 
 def _introduce(simulator: Simulator, keys: list[str], *, as_json: bool) -> None:
-    """Say where the simulator is and whom it knows, in one piece and at once: somebody waits for this line."""
-    hint = sys.stdout
+    """Say where the simulator is and whom it knows, at once: somebody waits for the first line."""
     if as_json:
         print(json.dumps({"url": simulator.url, "stream_url": simulator.stream_url}), flush=True)
-        hint = sys.stderr
-    else:
-        print(f"A simulated {simulator.venue.name} exchange listens.\n\n  url         {simulator.url}")
-        if simulator.stream_url is not None:
-            print(f"  stream_url  {simulator.stream_url}")
-        for line in keys:
-            print(f"  key         {line}")
-        print("\nCtrl-C ends it.", flush=True)
+        return
+    print(f"A simulated {simulator.venue.name} exchange listens.\n\n  url         {simulator.url}")
+    if simulator.stream_url is not None:
+        print(f"  stream_url  {simulator.stream_url}")
+    for line in keys:
+        print(f"  key         {line}")
     if not keys:
-        print(f"\n{_NO_KEY}" if not as_json else _NO_KEY, file=hint, flush=True)
+        print(f"\n{_NO_KEY}")
+    print("\nCtrl-C ends it.", flush=True)

@@ -98,11 +98,6 @@ class Connection:
         self._timers.add(timer)
         return timer
 
-    def forget(self, timer: Timer) -> None:
-        """Cancel a timer of :meth:`later`."""
-        timer.cancel()
-        self._timers.discard(timer)
-
     def ended(self) -> None:
         """Take note that the connection is gone, and cancel what was to happen on it."""
         self.open = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, MutableSequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +19,7 @@ from binance_session.errors import ConfigurationError
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.faults import FAULTS, Fault, Faults, Injected, Occasion, say
+from binance_session.simulator.faults import FAULTS, Fault, Faults, Handshake, Injected, Occasion, say
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
@@ -198,6 +198,14 @@ class Exchange:
         self.state.keys[api_key].valid = True
 
     # -- connections
+
+    def knock(self, address: str, target: str) -> Iterator[Action]:
+        """Return what is to happen before a handshake is answered, which is nothing unless a fault strikes it.
+
+        Iterating over it may raise :class:`Refusal`.
+        """
+        fault = self.faults.strike_handshake(Handshake(address, target)) if self.faults else None
+        return iter(()) if fault is None else FAULTS[fault.name].behaviour(fault.options)
 
     def connect(self, address: str, target: str, perform: Callable[[Action], None]) -> Connection:
         """Accept a handshake for ``target`` (path and query) from an IP address, and return the connection.

@@ -8,6 +8,8 @@ its name. It may execute the request (``occasion.execute()``), or not, and it yi
     def drop_after(occasion: Occasion) -> Script:
         occasion.execute()
         yield Drop()
+
+Faults of the handshake are registered with ``@handshake_fault()``, and may raise a :class:`Refusal`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from binance_session.simulator.wire import (
     Wait,
 )
 
-__all__ = ["FAULTS", "Fault", "Faults", "Injected", "Occasion", "Script"]
+__all__ = ["FAULTS", "Fault", "Faults", "Handshake", "Injected", "Occasion", "Script"]
 
 Script = Iterator[Action]
 Message = dict[str, Any]
@@ -73,14 +75,24 @@ def say(message: Any) -> SendText:
     return SendText(encode(message))
 
 
+@frozen
+class Handshake:
+    """A handshake that a fault has been chosen for. ``target`` is the path and query that the client asks for."""
+
+    address: str
+    target: str = field(repr=False)
+
+
 Behaviour = Callable[[Occasion], Script]
+HandshakeBehaviour = Callable[[Mapping[str, Any]], Script]
 
 
 @frozen
 class _Registered:
-    behaviour: Behaviour
+    behaviour: Callable[[Any], Script]
     method: str | None
     options: Mapping[str, Any]
+    handshake: bool = False
 
 
 #: Every fault, by name.
@@ -97,14 +109,27 @@ def fault(method: str | None = None, **options: Any) -> Callable[[Behaviour], Be
     return register
 
 
+def handshake_fault(**options: Any) -> Callable[[HandshakeBehaviour], HandshakeBehaviour]:
+    """Register a behaviour of the handshake; it is given the fault's options."""
+
+    def register(behaviour: HandshakeBehaviour) -> HandshakeBehaviour:
+        FAULTS[behaviour.__name__] = _Registered(behaviour, None, options, handshake=True)
+        return behaviour
+
+    return register
+
+
 @frozen(init=False)
 class Fault:
     """A fault, and the requests that it strikes.
 
     ``name`` is one of :data:`FAULTS`. Of all requests with this ``method``, sent under the API key ``key``, on this
     ``connection`` (or the one with this number), and for which ``when(request)`` is true, it strikes ``times``
-    (``None``: all), beginning with the ``nth`` (from 1). Whatever else is given are the fault's options, such as
-    ``delay=0.5`` seconds for ``late_answer``. Raises :class:`ValueError` for a name or an option that does not exist.
+    (``None``: all), beginning with the ``nth`` (from 1). Faults of the handshake strike handshakes in the same way;
+    they know no method, key or connection, and ``when(handshake)`` is asked.
+
+    Whatever else is given are the fault's options, such as ``delay=0.5`` seconds for ``late_answer``. Raises
+    :class:`ValueError` for a name or an option that does not exist.
     """
 
     name: str
@@ -113,7 +138,7 @@ class Fault:
     connection: int | None
     nth: int
     times: int | None
-    when: Callable[[Request], bool] | None
+    when: Callable[[Any], bool] | None
     options: Mapping[str, Any] = field(hash=False)
 
     def __init__(
@@ -125,7 +150,7 @@ class Fault:
         connection: int | Connection | None = None,
         nth: int = 1,
         times: int | None = 1,
-        when: Callable[[Request], bool] | None = None,
+        when: Callable[[Any], bool] | None = None,
         **options: Any,
     ) -> None:
         registered = FAULTS.get(name)
@@ -135,6 +160,8 @@ class Fault:
         if unknown:
             takes = ", ".join(sorted(registered.options)) or "none"
             raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}; its options: {takes}")
+        if registered.handshake and (method, key, connection) != (None, None, None):
+            raise ValueError(f"{name} strikes handshakes, which have no method, key or connection")
         if nth < 1 or (times is not None and times < 1):
             raise ValueError("nth and times count from 1")
         self.__attrs_init__(
@@ -148,8 +175,14 @@ class Fault:
             {**registered.options, **options},
         )
 
+    def matches_handshake(self, handshake: Handshake) -> bool:
+        """Return whether a handshake is one of those that the fault is for."""
+        return FAULTS[self.name].handshake and (self.when is None or self.when(handshake))
+
     def matches(self, request: Request, connection: Connection) -> bool:
         """Return whether a request is one of those that the fault is for."""
+        if FAULTS[self.name].handshake:
+            return False
         if self.method is not None and request.method != self.method:
             return False
         if self.connection is not None and connection.number != self.connection:
@@ -206,6 +239,13 @@ class Faults:
     def clear(self) -> None:
         """Take back every fault."""
         self._injected.clear()
+
+    def strike_handshake(self, handshake: Handshake) -> Fault | None:
+        """Return the fault that strikes a handshake, if one does."""
+        for injected in self._injected:
+            if injected.fault.matches_handshake(handshake) and injected.strikes():
+                return injected.fault
+        return None
 
     def strike(self, request: Request, connection: Connection) -> Fault | None:
         """Return the fault that strikes a request, if one does."""
@@ -409,9 +449,29 @@ def wrong_listen_key(occasion: Occasion) -> Script:
 def expired_listen_key(occasion: Occasion) -> Script:
     """The account's listenKey is gone, and the answer is -1125; ``push``: stream sockets are told first."""
     state = occasion.state
-    key = occasion.connection.key or state.keys.get(occasion.request.params.get("apiKey", ""))
+    named = occasion.request.params.get("apiKey")
+    key = state.keys.get(named) if isinstance(named, str) else occasion.connection.key
     if key is not None:
         listen_key = state.listen_keys.of(key if state.readings.listen_key_per == "key" else key.account)
         if listen_key is not None:
             state.listen_keys.expire(listen_key, tell=occasion.options["push"])
     yield from occasion.answer()
+
+
+@handshake_fault(status=503, msg="Service Unavailable", retry_after=None)
+def refuse_handshake(options: Mapping[str, Any]) -> Script:
+    """The handshake is answered with an HTTP ``status``; ``retry_after`` (Unix ms) makes a ``Retry-After`` of it."""
+    data = None if options["retry_after"] is None else {"retryAfter": options["retry_after"]}
+    raise Refusal(options["status"], -1000, options["msg"], data)
+
+
+@handshake_fault()
+def drop_handshake(_options: Mapping[str, Any]) -> Script:
+    """The TCP connection is aborted in place of the handshake's answer."""
+    yield Drop()
+
+
+@handshake_fault(delay=1.0)
+def slow_handshake(options: Mapping[str, Any]) -> Script:
+    """The handshake's answer comes ``delay`` seconds late, by the exchange's clock; after 20 s the server gives up."""
+    yield Wait(options["delay"])

@@ -82,11 +82,6 @@ class ListenKeys:
         if tell:
             self._on_end(key)
 
-    def expire_all(self) -> None:
-        """End every key."""
-        for key in list(self._by_value.values()):
-            self.expire(key)
-
     def close(self) -> None:
         """Forget every key, silently, and leave no timer behind."""
         for key in list(self._by_value.values()):

@@ -73,10 +73,17 @@ _decode: Final = json.JSONDecoder(
 ).decode
 
 
+#: An escape that may stand for half a character, which is no text and cannot be written as UTF-8.
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
 def decode(text: str) -> Any:
     """Return the value of a JSON text. Raises :class:`Refusal` if it is none, or has a name twice."""
     try:
-        return _decode(text)
+        value = _decode(text)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except _Duplicate:
         raise Refusal(400, -1101, "Duplicate values for a parameter detected.") from None
     except (ValueError, RecursionError):

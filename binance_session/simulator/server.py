@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl as tls
 import uuid
@@ -35,6 +36,7 @@ from binance_session.simulator.wire import (
     SendPing,
     SendSplit,
     SendText,
+    Wait,
 )
 from binance_session.venues import Venue
 
@@ -64,12 +66,27 @@ class _Socket(ServerConnection):
     #: actions that wait until a frame has been written in small pieces
     _held: deque[Action] | None = None
 
-    def accept(self, exchange: Exchange, target: str) -> None:
+    async def accept(self, exchange: Exchange, clock: Clock, target: str) -> None:
         """Register the connection with the exchange. Raises :class:`Refusal`."""
         peer = self.remote_address
+        address = peer[0] if peer else "127.0.0.1"
+        for action in exchange.knock(address, target):
+            if isinstance(action, Wait):
+                await self._wait(clock, action.seconds)
+            elif isinstance(action, Drop):
+                self.transport.abort()
         self._fragments = []
         self.exchange = exchange
-        self.client = exchange.connect(peer[0] if peer else "127.0.0.1", target, self.perform)
+        if not self.transport.is_closing():
+            self.client = exchange.connect(address, target, self.perform)
+
+    async def _wait(self, clock: Clock, seconds: float) -> None:
+        over = asyncio.Event()
+        timer = clock.call_at(clock.time() + seconds, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
 
     def process_event(self, event: Event) -> None:
         client = self.client
@@ -235,6 +252,7 @@ class Simulator:
             compression=None,
             ping_interval=None,
             close_timeout=1,
+            open_timeout=20,
             max_size=1 << 20,
             logger=_log,
             server_header=None,
@@ -326,11 +344,11 @@ class Simulator:
         """Send a user data event to all who listen to an account; return to how many connections it went."""
         return self.exchange.push(event, account)
 
-    def _handshake(self, socket: ServerConnection, request: Request) -> Response | None:
+    async def _handshake(self, socket: ServerConnection, request: Request) -> Response | None:
         if not isinstance(socket, _Socket):
             raise TypeError(f"not a connection of this server: {type(socket).__name__}")
         try:
-            socket.accept(self.exchange, request.path)
+            await socket.accept(self.exchange, self.clock, request.path)
         except Refusal as refusal:
             response = socket.respond(refusal.status, f"{refusal.message}\n")
             if refusal.data is not None and "retryAfter" in refusal.data:

@@ -127,6 +127,22 @@ async def test_a_connection_lives_24_hours() -> None:
         assert closed.value.rcvd.code == 1001
 
 
+async def test_text_that_is_not_utf_8_closes_the_connection() -> None:
+    async with simulated() as simulator, Client.connected(simulator) as client:
+        await client.socket.send(b"\xff\xfe", text=True)
+        with pytest.raises(ConnectionClosedError) as closed:
+            await client.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1007
+        assert not simulator.received
+
+
+async def test_requests_on_a_stream_socket_are_refused() -> None:
+    async with simulated() as simulator, connect(f"{simulator.stream_url}/ws/nothing") as stream:
+        await stream.send('{"method":"SUBSCRIBE","params":["x"],"id":3}')
+        assert json.loads(await stream.recv()) == {"error": {"code": 2, "msg": "Invalid request"}, "id": 3}
+
+
 async def test_the_server_side_of_a_connection() -> None:
     async with simulated() as simulator, Client.connected(simulator, "?returnRateLimits=false") as client:
         [connection] = simulator.connections

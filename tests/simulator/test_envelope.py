@@ -15,7 +15,9 @@ from tests.simulator.client import Client, refused, simulated
 STATUS = "session.status"
 
 
-@pytest.mark.parametrize("text", ["", "x", '{"id":1', "[1]", "1", "null", '"a"', "NaN", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "x", '{"id":1', "[1]", "1", "null", '"a"', "NaN", r'{"id":"\ud800"}', "[" * 100_000]
+)
 async def test_what_is_no_json_object_is_refused_without_an_id(text: str) -> None:
     async with simulated() as simulator, Client.connected(simulator) as client:
         await client.socket.send(text)

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, PayloadTooBig
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    InvalidMessage,
+    InvalidStatus,
+    PayloadTooBig,
+)
 
 from binance_session.simulator import FAULTS, Fault, ManualClock
 from binance_session.venues import COIN_M
@@ -329,7 +335,72 @@ def test_a_fault_does_not_show_a_key() -> None:
     assert key not in repr(Fault("error", key=key))
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS))
+async def test_refuse_handshake() -> None:
+    clock = ManualClock()
+    async with simulated(clock=clock) as simulator:
+        retry = int(clock.time() * 1000) + 5000
+        simulator.inject(Fault("refuse_handshake", status=429, retry_after=retry))
+        simulator.inject(Fault("refuse_handshake", when=lambda handshake: "/ws/" in handshake.target))
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(simulator.url, process_exception=lambda exception: exception)
+        assert refusal.value.response.status_code == 429
+        assert refusal.value.response.headers["Retry-After"] == "5"
+        assert simulator.exchange.limits.traffic("127.0.0.1").weight.count == 0
+        async with Client.connected(simulator) as client:
+            assert (await client.ask(STATUS))["status"] == 200
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(f"{simulator.stream_url}/ws/x")
+        assert refusal.value.response.status_code == 503
+    with pytest.raises(ValueError, match="handshakes"):
+        Fault("refuse_handshake", method=STATUS)
+
+
+async def test_drop_handshake() -> None:
+    async with simulated() as simulator:
+        simulator.inject(Fault("drop_handshake"))
+        with pytest.raises((InvalidMessage, ConnectionError)):
+            await connect(simulator.url)
+        assert simulator.connections == []
+        async with Client.connected(simulator) as client:
+            assert (await client.ask(STATUS))["status"] == 200
+
+
+async def test_slow_handshake() -> None:
+    clock = ManualClock()
+    async with simulated(clock=clock) as simulator:
+        arrived = asyncio.Event()
+
+        def when(_handshake: object) -> bool:
+            arrived.set()
+            return True
+
+        simulator.inject(Fault("slow_handshake", delay=30.0, when=when))
+        opening = asyncio.ensure_future(connect(simulator.url).__aenter__())
+        await arrived.wait()
+        async with Client.connected(simulator) as client:
+            assert (await client.ask(STATUS))["status"] == 200, "the other does not wait"
+        clock.advance(29)
+        assert not opening.done()
+        clock.advance(1)
+        async with await opening as socket:
+            await socket.send('{"id":1,"method":"session.status"}')
+            assert json.loads(await socket.recv())["status"] == 200
+
+
+async def test_a_client_that_gives_up_a_slow_handshake_leaves_nothing() -> None:
+    clock = ManualClock()
+    async with simulated(clock=clock) as simulator:
+        simulator.inject(Fault("slow_handshake"))
+        with pytest.raises(TimeoutError):
+            await connect(simulator.url, open_timeout=0.05)
+        clock.advance(1)
+    assert clock.pending == 0
+
+
+REQUEST_FAULTS = sorted(name for name, registered in FAULTS.items() if not registered.handshake)
+
+
+@pytest.mark.parametrize("name", REQUEST_FAULTS)
 async def test_every_fault_leaves_a_server_that_serves(name: str) -> None:
     async with simulated(COIN_M) as simulator:
         async with Client.connected(simulator) as client:

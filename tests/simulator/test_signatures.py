@@ -32,7 +32,7 @@ PUBLISHED: list[dict[str, Any]] = [
         "signature": "aa1b5712c094bc4e57c05a1a5c1fd8d88dcd628338ea863fec7b88e59fe2db24",
     },
     {
-        "symbol": "１２３４５６",  # noqa: RUF001 - as published
+        "symbol": "１２３４５６",
         "side": "BUY",
         "type": "LIMIT",
         "timeInForce": "GTC",
@@ -119,6 +119,7 @@ def test_a_key_that_is_neither_is_refused() -> None:
         ('{"a":true,"b":false,"c":null}', "a=true&b=false&c=null"),
         ('{"a":["x","é",1.50],"b":"é&=% "}', 'a=["x","é",1.50]&b=é&=% '),
         ('{"a":"\\u00e9\\n\\""}', 'a=é\n"'),
+        (r'{"a":"\ud83d\ude00"}', "a=\U0001f600"),
         ('{"B":1,"a":2,"A":3}', "A=3&B=1&a=2"),
     ],
 )

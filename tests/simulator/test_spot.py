@@ -171,3 +171,41 @@ async def test_market_data() -> None:
         assert len((await client.ask("exchangeInfo"))["result"]["symbols"]) == 4
         assert len((await client.ask("depth", symbol="BTCUSDT"))["result"]["bids"]) == 100
         refused(await client.ask("ticker.price", symbol="NOSUCH"), -1121)
+
+
+async def test_a_stop_order_rests() -> None:
+    async with simulated(SPOT) as simulator, Client.connected(simulator) as client:
+        await client.logon()
+        stop = {**BUY, "type": "STOP_LOSS_LIMIT", "timeInForce": "GTC", "price": "61000", "quantity": "1"}
+        assert "stopPrice" in refused(await client.timed("order.place", **stop), -1102)
+        result = (await client.timed("order.place", **stop, stopPrice="60500"))["result"]
+        assert "status" not in result, "an ACK is the default of stop orders"
+        [shown] = (await client.timed("openOrders.status", symbol="BTCUSDT"))["result"]
+        assert (shown["status"], shown["stopPrice"]) == ("NEW", "60500.00000000")
+
+
+async def test_an_order_that_must_be_filled_at_once_expires() -> None:
+    async with simulated(SPOT) as simulator, Client.connected(simulator) as client:
+        await client.logon()
+        result = (await client.timed("order.place", **{**LIMIT, "timeInForce": "IOC"}))["result"]
+        assert (result["status"], result["fills"]) == ("EXPIRED", [])
+        assert (await balances(client))["USDT"] == (1_000_000, 0)
+
+
+async def test_cancel_restrictions() -> None:
+    async with simulated(SPOT) as simulator, Client.connected(simulator) as client:
+        await client.logon()
+        await client.timed("order.place", **LIMIT)
+        which = {"symbol": "BTCUSDT", "orderId": 1}
+        for restriction, code in (("SOME", -1145), ("ONLY_PARTIALLY_FILLED", -2011)):
+            refused(await client.timed("order.cancel", **which, cancelRestrictions=restriction), code)
+        assert (await client.timed("order.cancel", **which, cancelRestrictions="ONLY_NEW"))["status"] == 200
+
+
+async def test_a_list_may_be_a_text_of_json() -> None:
+    async with simulated(SPOT) as simulator, Client.connected(simulator) as client:
+        rows = (await client.ask("ticker.price", symbols='["BTCUSDT"]'))["result"]
+        assert [row["symbol"] for row in rows] == ["BTCUSDT"]
+        refused(await client.ask("ticker.price", symbols="BTCUSDT"), -1135)
+        refused(await client.ask("ticker.price", symbols='{"a":1}'), -1130)
+        refused(await client.ask("ticker.price", symbols=7), -1130)
