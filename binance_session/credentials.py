@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 from attrs import field, frozen
 
 from binance_session.errors import ConfigurationError
+from binance_session.masking import masked
 from binance_session.params import Params, clean, text
 
 if TYPE_CHECKING:
@@ -65,11 +66,6 @@ class Credentials(Protocol):
     def sign(self, payload: str) -> str:
         """Return the signature of ``payload`` as text. Called on the event loop: it must not block for long."""
         ...
-
-
-def masked(secret: str) -> str:
-    """Return enough of a secret to tell two apart, and no more."""
-    return f"{secret[:4]}…{secret[-2:]}" if len(secret) >= 16 else "…"
 
 
 def signature_payload(params: Params) -> str:
@@ -183,13 +179,13 @@ class Ed25519Key(_Key):
     @classmethod
     def generate(cls, *, api_key: str) -> Self:
         """Make a new private key, for a simulator or a test. ``binance-session keygen`` makes one that is kept."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         return cls(api_key, Ed25519PrivateKey.generate())
 
     def public_pem(self) -> str:
         """Return the public half as PEM text: what an exchange is given."""
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         return self.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from attrs import define, field, frozen
 
-from binance_session.credentials import masked
+from binance_session.masking import masked
 
 try:
     import msgspec

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import itertools
-import math
 import ssl as ssl_module
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from attrs import evolve
 
+from binance_session.checks import (
+    check_choice,
+    check_count,
+    check_credentials,
+    check_number,
+    check_policy,
+    check_recv_window,
+    check_url,
+    decide_logon,
+    insecure,
+    is_exposed,
+)
 from binance_session.clock import ServerClock
 from binance_session.connection import Transport
 from binance_session.credentials import Credentials
-from binance_session.errors import ConfigurationError, InsecureTransportError
+from binance_session.errors import ConfigurationError
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
@@ -116,9 +126,9 @@ class Session:
     ) -> None:
         if not isinstance(venue, Venue):
             raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {venue!r}")
-        _check_credentials(credentials)
-        self._logs_on = _decide_logon(logon, venue, credentials)
-        _check_number("request_timeout", request_timeout)
+        check_credentials(credentials)
+        self._logs_on = decide_logon(logon, venue, credentials)
+        check_number("request_timeout", request_timeout)
         for name, seconds in (
             ("open_timeout", open_timeout),
             ("close_timeout", close_timeout),
@@ -126,20 +136,14 @@ class Session:
             ("ping_timeout", ping_timeout),
         ):
             if seconds is not None:
-                _check_number(name, seconds)
-        if recv_window is not None and (type(recv_window) is not int or not 1 <= recv_window <= venue.max_recv_window):
-            raise ConfigurationError(
-                f"recv_window must be a whole number of ms, 1 to {venue.max_recv_window}, not {recv_window!r}"
-            )
-        _check_choice("on_unready", on_unready, _ON_UNREADY)
-        if type(max_in_flight) is not int or max_in_flight < 1:
-            raise ConfigurationError(f"max_in_flight must be a whole number, at least 1, not {max_in_flight!r}")
-        if type(max_size) is not int or max_size < _SMALLEST_MAX_SIZE:
-            raise ConfigurationError(f"max_size must be at least {_SMALLEST_MAX_SIZE} bytes, not {max_size!r}")
-        _check_choice("compression", compression, (None, "deflate"))
+                check_number(name, seconds)
+        check_recv_window(recv_window, venue)
+        check_choice("on_unready", on_unready, _ON_UNREADY)
+        check_count("max_in_flight", max_in_flight, least=1)
+        check_count("max_size", max_size, least=_SMALLEST_MAX_SIZE)
+        check_choice("compression", compression, (None, "deflate"))
         for name, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
-            if isinstance(policy, type) or not callable(getattr(policy, "next_delay", None)):
-                raise ConfigurationError(f"{name} must be a policy with a next_delay method, not {policy!r}")
+            check_policy(name, policy)
         if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
             raise ConfigurationError("ssl must be an ssl.SSLContext; TLS is verified by default without one")
 
@@ -155,15 +159,15 @@ class Session:
             max_size,
             compression,
         )
-        _check_url("url", transport.url, ssl)
-        self._exposed = _is_exposed(transport.url, proxy)
+        check_url("url", transport.url, ssl)
+        self._exposed = is_exposed(transport.url, proxy)
         if credentials is not None and self._exposed:
-            raise _insecure("url")
+            raise insecure("url")
         stream_url = venue.stream_url if stream_url is None else stream_url
         if stream_url is not None:
-            _check_url("stream_url", stream_url, None)
-            if _is_exposed(stream_url, proxy):  # a listenKey goes into its path
-                raise _insecure("stream_url")
+            check_url("stream_url", stream_url, None)
+            if is_exposed(stream_url, proxy):  # a listenKey goes into its path
+                raise insecure("stream_url")
         if proxy is True and urlsplit(transport.url).scheme == "ws":
             # a plain connection to this machine must not take its way through another one
             transport = evolve(transport, proxy=None)
@@ -246,7 +250,7 @@ class Session:
         if not isinstance(state, SessionState):
             raise ConfigurationError(f"state must be a SessionState, not {state!r}")
         if timeout is not None:
-            _check_number("timeout", timeout)
+            check_number("timeout", timeout)
         async with asyncio.timeout(timeout):
             await self._supervisor.wait_for(state)
 
@@ -278,11 +282,11 @@ class Session:
         if spec is None:
             spec = self.venue.method(method, security)
         if timeout is not None:
-            _check_number("timeout", timeout, method)
+            check_number("timeout", timeout, method)
         if credentials is not None:
-            _check_credentials(credentials)
+            check_credentials(credentials)
             if self._exposed:
-                raise _insecure("url", method)
+                raise insecure("url", method)
         if self._hooks.prepare is not None:
             params = self._hooks.prepare(method, params if params is not None else {})
         link = self._supervisor.link
@@ -299,7 +303,7 @@ class Session:
         on_unready: OnUnready | None,
     ) -> asyncio.Future[Response]:
         if on_unready is not None:
-            _check_choice("on_unready", on_unready, _ON_UNREADY)
+            check_choice("on_unready", on_unready, _ON_UNREADY)
         mode = on_unready or self._on_unready
         wait = mode == "wait" or (mode == "auto" and not method.is_trade)
         # Written once for nothing: what is wrong with it must be said now, not when it leaves.
@@ -448,79 +452,3 @@ def _on_response(hooks: Hooks) -> Callable[[Response], None] | None:
             on_rate_limit(limits)
 
     return both
-
-
-# What is refused at the door
-
-
-def _check_number(name: str, value: Any, method: str | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigurationError(f"{name} must be a number of seconds, not {value!r}", method=method)
-    if not math.isfinite(value) or value <= 0:
-        raise ConfigurationError(f"{name} must be a finite number of seconds above 0, not {value!r}", method=method)
-
-
-def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-
-
-def _check_credentials(credentials: object) -> None:
-    # The value is not shown: a secret that was passed by mistake must not end in a log.
-    if credentials is None or (isinstance(credentials, Credentials) and not isinstance(credentials, type)):
-        return
-    raise ConfigurationError(
-        "credentials must be an Ed25519Key, HmacKey, RsaKey, ApiKey, or an object with api_key, can_logon and sign(),"
-        f" not a {type(credentials).__name__}"
-    )
-
-
-def _decide_logon(logon: object, venue: Venue, credentials: Credentials | None) -> bool:
-    if logon is False:
-        return False
-    able = credentials is not None and credentials.can_logon and venue.has_logon
-    if logon == "auto" and not isinstance(logon, bool):
-        return able
-    if logon is not True:
-        raise ConfigurationError(f'logon must be "auto", True or False, not {logon!r}')
-    if not able:
-        who = "a session without credentials" if credentials is None else type(credentials).__name__
-        raise ConfigurationError(
-            f"logon=True, but {who} cannot log on at {venue.name}: session.logon takes Ed25519 keys only"
-        )
-    return True
-
-
-def _check_url(name: str, url: object, ssl: ssl_module.SSLContext | None) -> None:
-    # The URL is not shown: it may hold a password or a listenKey.
-    try:
-        parts = urlsplit(url if isinstance(url, str) else "")
-        usable = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigurationError(f"{name} must be a ws:// or wss:// address with a host")
-    if ssl is not None and parts.scheme == "ws":
-        raise ConfigurationError(f"ssl was given, but {name} is a ws:// address, which has no TLS")
-
-
-def _is_exposed(url: str, proxy: object) -> bool:
-    """Tell whether what is sent to ``url`` can be read on the way."""
-    parts = urlsplit(url)
-    return parts.scheme == "ws" and (isinstance(proxy, str) or not _is_loopback(parts.hostname or ""))
-
-
-def _insecure(name: str, method: str | None = None) -> InsecureTransportError:
-    return InsecureTransportError(
-        f"{name} is a plain ws:// address and would show the credentials to everybody on the way: use wss://",
-        method=method,
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -82,7 +82,7 @@ def test_every_command_of_the_table_exists() -> None:
 
 def test_every_error_has_its_row() -> None:
     """The table of outcomes leaves none out that a caller may get."""
-    from binance_session import errors  # noqa: PLC0415
+    from binance_session import errors
 
     abstract = {"BinanceSessionError", "InsecureTransportError"}
     raised = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}

@@ -1,0 +1,126 @@
+"""What is refused at the door: parameters that cannot be right, and credentials in the open.
+
+A message names the parameter and never a value that could be a secret or hold one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import ssl as ssl_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from binance_session.credentials import Credentials
+from binance_session.errors import ConfigurationError, InsecureTransportError
+from binance_session.venues import Venue
+
+__all__ = [
+    "check_choice",
+    "check_count",
+    "check_credentials",
+    "check_number",
+    "check_policy",
+    "check_recv_window",
+    "check_url",
+    "decide_logon",
+    "insecure",
+    "is_exposed",
+]
+
+
+def check_number(name: str, value: Any, method: str | None = None) -> None:
+    """Refuse what is no finite number of seconds above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(f"{name} must be a number of seconds, not {value!r}", method=method)
+    if not math.isfinite(value) or value <= 0:
+        raise ConfigurationError(f"{name} must be a finite number of seconds above 0, not {value!r}", method=method)
+
+
+def check_count(name: str, value: object, *, least: int) -> None:
+    """Refuse what is no whole number of at least ``least``."""
+    if type(value) is not int or value < least:
+        raise ConfigurationError(f"{name} must be a whole number, at least {least}, not {value!r}")
+
+
+def check_recv_window(value: object, venue: Venue) -> None:
+    """Refuse a recvWindow that the venue would: whole ms, up to its maximum."""
+    if value is not None and (type(value) is not int or not 1 <= value <= venue.max_recv_window):
+        raise ConfigurationError(
+            f"recv_window must be a whole number of ms, 1 to {venue.max_recv_window}, not {value!r}"
+        )
+
+
+def check_policy(name: str, policy: object) -> None:
+    """Refuse what has no ``next_delay`` method."""
+    if isinstance(policy, type) or not callable(getattr(policy, "next_delay", None)):
+        raise ConfigurationError(f"{name} must be a policy with a next_delay method, not {policy!r}")
+
+
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Refuse what is not one of the choices."""
+    if value not in choices:
+        raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+
+def check_credentials(credentials: object) -> None:
+    """Refuse what is no key; the value is not shown, for it may be a secret that was passed by mistake."""
+    if credentials is None or (isinstance(credentials, Credentials) and not isinstance(credentials, type)):
+        return
+    raise ConfigurationError(
+        "credentials must be an Ed25519Key, HmacKey, RsaKey, ApiKey, or an object with api_key, can_logon and sign(),"
+        f" not a {type(credentials).__name__}"
+    )
+
+
+def decide_logon(logon: object, venue: Venue, credentials: Credentials | None) -> bool:
+    """Return whether connections log on; refuse to demand it of a key or a venue that cannot."""
+    if logon is False:
+        return False
+    able = credentials is not None and credentials.can_logon and venue.has_logon
+    if logon == "auto" and not isinstance(logon, bool):
+        return able
+    if logon is not True:
+        raise ConfigurationError(f'logon must be "auto", True or False, not {logon!r}')
+    if not able:
+        who = "a session without credentials" if credentials is None else type(credentials).__name__
+        raise ConfigurationError(
+            f"logon=True, but {who} cannot log on at {venue.name}: session.logon takes Ed25519 keys only"
+        )
+    return True
+
+
+def check_url(name: str, url: object, ssl: ssl_module.SSLContext | None) -> None:
+    """Refuse what is no WebSocket address; it is not shown, for it may hold a password or a listenKey."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        usable = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(f"{name} must be a ws:// or wss:// address with a host")
+    if ssl is not None and parts.scheme == "ws":
+        raise ConfigurationError(f"ssl was given, but {name} is a ws:// address, which has no TLS")
+
+
+def is_exposed(url: str, proxy: object) -> bool:
+    """Tell whether what is sent to ``url`` can be read on the way."""
+    parts = urlsplit(url)
+    return parts.scheme == "ws" and (isinstance(proxy, str) or not _is_loopback(parts.hostname or ""))
+
+
+def insecure(name: str, method: str | None = None) -> InsecureTransportError:
+    """Return the error for credentials that would go over an exposed connection."""
+    return InsecureTransportError(
+        f"{name} is a plain ws:// address and would show the credentials to everybody on the way: use wss://",
+        method=method,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
