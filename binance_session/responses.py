@@ -211,7 +211,7 @@ else:
         status: int = 0
         result: Any = MISSING
         error: Any = None
-        limits: msgspec.Raw | None = msgspec.field(default=None, name="rateLimits")
+        limits: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="rateLimits")
         event: Any = None
 
     _decode_fast: Final = msgspec.json.Decoder(_FastEnvelope).decode

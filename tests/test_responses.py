@@ -116,6 +116,21 @@ def test_mutated_frames_end_nothing(message: dict[str, Any], changes: list[tuple
     outcome(decode, bytes(data[:cut]))
 
 
+def test_the_fast_decoder_does_the_common_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is installed; falling back for an ordinary answer would be slower than not having it."""
+    if module.msgspec is None:
+        pytest.skip("the extra [speed] is not installed")
+    monkeypatch.setattr(module, "_decode_reference", None)
+    ordinary = [
+        {"id": 1, "status": 200, "result": {"a": [1, "2", None]}, "rateLimits": [LIMIT]},
+        {"id": 1, "status": 400, "error": {"code": -1, "msg": "m"}, "rateLimits": [LIMIT]},
+        {"id": None, "status": 401, "error": {"code": -2015, "msg": "m"}},
+        {"subscriptionId": 0, "event": {"e": "executionReport", "E": 1}},
+    ]
+    for message in ordinary:
+        decode(json.dumps(message).encode())
+
+
 def test_rate_limits_are_decoded_when_asked_for() -> None:
     """From the raw text or from a list; nonsense in them is no reason to lose an answer."""
     data = json.dumps({"id": 1, "status": 200, "result": {}, "rateLimits": [LIMIT]}).encode()

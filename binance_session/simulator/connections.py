@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from attrs import define, field
 
 from binance_session.simulator.clock import Clock, Timer
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.listenkeys import ListenKeyRecord
-from binance_session.simulator.wire import Action, Close, Drop, SendPing, SendText, Wait
+from binance_session.simulator.wire import Action, Close, Drop, SendPing, SendText, Wait, say
 
-__all__ = ["Connection", "encode"]
-
-encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+__all__ = ["Connection", "Subscription"]
 
 
 @define(eq=False)
@@ -66,7 +63,7 @@ class Connection:
 
     def send(self, message: Any) -> None:
         """Send one message as JSON."""
-        self.perform((SendText(encode(message)),))
+        self.perform((say(message),))
 
     def drop(self) -> None:
         """Abort the TCP connection at once."""

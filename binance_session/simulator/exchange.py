@@ -6,61 +6,42 @@ each connection a function that performs :mod:`~binance_session.simulator.wire` 
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from binance_session.errors import ConfigurationError
 from binance_session.simulator.accounts import Account
+from binance_session.simulator.answering import Answering, Executed, Outcome
+from binance_session.simulator.behaviours import Occasion
 from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.faults import FAULTS, Fault, Faults, Handshake, Injected, Occasion, say
+from binance_session.simulator.faults import FAULTS, Fault, Faults, Handshake, Injected
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
-from binance_session.simulator.methods.table import methods_of
 from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
-from binance_session.simulator.refusals import (
-    Refusal,
-    bad_signature,
-    key_refused,
-    mandatory,
-    unknown_operation,
-)
+from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.rules import (
-    AUTH_PARAMS,
     Request,
     Unanswerable,
-    check_params,
-    check_timestamp,
     decode,
     is_request_id,
     read_request,
-    signed_text,
 )
-from binance_session.simulator.state import Call, State
-from binance_session.simulator.wire import Action, Close, Drop
-from binance_session.venues import Auth, Method, Security, Venue
+from binance_session.simulator.state import State
+from binance_session.simulator.wire import Action
+from binance_session.venues import Venue
 
 if TYPE_CHECKING:
     from binance_session.simulator.keys import PublicKey
 
 __all__ = ["Exchange", "Executed", "Received"]
 
-_PROOF: Final[dict[Auth, frozenset[str]]] = {
-    Auth.NOTHING: frozenset(),
-    Auth.KEY: frozenset({"apiKey"}),
-    Auth.SIGNED: AUTH_PARAMS,
-    Auth.ALWAYS_SIGNED: AUTH_PARAMS,
-    Auth.SESSION: frozenset(),
-}
-_API_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 #: Ping and pong frames a second that a client may send (PROTOCOL.md §1.3); Spot names no limit.
 _CONTROL_FRAMES: Final = 5
 #: Seconds that a client has to answer the closing handshake; undocumented.
@@ -89,16 +70,6 @@ class Received:
         """The ``params`` of the request; empty if it has none."""
         params = {} if self.message is None else self.message.get("params")
         return params if isinstance(params, dict) else {}
-
-
-@frozen
-class Executed:
-    """A request that took effect, whatever its client was told."""
-
-    id: int | str | None
-    connection: Connection
-    method: str
-    params: Mapping[str, Any] = field(repr=False)
 
 
 class Exchange:
@@ -135,7 +106,7 @@ class Exchange:
         self.faults = Faults()
         self.received: MutableSequence[Received] = [] if record is None else deque(maxlen=record)
         self.executed: MutableSequence[Executed] = [] if record is None else deque(maxlen=record)
-        self._methods = methods_of(product)
+        self._answering = Answering(self.state, self.executed)
         self._api_path = urlsplit(venue.url).path
         self._stream_path = None if venue.stream_url is None else urlsplit(venue.stream_url).path + "/ws"
         self._connections_so_far = 0
@@ -342,173 +313,21 @@ class Exchange:
                 connection.perform(self._treat(connection, request))
                 return
         request_id = (known or {}).get("id")
-        outcome = _Outcome()
+        outcome = Outcome()
         envelope = Request(request_id if is_request_id(request_id) else None, "", {})
-        self._answer(connection, envelope, None, outcome, lambda: _raise(refusal))
+        self._answering.refuse(connection, envelope, refusal, outcome)
         connection.perform(outcome.actions())
 
     def _treat(self, connection: Connection, request: Request) -> Iterable[Action]:
-        outcome = _Outcome()
+        outcome = Outcome()
         fault = self.faults.strike(request, connection) if self.faults else None
         if fault is None:
-            self._execute(connection, request, outcome)
+            self._answering.execute(connection, request, outcome)
             return outcome.actions()
 
         def execute() -> list[dict[str, Any]]:
-            self._execute(connection, request, outcome)
+            self._answering.execute(connection, request, outcome)
             return outcome.messages
 
         occasion = Occasion(request, connection, self.state, fault.options, execute)
         return chain(FAULTS[fault.name].behaviour(occasion), outcome.ending)
-
-    def _execute(self, connection: Connection, request: Request, outcome: _Outcome) -> None:
-        """Treat a request by all the rules, and put what is to be sent for it into ``outcome``."""
-        try:
-            method = self.venue.method(request.method)
-        except ConfigurationError:
-            self._answer(connection, request, None, outcome, lambda: _raise(unknown_operation()))
-            return
-        if self._session_is_over(connection, request):
-            outcome.messages.append({"id": None, "status": 401, "error": key_refused().error()})
-            if self.state.readings.revoked_closes:
-                outcome.ending.append(Close(1008))
-            if self.state.readings.revoked_answer == "replaced":
-                return
-            self._answer(connection, request, method, outcome, lambda: _raise(key_refused()))
-            return
-        self._answer(connection, request, method, outcome, lambda: self._result(connection, request, method, outcome))
-
-    def _session_is_over(self, connection: Connection, request: Request) -> bool:
-        """End the logon if its key became invalid, and return whether that happened (PROTOCOL.md §2).
-
-        Requests that bring their own key go on: they do not use the logon.
-        """
-        key = connection.key
-        if key is None or key.may(Security.NONE, connection.address) or "apiKey" in request.params:
-            return False
-        connection.key = None
-        connection.authorized_since = None
-        connection.subscriptions = {
-            number: item for number, item in connection.subscriptions.items() if not item.by_logon
-        }
-        return True
-
-    def _answer(
-        self,
-        connection: Connection,
-        request: Request,
-        method: Method | None,
-        outcome: _Outcome,
-        execute: Callable[[], Any],
-    ) -> None:
-        """Charge a request's weight, execute it, and add its answer to ``outcome``."""
-        cost = 1 if method is None else method.weight.of(request.params)
-        message: dict[str, Any]
-        try:
-            self.limits.charge(connection.address, cost, self.state.clock.time())
-            message = {"id": request.id, "status": 200, "result": execute()}
-        except Refusal as refusal:
-            message = {"id": request.id, "status": refusal.status, "error": refusal.error()}
-            if refusal.status == 418:
-                outcome.ending.append(Drop())
-        wanted = request.params.get("returnRateLimits")
-        if wanted if isinstance(wanted, bool) else connection.return_rate_limits:
-            message["rateLimits"] = self._rate_limits(connection, method, outcome.key)
-        outcome.messages.append(message)
-        if outcome.call is not None:
-            outcome.messages += outcome.call.afterwards
-
-    def _rate_limits(
-        self, connection: Connection, method: Method | None, key: ApiKeyRecord | None
-    ) -> list[dict[str, Any]]:
-        limits = []
-        if method is not None and method.orders and key is not None:
-            orders = self.limits.orders(key.account, self.state.clock.time())
-            limits += [counter.entry() for counter in orders]
-        limits.append(self.limits.traffic(connection.address).weight.entry())
-        return limits
-
-    def _result(self, connection: Connection, request: Request, method: Method, outcome: _Outcome) -> Any:
-        state = self.state
-        entry = self._methods.get(request.method) or self._methods.get(request.method.partition("/")[2])
-        if entry is None:
-            raise unknown_operation()
-        values = check_params(
-            request.params,
-            entry.shape,
-            _PROOF[method.auth],
-            int_text=state.readings.int_text,
-            fine_window=not state.product.futures,
-        )
-        key = self._authenticate(connection, request, method, values)
-        outcome.key = key
-        outcome.call = Call(state, connection, request.method, values, request.params, key)
-        result = entry.answer(outcome.call)
-        self.executed.append(Executed(request.id, connection, request.method, request.params))
-        return result
-
-    def _authenticate(
-        self, connection: Connection, request: Request, method: Method, values: Mapping[str, Any]
-    ) -> ApiKeyRecord | None:
-        """Return whose request it is, or refuse it (PROTOCOL.md §3, §4)."""
-        auth = method.auth
-        if auth is Auth.NOTHING:
-            return None
-        session = connection.key
-        if auth is Auth.SESSION:
-            if session is None:
-                raise Refusal(400, -1193, "WebSocket session not authenticated.")
-            return self._permitted(session, connection, method)
-        own = auth is Auth.ALWAYS_SIGNED or "apiKey" in values or "signature" in values or session is None
-        if not own and session is not None:
-            if auth is Auth.SIGNED:
-                self._check_time(values)
-            return self._permitted(session, connection, method)
-        if "apiKey" not in values:
-            raise mandatory("apiKey")
-        if auth is not Auth.KEY and "signature" not in values:
-            raise mandatory("signature")
-        key = self.state.keys.get(values["apiKey"])
-        if key is None:
-            if _API_KEY.fullmatch(values["apiKey"]) is None:
-                raise Refusal(401, -2014, "API-key format invalid.")
-            raise key_refused()
-        if auth is not Auth.KEY:
-            self._check_time(values)
-            if not key.verify(signed_text(request.params), values["signature"]):
-                raise bad_signature()
-        return self._permitted(key, connection, method)
-
-    def _check_time(self, values: Mapping[str, Any]) -> None:
-        if "timestamp" not in values:
-            raise mandatory("timestamp")
-        check_timestamp(
-            values,
-            self.state.clock.time(),
-            self.venue.max_recv_window,
-            microseconds=not self.state.product.futures,
-        )
-
-    def _permitted(self, key: ApiKeyRecord, connection: Connection, method: Method) -> ApiKeyRecord:
-        # session.logon asks for a signature, not for a permission.
-        security = Security.NONE if method.name == "session.logon" else method.security
-        if not key.may(security, connection.address):
-            raise key_refused()
-        return key
-
-
-@define(eq=False)
-class _Outcome:
-    """What a request led to: messages to send, the answer first, and how the connection ends, if it does."""
-
-    messages: list[dict[str, Any]] = field(factory=list)
-    ending: list[Action] = field(factory=list)
-    key: ApiKeyRecord | None = None
-    call: Call | None = None
-
-    def actions(self) -> list[Action]:
-        return [*(say(message) for message in self.messages), *self.ending]
-
-
-def _raise(refusal: Refusal) -> NoReturn:
-    raise refusal

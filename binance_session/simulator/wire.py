@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any, Final
+
 from attrs import field, frozen
 
 __all__ = [
@@ -15,6 +18,8 @@ __all__ = [
     "SendSplit",
     "SendText",
     "Wait",
+    "encode",
+    "say",
 ]
 
 
@@ -83,3 +88,11 @@ class Wait:
 
 
 Action = SendText | SendBinary | SendFragments | SendMerged | SendSplit | SendPing | Close | Drop | Wait
+
+#: the JSON text of a message, as short as it can be
+encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def say(message: Any) -> SendText:
+    """Return the action that sends a message as JSON."""
+    return SendText(encode(message))
