@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -61,6 +62,19 @@ class Hooks:
                 )
             # `prepare` answers with params: what it raises is the caller's to see
             setattr(self, name, self._guarded(name, hook) if hook is not None and name != "prepare" else hook)
+
+    def ask(self, policy: Any, fallback: Any, *situation: Any) -> float | None:
+        """Return ``policy.next_delay(*situation)``; where a policy raises or answers nonsense, the fallback's."""
+        try:
+            delay = policy.next_delay(*situation)
+            if delay is None or (math.isfinite(delay) and delay >= 0):
+                return delay  # type: ignore[no-any-return]
+            complaint: object = f"it answered {delay!r}"
+        except Exception as error:
+            complaint = f"{type(error).__name__}: {error}"
+        self._stats.hook_errors += 1
+        _log.error("the policy %r failed (%s); %r stands in", policy, complaint, fallback)
+        return fallback.next_delay(*situation)  # type: ignore[no-any-return]
 
     def _guarded(self, name: str, hook: Callable[..., None]) -> Callable[..., None]:
         def call(*args: Any) -> None:

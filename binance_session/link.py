@@ -54,7 +54,7 @@ class LinkOwner(Protocol):
     def logon_revoked(self, link: Link) -> None:
         """Learn that the exchange no longer takes this connection for logged on."""
 
-    def event_received(self, event: Event) -> None:
+    def event_received(self, link: Link, event: Event) -> None:
         """Take an event that came without being asked for."""
 
     def message_unmatched(self, message: object) -> None:
@@ -76,6 +76,7 @@ class Link:
         "_stats",
         "_transport",
         "authenticated",
+        "is_retiring",
         "router",
     )
 
@@ -104,6 +105,8 @@ class Link:
         self._lost: ConnectionLost | None = None
         #: whether the exchange holds this connection for logged on, as far as its answers tell
         self.authenticated = False
+        #: whether the exchange announced that it will end this connection
+        self.is_retiring = False
         self.router = Router(
             asyncio.get_running_loop(), timeout, stats, on_response=on_response, on_unauthenticated=self._revoke
         )
@@ -200,7 +203,7 @@ class Link:
         event = event_of(envelope.event)
         if event is not None:
             self._stats.events += 1
-            self._owner.event_received(event)
+            self._owner.event_received(self, event)
             return
         if envelope.status == 401 and self.authenticated:
             self._revoke()
@@ -254,6 +257,14 @@ class Link:
             self._machine.advance(LinkEvent.DRAIN)
         self.authenticated = False
         self.router.end_all(error, quietly=quietly)
+
+    async def drained(self) -> None:
+        """Take no more requests; return when nothing is in flight any more."""
+        if self._machine.can(LinkEvent.DRAIN):
+            self._machine.advance(LinkEvent.DRAIN)
+        futures = self.router.futures()
+        if futures:
+            await asyncio.wait(futures)
 
     async def close(self) -> None:
         """Close the connection with a handshake, or without one after ``close_timeout``; return when it is gone."""

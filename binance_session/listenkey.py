@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Coroutine
 from typing import Any, Final, Literal, Protocol
 
@@ -151,17 +150,7 @@ class ListenKeyKeeper:
             self._hooks.on_keepalive(self.status(loop.time()))
 
     def _next_delay(self, status: KeepaliveStatus) -> float | None:
-        """Ask the policy; a policy that raises or answers nonsense must not cost the key."""
-        try:
-            delay = self._policy.next_delay(status)
-            if delay is None or (math.isfinite(delay) and delay >= 0):
-                return delay
-            complaint: object = f"answered {delay!r}"
-        except Exception as error:
-            complaint = error
-        self._stats.hook_errors += 1
-        _log.error("the keepalive policy %r failed (%s); the default policy stands in", self._policy, complaint)
-        return _FALLBACK.next_delay(status)
+        return self._hooks.ask(self._policy, _FALLBACK, status)
 
 
 _FALLBACK: Final = AdaptiveKeepalive()

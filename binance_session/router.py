@@ -149,6 +149,10 @@ class Router:
         if logged_out and self._on_unauthenticated is not None:
             self._on_unauthenticated()
 
+    def futures(self) -> list[asyncio.Future[Response]]:
+        """Return the futures of what is in flight."""
+        return [entry[0] for requests in (self._pending, self._odd) for entry in requests.values()]
+
     def forget(self, request_id: int) -> None:
         """Drop a request whose caller went away; its answer, if any, will be nobody's."""
         if self._pending.pop(request_id, None) is None:

@@ -92,6 +92,10 @@ class Session:
         Bytes of the largest message taken, at least 32 MiB; a larger one ends the connection.
     ``compression``
         ``"deflate"`` asks for compression; it costs latency.
+    ``rollover_after``
+        Seconds (or up to a tenth less, so that a fleet does not move together) after which a connection is replaced
+        ahead of the exchange's 24 hours: the next one is open and logged on before the first is let go, and what is
+        in flight on the first is waited for. ``serverShutdown`` has the same effect. ``None``: never.
     ``wall_clock``
         Unix time in seconds; a simulation passes its own.
 
@@ -122,6 +126,7 @@ class Session:
         ping_timeout: float | None = 10.0,
         max_size: int = _SMALLEST_MAX_SIZE,
         compression: Literal["deflate"] | None = None,
+        rollover_after: float | None = 82_800.0,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(venue, Venue):
@@ -134,6 +139,7 @@ class Session:
             ("close_timeout", close_timeout),
             ("ping_interval", ping_interval),
             ("ping_timeout", ping_timeout),
+            ("rollover_after", rollover_after),
         ):
             if seconds is not None:
                 check_number(name, seconds)
@@ -187,6 +193,7 @@ class Session:
             self._hooks,
             self._stats,
             Parking(max_in_flight),
+            rollover_after,
         )
         self._listen_key = ListenKeyKeeper(
             self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats

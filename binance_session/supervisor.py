@@ -7,10 +7,12 @@ it when, never how.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Callable
-from typing import Final
+from random import uniform
+from typing import Final, NoReturn
 
 from binance_session.credentials import Credentials
 from binance_session.errors import (
@@ -30,7 +32,7 @@ from binance_session.hooks import Hooks
 from binance_session.link import Link, LinkOwner
 from binance_session.params import Params
 from binance_session.parking import Parking
-from binance_session.reconnect import AttemptBudget, ReconnectPolicy
+from binance_session.reconnect import AttemptBudget, ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event, Response
 from binance_session.state import SESSION_TABLE, Machine, SessionEvent, SessionState, reachable
 from binance_session.stats import Stats
@@ -42,6 +44,8 @@ _log: Final = logging.getLogger("binance_session")
 _E: Final = SessionEvent
 #: seconds that a connection must have been READY for its loss to be no reason to wait
 _HEALTHY: Final = 10.0
+#: stands in for a reconnect policy that breaks
+_FALLBACK: Final = ExponentialBackoff()
 
 
 class Supervisor(LinkOwner):
@@ -55,14 +59,19 @@ class Supervisor(LinkOwner):
         hooks: Hooks,
         stats: Stats,
         parking: Parking,
+        rollover_after: float | None,
     ) -> None:
-        """Connect with ``make_link``; log each connection on with the method ``logon``, if there is one."""
+        """Connect with ``make_link``; log each connection on with the method ``logon``, if there is one.
+
+        A connection is replaced after ``rollover_after`` seconds, or up to a tenth earlier.
+        """
         self._make_link = make_link
         self._logon = logon
         self._reconnect = reconnect
         self._hooks = hooks
         self._stats = stats
         self._budget = AttemptBudget()
+        self._rollover_after = rollover_after
         self._machine = Machine(SESSION_TABLE, SessionState.NEW, self._changed)
         self._waiters: list[tuple[SessionState, asyncio.Future[None]]] = []
         self._parking = parking
@@ -72,9 +81,9 @@ class Supervisor(LinkOwner):
         self._closing: asyncio.Task[None] | None = None
         #: the link that takes requests; ``None`` unless READY
         self.link: Link | None = None
-        #: the connection in use, ready or not
-        self._current: Link | None = None
-        self._ready_since = math.inf
+        #: the link that takes requests, or did until it was revoked or lost
+        self._serving: Link | None = None
+        self._drains: set[asyncio.Task[None]] = set()
         #: why the session failed, once it has
         self.failure: Exception | None = None
 
@@ -88,7 +97,7 @@ class Supervisor(LinkOwner):
     @property
     def authenticated(self) -> bool:
         """Whether the connection in use is logged on."""
-        return self._current is not None and self._current.authenticated
+        return self._serving is not None and self._serving.authenticated
 
     @property
     def in_flight(self) -> int:
@@ -168,8 +177,11 @@ class Supervisor(LinkOwner):
             self._machine.advance(_E.REVOKED, SessionRevoked("the exchange revoked the logon", outcome=None))
         self._wake.set()
 
-    def event_received(self, event: Event) -> None:
-        """Pass an event to the hook."""
+    def event_received(self, link: Link, event: Event) -> None:
+        """Pass an event to the hook; ``serverShutdown`` asks for another connection (PROTOCOL.md §2)."""
+        if event.type == "serverShutdown":
+            link.is_retiring = True
+            self._wake.set()
         if self._hooks.on_event is not None:
             self._hooks.on_event(event)
 
@@ -233,70 +245,142 @@ class Supervisor(LinkOwner):
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on."""
+        try:
+            await self._keep_ready()
+        except BinanceSessionError as error:
+            self._fail(error)
+        except Exception as error:
+            _log.exception("the session's supervisor failed: this is a defect of binance_session")
+            self._fail(error)
+        finally:
+            for drain in self._drains:
+                drain.cancel()
+            for link in list(self._links):
+                await self._end(link)
+
+    async def _keep_ready(self) -> NoReturn:
+        """Serve on one link after the other; raise what cannot heal, or what the policy would not try again."""
         loop = asyncio.get_running_loop()
         attempt = 0
-        try:
-            while True:
-                self._ready_since = math.inf
-                cause = await self._live()
-                if not self._stats.connections or not _heals(cause):
-                    self._fail(cause)
-                    return
-                if self.state is not SessionState.WAITING:
-                    self._machine.advance(_E.LOST, cause)
-                attempt = 1 if loop.time() - self._ready_since >= _HEALTHY else attempt + 1
-                delay = self._reconnect.next_delay(attempt, cause)
-                if delay is None:
-                    self._fail(cause)
-                    return
-                if self._hooks.on_reconnecting is not None:
-                    self._hooks.on_reconnecting(attempt, delay, cause)
-                await asyncio.sleep(delay)
-                self._machine.advance(_E.RETRY)
-        except Exception as error:
-            _log.exception("the session's supervisor failed: this is a defect of binance_session, or of a policy")
-            self._fail(error)
+        link: Link | None = None
+        while True:
+            ready_since = math.inf
+            try:
+                if link is None:
+                    link = await self._connect()
+                self._promote(link)
+                ready_since = loop.time()
+                successor = await self._serve(link)
+            except BinanceSessionError as error:
+                cause = error
+            else:
+                self._drain(link)
+                link = successor
+                continue
+            if link is not None:
+                await self._end(link)
+                link = None
+            if not self._stats.connections or not _heals(cause):
+                raise cause
+            if self._machine.can(_E.LOST):
+                self._machine.advance(_E.LOST, cause)
+            attempt = 1 if loop.time() - ready_since >= _HEALTHY else attempt + 1
+            delay = self._next_delay(attempt, cause)
+            if delay is None:
+                raise cause
+            if self._hooks.on_reconnecting is not None:
+                self._hooks.on_reconnecting(attempt, delay, cause)
+            await asyncio.sleep(delay)
+            self._machine.advance(_E.RETRY)
 
-    def _fail(self, cause: Exception) -> None:
-        self.failure = cause
-        self._end_pending(cause)
-        self._machine.advance(_E.FAIL, cause)
-
-    async def _live(self) -> BinanceSessionError:
-        """Live through one connection, from dialling it to its end; return what ended it."""
+    async def _connect(self) -> Link:
+        """Return a new link, open and logged on if the session logs on; raise why there is none."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._budget.delay(loop.time()))
         self._budget.spend(loop.time())
         link = self._make_link(self)
         self._links.append(link)
-        self._current = link
         try:
             await link.open()
             if self._logon is not None:
-                self._machine.advance(_E.CONNECTED)
+                if self._machine.can(_E.CONNECTED):
+                    self._machine.advance(_E.CONNECTED)
                 await self._log_on(link, self._logon)
-            self._ready_since = loop.time()
-            self._stats.connections += 1
-            while link.cause is None:
-                self._wake.clear()
-                self._ready(link)
-                await self._wake.wait()
-                if link.cause is None and self._logon is not None:
-                    await self._log_on_again(link, self._logon)
-            return link.cause
-        except BinanceSessionError as error:
-            return error
-        finally:
-            self.link = None
-            await link.close()
-            self._current = None
-            self._links.remove(link)
+        except BaseException:
+            await self._end(link)
+            raise
+        self._stats.connections += 1
+        return link
 
-    def _ready(self, link: Link) -> None:
-        self.link = link
-        self._machine.advance(_E.SERVE)
+    def _promote(self, link: Link) -> None:
+        """Have ``link`` take the requests from now on."""
+        if link.cause is not None:
+            raise link.cause
+        self.link = self._serving = link
+        if self._machine.can(_E.RETRY):  # the link before was lost while this one was being prepared
+            self._machine.advance(_E.RETRY)
+        if self._machine.can(_E.SERVE):
+            self._machine.advance(_E.SERVE)
         if self.link is link:
             self._parking.send_all(link)
+
+    async def _serve(self, link: Link) -> Link:
+        """Stay with ``link`` until another is ready to take over, and return that; raise what ended it before.
+
+        A connection that is due to end (its 24 hours, ``serverShutdown``) works on while the next is made ready. If the
+        next cannot be had, this one is used to its last moment.
+        """
+        loop = asyncio.get_running_loop()
+        due = math.inf if self._rollover_after is None else loop.time() + self._rollover_after * uniform(0.9, 1.0)
+        attempt = 0
+        while link.cause is None:
+            self._wake.clear()
+            if self.state is SessionState.LOGGING_ON and self._logon is not None:
+                await self._log_on_again(link, self._logon)
+                self._promote(link)
+            elif link.is_retiring or loop.time() >= due:
+                link.is_retiring = False
+                try:
+                    return await self._connect()
+                except BinanceSessionError as error:
+                    attempt += 1
+                    delay = self._next_delay(attempt + 1, error) if _heals(error) else None
+                    due = math.inf if delay is None else loop.time() + delay
+                    _log.warning("no second connection (%s); the first is used on", error)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due if due < math.inf else None):
+                        await self._wake.wait()
+        raise link.cause
+
+    def _drain(self, link: Link) -> None:
+        """Close a link that was replaced, once its last answer has come or timed out."""
+
+        async def drain() -> None:
+            await link.drained()
+            await self._end(link)
+
+        task = asyncio.get_running_loop().create_task(drain(), name="binance_session drain")
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def _end(self, link: Link) -> None:
+        """Close a link and forget it."""
+        if link is self.link:
+            self.link = None
+        try:
+            await link.close()
+        finally:
+            if link in self._links:
+                self._links.remove(link)
+
+    def _next_delay(self, attempt: int, cause: Exception) -> float | None:
+        return self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
+
+    def _fail(self, cause: Exception) -> None:
+        self.failure = cause
+        self._end_pending(cause)
+        self._machine.advance(_E.FAIL, cause)
 
     async def _log_on(self, link: Link, method: Method) -> None:
         """Send ``session.logon`` and wait for its answer."""

@@ -15,8 +15,9 @@ from typing import Any
 
 import attrs
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_public_key,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,6 +199,19 @@ def test_a_pem_key_is_loaded_from_anywhere(
     key = kind.from_pem(source, api_key=API_KEY, password=password)
     assert key.sign("timestamp=1") == kind(API_KEY, private).sign("timestamp=1")
     assert key.api_key == API_KEY
+
+
+def test_a_generated_key_is_new_and_tells_its_public_half() -> None:
+    """What it signs is verified by the public half, and by that of no other generated key."""
+    key, other = (Ed25519Key.generate(api_key=API_KEY) for _ in range(2))
+    signature = base64.b64decode(key.sign("timestamp=1"))
+    assert "PRIVATE" not in key.public_pem()
+    public, another = (load_pem_public_key(each.public_pem().encode()) for each in (key, other))
+    assert isinstance(public, Ed25519PublicKey)
+    assert isinstance(another, Ed25519PublicKey)
+    public.verify(signature, b"timestamp=1")
+    with pytest.raises(InvalidSignature):
+        another.verify(signature, b"timestamp=1")
 
 
 def test_an_empty_password_is_no_password() -> None:

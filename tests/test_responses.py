@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import Any
 
@@ -118,7 +119,7 @@ def test_mutated_frames_end_nothing(message: dict[str, Any], changes: list[tuple
 
 def test_the_fast_decoder_does_the_common_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is installed; falling back for an ordinary answer would be slower than not having it."""
-    if module.msgspec is None:
+    if importlib.util.find_spec("msgspec") is None:
         pytest.skip("the extra [speed] is not installed")
     monkeypatch.setattr(module, "_decode_reference", None)
     ordinary = [

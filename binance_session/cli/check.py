@@ -26,7 +26,7 @@ from binance_session.venues import Venue
 if TYPE_CHECKING:
     from binance_session.session import Session
 
-__all__ = ["Finding", "add", "examine"]
+__all__ = ["Finding", "add", "connect_advice", "examine"]
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 
@@ -123,7 +123,7 @@ async def examine(session: Session, key: Credentials | None, tell: Callable[[Fin
     try:
         await session.open()
     except BinanceSessionError as error:
-        tell(Finding("connection", "failed", str(error), _connect_advice(error)))
+        tell(Finding("connection", "failed", str(error), connect_advice(error)))
         return
     try:
         took = _ms(time.perf_counter() - started)
@@ -260,7 +260,8 @@ def _words(error: ApiError) -> str:
     return f"{error.message} (code {error.code}, status {error.status})"
 
 
-def _connect_advice(error: BinanceSessionError) -> str:
+def connect_advice(error: BinanceSessionError) -> str:
+    """Return what can be done about a connection that could not be had, "" if that is not known."""
     cause = error.__cause__
     status = error.status if isinstance(error, ConnectError) else None
     if status == 404:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from binance_session.cli.keys import from_environment, from_file
 from binance_session.cli.venues import VENUES
-from binance_session.credentials import masked
+from binance_session.masking import masked
 from binance_session.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -148,7 +148,10 @@ class Exchange:
         account: Account | None = None,
         addresses: Iterable[str] | None = None,
     ) -> ApiKeyRecord:
-        """Register an API key, or replace it; see :func:`~binance_session.simulator.keys.api_key_record`."""
+        """Register an API key; see :func:`~binance_session.simulator.keys.api_key_record`.
+
+        One that was there under the same name is revoked by that, as it is when somebody changes its permissions.
+        """
         record = api_key_record(
             api_key,
             self.account if account is None else account,
@@ -157,6 +160,8 @@ class Exchange:
             permissions=permissions,
             addresses=addresses,
         )
+        if api_key in self.state.keys:
+            self.revoke(api_key)
         self.state.keys[api_key] = record
         return record
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from binance_session.credentials import masked
+from binance_session.masking import masked
 from binance_session.simulator.behaviours import FAULTS
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.rules import Request

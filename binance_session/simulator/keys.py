@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from binance_session.credentials import masked
+from binance_session.masking import masked
 from binance_session.simulator.accounts import Account
 from binance_session.venues import Security
 

@@ -92,7 +92,7 @@ class Limits:
         self._ban_after = ban_after
         self._limits_attempts = not venue.has_listen_key
         self._traffic: dict[str, Traffic] = {}
-        self._orders: dict[int, tuple[Counter, ...]] = {}
+        self._orders: dict[object, tuple[Counter, ...]] = {}
 
     def traffic(self, address: str) -> Traffic:
         """Return the counters of an IP address."""
@@ -150,10 +150,10 @@ class Limits:
 
     def orders(self, account: object, now: float) -> tuple[Counter, ...]:
         """Return the order counters of an account, as of ``now`` (Unix seconds)."""
-        counters = self._orders.get(id(account))
+        counters = self._orders.get(account)
         if counters is None:
             counters = tuple(Counter("ORDERS", *limit) for limit in self._venue.order_limits)
-            self._orders[id(account)] = counters
+            self._orders[account] = counters
         for counter in counters:
             counter.roll(now)
         return counters

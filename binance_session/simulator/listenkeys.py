@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import define, field
 
-from binance_session.credentials import masked
+from binance_session.masking import masked
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock, Timer
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from binance_session import ConnectError
 from binance_session.cli import main
+from binance_session.cli.check import connect_advice
 from binance_session.simulator import Fault, LoopClock
 from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 from tests.cli.background import Background
@@ -36,6 +38,12 @@ def findings(text: str) -> dict[str, str]:
     marks = {"ok": "ok", "warning": "warning", "failed": "failed", "-": "skipped"}
     rows = [line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  ") and line[2] != " "]
     return {rest[:13].strip(): marks[mark] for mark, rest in rows}
+
+
+def raised_from(cause: Exception) -> ConnectError:
+    error = ConnectError("no connection")
+    error.__cause__ = cause
+    return error
 
 
 GOOD = ["connection", "clock", "key", "logon", "reading", "user stream", "trading", "latency"]
@@ -323,6 +331,34 @@ def test_an_exchange_that_does_not_answer(exchange: Background, capsys: pytest.C
     assert findings(capsys.readouterr().out) == {"connection": "ok", "clock": "failed", "latency": "failed"}
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("error", method="order.cancel", status=400, code=-1121, msg="Invalid symbol."), "Invalid symbol."),
+        (Fault("no_answer", method="order.cancel"), "was sent and not answered in time"),
+    ],
+    ids=["refused", "unanswered"],
+)
+@pytest.mark.usefixtures("api_key")
+def test_a_permission_to_trade_that_stays_unknown(
+    fault: Fault, words: str, exchange: Background, ed25519: KeyPair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(exchange, ed25519)
+    exchange.call(lambda: exchange.simulator.inject(fault))
+    assert main(["check", "--url", exchange.url, "--key-file", str(ed25519.path), "--timeout", "0.3"]) == 0
+    shown = capsys.readouterr().out
+    assert findings(shown) == {**dict.fromkeys(GOOD, "ok"), "trading": "warning"}
+    assert "not known: " in shown
+    assert words in " ".join(shown.split())
+
+
+def test_too_many_requests(exchange: Background, capsys: pytest.CaptureFixture[str]) -> None:
+    busy = Fault("error", method="session.status", status=429, code=-1003, msg="Too many requests.", times=None)
+    exchange.call(lambda: exchange.simulator.inject(busy))
+    assert main(["check", "--url", exchange.url]) == 1
+    assert "wait before trying again" in capsys.readouterr().out
+
+
 # No connection
 
 
@@ -348,6 +384,21 @@ def test_what_is_not_a_websocket_server(capsys: pytest.CaptureFixture[str]) -> N
         port = server.getsockname()[1]
         assert main(["check", "--url", f"ws://127.0.0.1:{port}/", "--timeout", "0.2"]) == 1
     assert "no connection within 0.2 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectError("HTTP 403", status=403), "is not served"),
+        (ConnectError("HTTP 418", status=418), "wait before trying again"),
+        (raised_from(socket.gaierror()), "this name is not known"),
+        (raised_from(TimeoutError()), ""),
+    ],
+)
+def test_what_can_be_done_about_a_connection_that_cannot_be_had(error: ConnectError, words: str) -> None:
+    advice = connect_advice(error)
+    assert words in advice
+    assert bool(words) is bool(advice)
 
 
 def test_a_password_in_the_url_is_not_shown(exchange: Background, capsys: pytest.CaptureFixture[str]) -> None:

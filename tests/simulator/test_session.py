@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from binance_session.simulator import ManualClock, Readings
 from binance_session.venues import COIN_M, SPOT, USD_M
-from tests.simulator.client import ED25519, Client, refused, simulated
+from tests.simulator.client import ED25519, Client, refused, sign_ed25519, simulated
 
 REVOKED = {
     "id": None,
@@ -77,8 +77,6 @@ async def test_a_second_logon_changes_the_key() -> None:
         simulator.add_key("ED-2", public_key=ED25519.public_key(), permissions=["TRADE"])
         await client.logon()
         params = {"apiKey": "ED-2", "timestamp": client.now}
-        from tests.simulator.client import sign_ed25519
-
         signature = sign_ed25519(f"apiKey=ED-2&timestamp={client.now}")
         answer = await client.ask("session.logon", **params, signature=signature)
         assert answer["result"]["apiKey"] == "ED-2"
@@ -132,9 +130,11 @@ async def test_the_revocation_may_come_in_addition_and_close() -> None:
         assert closed.value.rcvd.code == 1008
 
 
-async def test_another_key_under_the_same_name_does_not_fit() -> None:
+async def test_another_key_under_the_same_name_revokes_the_first() -> None:
     async with simulated() as simulator, Client.connected(simulator) as client:
+        await client.logon()
         simulator.add_key("ED", public_key=Ed25519PrivateKey.generate().public_key())
+        assert await client.timed("account.balance") == REVOKED
         refused(await client.ask_signed("session.logon"), -1022)
 
 
