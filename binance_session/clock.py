@@ -8,6 +8,7 @@ Documents: PROTOCOL.md §3 (the timestamp rule), §10 (``session.*`` answers car
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -18,37 +19,50 @@ _MOST_AHEAD: Final = 0.5
 
 
 class ServerClock:
-    """Local wall-clock time plus the measured offset.
+    """The exchange's time.
 
-    ``wall`` is a function that returns Unix seconds.
+    Until an answer told it, the local clock is believed. From then on time is counted on the monotonic clock, so that a
+    step of the local clock (NTP, somebody's hand) moves nothing.
     """
 
-    __slots__ = ("_uncertainty", "offset", "wall")
+    __slots__ = ("_lead", "_uncertainty", "monotonic", "wall")
 
-    def __init__(self, wall: Callable[[], float]) -> None:
+    def __init__(self, wall: Callable[[], float], monotonic: Callable[[], float] = time.monotonic) -> None:
         #: local Unix time in seconds
         self.wall = wall
-        #: server minus local, in seconds; 0.0 until something was measured
-        self.offset = 0.0
+        #: the event loop's time in seconds, once there is one
+        self.monotonic = monotonic
+        # the exchange's time minus monotonic time
+        self._lead: float | None = None
         # Seconds between the bounds of the measurement in use. Until there is one, the local clock is believed
         # as much as an answer that took a second.
         self._uncertainty = 1.0
 
+    @property
+    def offset(self) -> float:
+        """The exchange's time minus the local clock's, in seconds; 0.0 until an answer told."""
+        return 0.0 if self._lead is None else self.monotonic() + self._lead - self.wall()
+
+    def now(self) -> float:
+        """Return the exchange's time in Unix seconds."""
+        return self.wall() if self._lead is None else self.monotonic() + self._lead
+
     def now_ms(self) -> int:
         """Return the exchange's time in milliseconds, for ``timestamp``."""
-        return int((self.wall() + self.offset) * 1000)
+        return int(self.now() * 1000)
 
     def learn(self, server_time: object, sent: float, received: float) -> None:
-        """Take in one ``serverTime`` (ms) with the local Unix times (s) of its request and answer.
+        """Take in one ``serverTime`` (ms) with the monotonic times (s) of its request and answer.
 
         Anything but a plausible integer is ignored: the field is optional everywhere. A slow answer that contradicts
         nothing teaches nothing.
         """
         if type(server_time) is not int or server_time <= 0 or received < sent:
             return
+        lead = self.wall() - self.monotonic() if self._lead is None else self._lead
         lowest, highest = server_time / 1000 - received, server_time / 1000 - sent
         uncertainty = received - sent
-        if uncertainty > self._uncertainty and lowest <= self.offset <= highest:
+        if uncertainty > self._uncertainty and lowest <= lead <= highest:
             return
         self._uncertainty = uncertainty
-        self.offset = lowest + min(uncertainty / 2, _MOST_AHEAD)
+        self._lead = lowest + min(uncertainty / 2, _MOST_AHEAD)

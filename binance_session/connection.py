@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
 from websockets.protocol import CLOSING, OPEN
 
 from binance_session.errors import ConnectError
@@ -164,6 +165,14 @@ class _Connect(connect):
         return exc
 
 
+def _retry_after(response: Response) -> float | None:
+    """Return the seconds that a refusal asks to wait (PROTOCOL.md §8: the shortest ban is two minutes)."""
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (LookupError, ValueError):
+        return 120.0 if response.status_code == 418 else None
+
+
 async def dial(transport: Transport, receiver: Receiver) -> Connection:
     """Open a connection; raise :class:`ConnectError`, with the cause chained, if none can be had.
 
@@ -190,9 +199,11 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
         )
     except InvalidStatus as error:
         status = error.response.status_code
-        heals = status == 429 or not 300 <= status < 500
         raise ConnectError(
-            f"the server refused the WebSocket handshake with HTTP {status}", status=status, retryable=heals
+            f"the server refused the WebSocket handshake with HTTP {status}",
+            status=status,
+            retryable=status in (418, 429) or not 300 <= status < 500,
+            retry_after=_retry_after(error.response),
         ) from error
     except ssl_module.SSLCertVerificationError as error:
         raise ConnectError(

@@ -115,15 +115,24 @@ class ConnectError(BinanceSessionError, ConnectionError):
 
     ``status`` is the HTTP status when the server answered the handshake with one.
     ``retryable`` tells whether trying again can help: a bad certificate or an HTTP 4xx
-    (429 excepted) will not heal by itself.
+    (429 and 418 excepted) will not heal by itself. ``retry_after`` is how many seconds the server asked to wait,
+    if it did.
     """
 
     default_outcome = "not_sent"
 
-    def __init__(self, message: str, *, status: int | None = None, retryable: bool = True) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retryable: bool = True,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class LogonRejected(BinanceSessionError):

@@ -15,11 +15,14 @@ from binance_session.clock import ServerClock
 from binance_session.connection import Connection, Transport, dial
 from binance_session.credentials import Credentials
 from binance_session.errors import (
+    ApiError,
     BinanceSessionError,
     ConfigurationError,
     ConnectError,
     ConnectionLost,
+    InvalidTimestamp,
     NotSent,
+    RateLimited,
     SessionRevoked,
 )
 from binance_session.params import Params
@@ -43,6 +46,9 @@ __all__ = ["Link", "LinkOwner"]
 
 _log: Final = logging.getLogger("binance_session")
 _OPEN: Final = LinkState.OPEN
+#: "WebSocket session not authenticated", and "Invalid API-key, IP, or permissions for action" (PROTOCOL.md §9)
+_NOT_AUTHENTICATED: Final = -1193
+_KEY_REFUSED: Final = -2015
 
 
 class LinkOwner(Protocol):
@@ -53,6 +59,9 @@ class LinkOwner(Protocol):
 
     def logon_revoked(self, link: Link) -> None:
         """Learn that the exchange no longer takes this connection for logged on."""
+
+    def rate_limited(self, error: RateLimited) -> None:
+        """Learn that the exchange wants no requests for a while."""
 
     def event_received(self, link: Link, event: Event) -> None:
         """Take an event that came without being asked for."""
@@ -65,6 +74,7 @@ class Link:
     """One connection to the exchange, and what is in flight on it."""
 
     __slots__ = (
+        "_asked",
         "_bound",
         "_clock",
         "_connection",
@@ -74,6 +84,7 @@ class Link:
         "_machine",
         "_owner",
         "_stats",
+        "_status",
         "_transport",
         "authenticated",
         "is_retiring",
@@ -89,6 +100,7 @@ class Link:
         clock: ServerClock,
         stats: Stats,
         *,
+        status: Method,
         timeout: float,
         max_in_flight: int,
         on_response: Callable[[Response], None] | None = None,
@@ -100,6 +112,8 @@ class Link:
         self._clock = clock
         self._stats = stats
         self._bound = max_in_flight
+        self._status = status
+        self._asked: asyncio.Future[Response] | None = None
         self._machine = Machine(LINK_TABLE, LinkState.OPENING)
         self._connection: Connection | None = None
         self._lost: ConnectionLost | None = None
@@ -108,7 +122,7 @@ class Link:
         #: whether the exchange announced that it will end this connection
         self.is_retiring = False
         self.router = Router(
-            asyncio.get_running_loop(), timeout, stats, on_response=on_response, on_unauthenticated=self._revoke
+            asyncio.get_running_loop(), timeout, stats, on_response=on_response, on_refused=self._refused
         )
 
     @property
@@ -171,18 +185,46 @@ class Link:
         if method.name == "session.logout":
             # At once: what is written after it is read after it, and must prove itself again.
             self.authenticated = False
-        sent = self._clock.wall()
+        clock = self._clock
+        sent = clock.monotonic()
 
         def learn(future: asyncio.Future[Response]) -> None:
             if future.cancelled() or future.exception() is not None:
                 return
             result = future.result().result
             status = SessionStatus.from_result(result)
-            self._clock.learn(status.server_time, sent, self._clock.wall())
-            if method.name != "time":
+            clock.learn(status.server_time, sent, clock.monotonic())
+            if method.name == "session.logon":
                 self.authenticated = status.authenticated
+            elif method.name == "session.status" and not status.authenticated:
+                self._revoke()
 
         future.add_done_callback(learn)
+
+    def _refused(self, error: ApiError, vouched: bool) -> None:
+        """See what an error says about the connection, beyond the request that it answers."""
+        if isinstance(error, RateLimited):
+            self._owner.rate_limited(error)
+        elif vouched and error.code == _NOT_AUTHENTICATED:
+            self._revoke()
+        elif isinstance(error, InvalidTimestamp) or (vouched and error.code == _KEY_REFUSED):
+            # The answer tells the exchange's time, and whether the logon is gone or only this permission missing.
+            self.ask_status()
+
+    def ask_status(self) -> None:
+        """Ask ``session.status`` for the session's own sake, unless that is under way."""
+        if self._asked is not None and not self._asked.done():
+            return
+        try:
+            self._asked = self.submit(self._status)
+        except NotSent:
+            return
+        self._asked.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+
+    async def status_told(self) -> None:
+        """Return when the answer to :meth:`ask_status`, if it is under way, has come or will not come."""
+        if self._asked is not None:
+            await asyncio.wait([self._asked])
 
     # What the connection receives
 

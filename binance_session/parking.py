@@ -58,7 +58,7 @@ class Parking:
             if not future.done():
                 future.set_exception(
                     NotSent(
-                        f"the session was not READY within {timeout:g} s; {method.name} was not sent",
+                        f"{method.name} could not leave within {timeout:g} s and was not sent",
                         method=method.name,
                     )
                 )

@@ -27,8 +27,6 @@ _TOGETHER: Final = 0.001
 #: a heap of deadlines is rebuilt when it holds this many more than there are requests
 _SLACK: Final = 64
 _NEVER: Final = math.inf
-#: "WebSocket session not authenticated" (PROTOCOL.md §9)
-_NOT_AUTHENTICATED: Final = -1193
 
 # (future, method, deadline in loop time, whether the connection's logon vouches for it)
 _Entry = tuple[asyncio.Future[Response], Method, float, bool]
@@ -42,8 +40,8 @@ class Router:
         "_loop",
         "_odd",
         "_odd_deadlines",
+        "_on_refused",
         "_on_response",
-        "_on_unauthenticated",
         "_pending",
         "_stats",
         "_timer",
@@ -58,18 +56,18 @@ class Router:
         stats: Stats,
         *,
         on_response: Callable[[Response], None] | None = None,
-        on_unauthenticated: Callable[[], None] | None = None,
+        on_refused: Callable[[ApiError, bool], None] | None = None,
     ) -> None:
         """Serve ``loop``; ``timeout`` is the usual seconds that an answer may take.
 
-        ``on_response`` gets each answer before its future ends; ``on_unauthenticated`` is called after an answer said
-        that the connection is not logged on although its logon vouched for the request. Neither may raise.
+        ``on_response`` gets each answer before its future ends; ``on_refused`` gets, after that, each error of the
+        exchange and whether the connection's logon vouched for the request. Neither may raise.
         """
         self._loop = loop
         self.timeout = timeout
         self._stats = stats
         self._on_response = on_response
-        self._on_unauthenticated = on_unauthenticated
+        self._on_refused = on_refused
         self._pending: dict[int, _Entry] = {}
         self._odd: dict[int, _Entry] = {}
         self._odd_deadlines: list[tuple[float, int]] = []
@@ -145,9 +143,8 @@ class Router:
             self._on_response(error.response)
         if not future.done():
             future.set_exception(error)
-        logged_out = vouched and isinstance(error, ApiError) and error.code == _NOT_AUTHENTICATED
-        if logged_out and self._on_unauthenticated is not None:
-            self._on_unauthenticated()
+        if isinstance(error, ApiError) and self._on_refused is not None:
+            self._on_refused(error, vouched)
 
     def futures(self) -> list[asyncio.Future[Response]]:
         """Return the futures of what is in flight."""

@@ -193,6 +193,8 @@ class Session:
             self._hooks,
             self._stats,
             Parking(max_in_flight),
+            self._clock,
+            transport.url,
             rollover_after,
         )
         self._listen_key = ListenKeyKeeper(
@@ -200,6 +202,7 @@ class Session:
         )
 
     def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
+        self._clock.monotonic = asyncio.get_running_loop().time
         return Link(
             supervisor,
             transport,
@@ -207,6 +210,7 @@ class Session:
             ids,
             self._clock,
             self._stats,
+            status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,
             on_response=_on_response(self._hooks),

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from random import uniform
 from typing import Final, NoReturn
 
+from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
 from binance_session.errors import (
     ApiError,
@@ -21,6 +22,8 @@ from binance_session.errors import (
     ConfigurationError,
     ConnectError,
     ConnectionLost,
+    InvalidTimestamp,
+    IpBanned,
     LogonRejected,
     NotSent,
     RateLimited,
@@ -29,10 +32,11 @@ from binance_session.errors import (
     SessionRevoked,
 )
 from binance_session.hooks import Hooks
+from binance_session.hosts import Guest, Host
 from binance_session.link import Link, LinkOwner
 from binance_session.params import Params
 from binance_session.parking import Parking
-from binance_session.reconnect import AttemptBudget, ExponentialBackoff, ReconnectPolicy
+from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event, Response
 from binance_session.state import SESSION_TABLE, Machine, SessionEvent, SessionState, reachable
 from binance_session.stats import Stats
@@ -42,13 +46,17 @@ __all__ = ["Supervisor"]
 
 _log: Final = logging.getLogger("binance_session")
 _E: Final = SessionEvent
+#: the code of a refusal that counts orders, not requests
+_TOO_MANY_ORDERS: Final = -1015
+#: seconds: the longest ban that is documented, three days (PROTOCOL.md §8)
+_LONGEST_BAN: Final = 3 * 86_400.0
 #: seconds that a connection must have been READY for its loss to be no reason to wait
 _HEALTHY: Final = 10.0
 #: stands in for a reconnect policy that breaks
 _FALLBACK: Final = ExponentialBackoff()
 
 
-class Supervisor(LinkOwner):
+class Supervisor(LinkOwner, Guest):
     """Runs one session's connections."""
 
     def __init__(
@@ -59,9 +67,11 @@ class Supervisor(LinkOwner):
         hooks: Hooks,
         stats: Stats,
         parking: Parking,
+        clock: ServerClock,
+        url: str,
         rollover_after: float | None,
     ) -> None:
-        """Connect with ``make_link``; log each connection on with the method ``logon``, if there is one.
+        """Connect to ``url`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
 
         A connection is replaced after ``rollover_after`` seconds, or up to a tenth earlier.
         """
@@ -70,7 +80,10 @@ class Supervisor(LinkOwner):
         self._reconnect = reconnect
         self._hooks = hooks
         self._stats = stats
-        self._budget = AttemptBudget()
+        self._clock = clock
+        self._url = url
+        self._host = Host()
+        self._release_timer: asyncio.TimerHandle | None = None
         self._rollover_after = rollover_after
         self._machine = Machine(SESSION_TABLE, SessionState.NEW, self._changed)
         self._waiters: list[tuple[SessionState, asyncio.Future[None]]] = []
@@ -79,9 +92,9 @@ class Supervisor(LinkOwner):
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        #: the link that takes requests; ``None`` unless READY
+        #: the link that takes requests now; ``None`` unless READY, and while the exchange wants none
         self.link: Link | None = None
-        #: the link that takes requests, or did until it was revoked or lost
+        #: the link in use: the same, or what it was until requests were held back, the logon revoked, the link lost
         self._serving: Link | None = None
         self._drains: set[asyncio.Task[None]] = set()
         #: why the session failed, once it has
@@ -154,6 +167,9 @@ class Supervisor(LinkOwner):
             raise self._ended(f"the session is {state.value}; {method.name} was not sent", method.name)
         if state is SessionState.NEW:
             raise NotSent(f"the session is not open; {method.name} was not sent: open it first", method=method.name)
+        held = self._host.held_until - asyncio.get_running_loop().time()
+        if held > 0 and (not wait or held > timeout):
+            raise self._held(method.name)
         if not wait:
             raise NotSent(
                 f'the session is {state.value}; {method.name} was not sent (on_unready="wait" would have it wait)',
@@ -165,17 +181,62 @@ class Supervisor(LinkOwner):
 
     def link_ended(self, link: Link, cause: ConnectionLost) -> None:
         """Take the link out of use at once, so that nothing more is written to it."""
-        if link is self.link:
+        if link is self._serving:
             self.link = None
-            self._machine.advance(_E.LOST, cause)
+            if self.state is SessionState.READY:
+                self._machine.advance(_E.LOST, cause)
         self._wake.set()
 
     def logon_revoked(self, link: Link) -> None:
         """Hold requests back until the link is logged on again."""
-        if link is self.link:
+        if link is self._serving and self._logon is not None and self.state is SessionState.READY:
             self.link = None
             self._machine.advance(_E.REVOKED, SessionRevoked("the exchange revoked the logon", outcome=None))
-        self._wake.set()
+            self._wake.set()
+
+    def rate_limited(self, error: RateLimited) -> None:
+        """Hold everything back until the exchange listens again (PROTOCOL.md §8); order limits concern orders only."""
+        if error.code == _TOO_MANY_ORDERS:
+            return
+        now = self._clock.now()
+        retry_at = error.retry_at
+        if retry_at is None:
+            retry_at = (now // 60 + 1) * 60  # the weight is counted by the minute
+        self._hold(retry_at - now, is_ban=isinstance(error, IpBanned))
+
+    def _hold(self, seconds: float, *, is_ban: bool) -> None:
+        seconds = min(max(0.0, seconds), _LONGEST_BAN)
+        until = asyncio.get_running_loop().time() + seconds
+        self._host.hold(until, self._clock.now() + seconds, is_ban=is_ban)
+
+    def host_holds(self) -> None:
+        """Take requests again when the host's wait is over."""
+        self.link = None
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._release_timer = loop.call_at(self._host.held_until, self._release)
+
+    def _release(self) -> None:
+        self._release_timer = None
+        serving = self._serving
+        if serving is not None and serving.is_open and self.state is SessionState.READY:
+            self.link = serving
+            self._parking.send_all(serving)
+
+    def _held(self, method: str | None) -> RateLimited:
+        """Return the error for what is not sent because the exchange does not listen."""
+        kind, status = (IpBanned, 418) if self._host.is_ban else (RateLimited, 429)
+        retry_at = self._host.retry_at
+        return kind(
+            status,
+            -1003,
+            f"{'this address is banned' if self._host.is_ban else 'the request weight is used up'} until {retry_at:.0f}"
+            " (Unix seconds)",
+            {"retryAfter": int(retry_at * 1000)},
+            method=method,
+            outcome="not_sent",
+        )
 
     def event_received(self, link: Link, event: Event) -> None:
         """Pass an event to the hook; ``serverShutdown`` asks for another connection (PROTOCOL.md §2)."""
@@ -196,7 +257,10 @@ class Supervisor(LinkOwner):
         """Connect; return when READY, raise why that cannot be."""
         if self._machine.can(_E.OPEN):
             self._machine.advance(_E.OPEN)
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="binance_session supervisor")
+            loop = asyncio.get_running_loop()
+            self._host = Host.of(self._url, loop)
+            self._host.guests.add(self)
+            self._task = loop.create_task(self._run(), name="binance_session supervisor")
         await self.wait_for(SessionState.READY)
 
     async def close(self) -> None:
@@ -253,6 +317,9 @@ class Supervisor(LinkOwner):
             _log.exception("the session's supervisor failed: this is a defect of binance_session")
             self._fail(error)
         finally:
+            self._host.guests.discard(self)
+            if self._release_timer is not None:
+                self._release_timer.cancel()
             for drain in self._drains:
                 drain.cancel()
             for link in list(self._links):
@@ -296,8 +363,13 @@ class Supervisor(LinkOwner):
     async def _connect(self) -> Link:
         """Return a new link, open and logged on if the session logs on; raise why there is none."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._budget.delay(loop.time()))
-        self._budget.spend(loop.time())
+        host = self._host
+        if host.held_until > loop.time() and not self._stats.connections:
+            raise self._held(None)
+        # a loop, since others use up attempts and the host's wait may grow meanwhile
+        while (wait := max(host.attempts.delay(loop.time()), host.held_until - loop.time())) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(wait)
+        host.attempts.spend(loop.time())
         link = self._make_link(self)
         self._links.append(link)
         try:
@@ -306,7 +378,9 @@ class Supervisor(LinkOwner):
                 if self._machine.can(_E.CONNECTED):
                     self._machine.advance(_E.CONNECTED)
                 await self._log_on(link, self._logon)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ConnectError) and error.retry_after is not None:
+                self._hold(error.retry_after, is_ban=error.status == 418)
             await self._end(link)
             raise
         self._stats.connections += 1
@@ -316,7 +390,8 @@ class Supervisor(LinkOwner):
         """Have ``link`` take the requests from now on."""
         if link.cause is not None:
             raise link.cause
-        self.link = self._serving = link
+        self._serving = link
+        self.link = link if self._host.held_until <= asyncio.get_running_loop().time() else None
         if self._machine.can(_E.RETRY):  # the link before was lost while this one was being prepared
             self._machine.advance(_E.RETRY)
         if self._machine.can(_E.SERVE):
@@ -385,7 +460,12 @@ class Supervisor(LinkOwner):
     async def _log_on(self, link: Link, method: Method) -> None:
         """Send ``session.logon`` and wait for its answer."""
         try:
-            await link.submit(method)
+            try:
+                await link.submit(method)
+            except InvalidTimestamp:
+                # The link asked for the exchange's time when it saw this; with that, once more.
+                await link.status_told()
+                await link.submit(method)
         except (ConfigurationError, RateLimited):
             raise
         except ApiError as error:

@@ -61,5 +61,5 @@ def requests(simulator: Simulator, method: str | None = None) -> list[Received]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Return once ``condition`` holds; the test's timeout bounds the wait."""
-    while not condition():  # noqa: ASYNC110, what it waits for has no event
+    while not condition():
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ NOW = 1_700_000_000.0
 
 
 def clock() -> ServerClock:
-    return ServerClock(lambda: NOW)
+    return ServerClock(lambda: NOW, lambda: NOW)
 
 
 def test_the_local_clock_is_believed_until_an_answer_says_otherwise() -> None:
@@ -54,6 +54,17 @@ def test_a_slow_answer_does_not_spoil_a_good_measurement_but_a_jump_is_noticed()
     assert measured.offset == pytest.approx(5.0, abs=0.01)
     measured.learn(int((NOW - 60) * 1000), NOW, NOW + 4)
     assert measured.offset == pytest.approx(-63.5, abs=0.01)
+
+
+def test_a_step_of_the_local_clock_moves_nothing() -> None:
+    """NTP or somebody's hand sets it; the exchange's time goes on, and the offset tells what happened."""
+    wall, monotonic = NOW, 50.0
+    measured = ServerClock(lambda: wall, lambda: monotonic)
+    measured.learn(int((NOW + 3) * 1000), monotonic, monotonic)
+    wall += 3600
+    monotonic += 10
+    assert measured.now() == pytest.approx(NOW + 13, abs=0.002)
+    assert measured.offset == pytest.approx(13 - 3600, abs=0.002)
 
 
 @pytest.mark.parametrize("server_time", [None, "1700000000000", 1.7e12, True, 0, -1])

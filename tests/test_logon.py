@@ -187,7 +187,9 @@ async def test_status_is_the_exchanges_word() -> None:
         assert status.server_time is not None
         simulator.connections[0].key = None
         assert not (await session.status()).authenticated
-        assert not session.authenticated
+        await session.wait_for(SessionState.LOGGING_ON)
+        await session.wait_for(READY)
+        assert session.authenticated
 
 
 async def test_another_key_for_one_request() -> None:

@@ -19,16 +19,20 @@ COMMANDS = re.findall(r"^\$ (.*)$", README, re.MULTILINE)
 
 EXPECTED = [
     # what the front door promises: one logon with a key, then nothing
-    r"READY True \w+\n\[ApiError\(.*\n"
-    r"session\.logon \['apiKey', 'signature', 'timestamp'\]\n"
-    r"userDataStream\.start \[\]\n"
-    r"account\.balance \['timestamp'\]\n"
-    r"order\.cancel \['orderId', 'symbol', 'timestamp'\]\n",
+    (
+        r"READY True \w+\n\[ApiError\(.*\n"
+        r"session\.logon \['apiKey', 'signature', 'timestamp'\]\n"
+        r"userDataStream\.start \[\]\n"
+        r"account\.balance \['timestamp'\]\n"
+        r"order\.cancel \['orderId', 'symbol', 'timestamp'\]\n"
+    ),
     r"",
     r"",
-    r"NEW -> CONNECTING \nCONNECTING -> LOGGING_ON \nsession\.logon 200\nLOGGING_ON -> READY \n"
-    r"READY -> WAITING because .*\nWAITING -> CONNECTING \nCONNECTING -> LOGGING_ON \nsession\.logon 200\n"
-    r"LOGGING_ON -> READY \nREADY -> CLOSING \nCLOSING -> CLOSED \n",
+    (
+        r"NEW -> CONNECTING \nCONNECTING -> LOGGING_ON \nsession\.logon 200\nLOGGING_ON -> READY \n"
+        r"READY -> WAITING because .*\nWAITING -> CONNECTING \nCONNECTING -> LOGGING_ON \nsession\.logon 200\n"
+        r"LOGGING_ON -> READY \nREADY -> CLOSING \nCLOSING -> CLOSED \n"
+    ),
     r"unknown, so asked: FILLED\n",
     r"\d\d pings, 2 connections\n",
 ]

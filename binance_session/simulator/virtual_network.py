@@ -31,7 +31,8 @@ class Network:
 
     ``latency`` (seconds one way), ``segment_size`` (bytes) and ``merge`` are the settings of connections to
     come; they are explained, and can be changed later, at :class:`Connection`. While ``drops_connects`` is
-    true an attempt to connect gets no answer at all, as behind a dead router.
+    true an attempt to connect gets no answer at all, as behind a dead router; while ``refuses_connects`` is, it is
+    refused, as by a machine whose server is down. What is connected already is not touched by either.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -40,6 +41,7 @@ class Network:
         self.segment_size: int | None = None
         self.merge = False
         self.drops_connects = False
+        self.refuses_connects = False
         #: every connection with an end that is not closed, oldest first
         self.connections: list[Connection] = []
         self._servers: dict[_Address, _Server] = {}
@@ -86,7 +88,7 @@ class Network:
         if self.drops_connects:
             await self.loop.create_future()
         server = self._servers.get(there) or self._servers.get((_ANY_HOST, port))
-        if server is None:
+        if server is None or self.refuses_connects:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {host}:{port}")
         if server.secure != secure:
             raise ConnectionResetError(errno.ECONNRESET, f"only one side of {host}:{port} speaks TLS")

@@ -1,0 +1,106 @@
+"""What kind of story a seed tells: drawn once, before it begins."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Final, Literal
+
+from attrs import evolve, field, frozen
+
+from binance_session import COIN_M, SPOT, USD_M, Venue
+from binance_session.simulator import Readings
+
+__all__ = ["DAY", "Pace", "Recipe"]
+
+DAY: Final = 86_400.0
+Pace = Literal["dense", "medium", "calm"]
+
+
+@frozen
+class Recipe:
+    """The settings of one story. Times in seconds."""
+
+    seed: int
+    pace: Pace
+    duration: float
+    venue: Venue
+    readings: Readings
+    #: ``ed25519`` logs on; ``unlogged`` could and does not; ``hmac`` cannot; ``none`` has no key
+    key: Literal["ed25519", "unlogged", "hmac", "none"]
+    #: the session's keyword arguments, but for the policies
+    options: dict[str, Any]
+    keepalive: Literal["adaptive", "fixed", "none", "broken"]
+    reconnect: Literal["backoff", "eager", "broken", "quits"]
+    #: whether the hooks of the session raise now and then
+    broken_hooks: bool
+    #: whether it is a plain ``Session``, with no hook overridden
+    plain: bool
+    #: whether the account's listenKey is kept alive
+    keeps_listen_key: bool
+    latency: float
+    #: mean seconds between two actions of the bot, and between two troubles
+    think: float
+    peace: float
+    #: chance that the bot closes its session after an action
+    restless: float = field(default=0.0)
+
+    @classmethod
+    def draw(cls, seed: int, days: float | None = None, pace: Pace | None = None) -> Recipe:
+        """Draw a story for a seed, ``days`` long or as long as its pace makes it."""
+        random = Random(f"recipe {seed}")
+        choice = random.choice
+        drawn: Pace = random.choices(("dense", "medium", "calm"), (5, 3, 4))[0]  # type: ignore[assignment]
+        pace = drawn if pace is None else pace
+        venue = random.choices((COIN_M, USD_M, SPOT), (5, 2, 2))[0]
+        key = random.choices(("ed25519", "unlogged", "hmac", "none"), (14, 2, 2, 1))[0]
+        keeps_listen_key = venue.has_listen_key and key != "none" and random.random() < {"calm": 0.1}.get(pace, 0.7)
+        readings = Readings(
+            revoked_answer=choice(("replaced", "added")),
+            revoked_closes=random.random() < 0.3,
+            ping_without_key=choice(("refused", "created")),
+            listen_key_per=choice(("account", "key")),
+        )
+        options: dict[str, Any] = {
+            "request_timeout": choice((2.0, 10.0, 10.0, 30.0)),
+            "on_unready": choice(("auto", "auto", "wait", "fail")),
+            "max_in_flight": choice((3, 10_000, 10_000)),
+            "close_timeout": choice((0.5, 5.0)),
+            "open_timeout": choice((3.0, 10.0)),
+            "recv_window": choice((None, None, 1000, 60_000)),
+            "rollover_after": choice((82_800.0, 82_800.0, None, 3600.0 if pace != "calm" else 200_000.0)),
+        }
+        if pace == "dense":
+            hours = random.uniform(1.0, 60.0)
+            options["ping_interval"], options["ping_timeout"] = choice(
+                ((10.0, 10.0), (2.0, 1.0), (600.0, 20.0), (None, None))
+            )
+            think, peace = 10 ** random.uniform(0.3, 2.5), 10 ** random.uniform(1.2, 3.2)
+        else:
+            hours = random.uniform(60.0, 400.0) if pace == "medium" else random.uniform(1500.0, 9000.0)
+            options["ping_interval"], options["ping_timeout"] = choice(((None, None), (20_000.0, 20.0), (3600.0, 5.0)))
+            think = hours * 3600 / random.uniform(100, 500)
+            peace = hours * 3600 / random.uniform(30, 200)
+            # an idle connection costs nothing but these pings
+            venue = evolve(venue, server_ping_interval=random.uniform(4, 40) * 3600, pong_timeout=600.0)
+        if days is not None:
+            hours = days * 24
+        return cls(
+            seed=seed,
+            pace=pace,
+            duration=hours * 3600,
+            venue=venue,
+            readings=readings,
+            key=key,
+            options=options,
+            keepalive=random.choices(("adaptive", "fixed", "none", "broken"), (8, 2, 1, 1))[0],
+            reconnect=random.choices(("backoff", "eager", "broken", "quits"), (9, 1 if pace == "dense" else 0, 1, 1))[
+                0
+            ],
+            broken_hooks=random.random() < 0.15,
+            plain=random.random() < 0.2,
+            keeps_listen_key=keeps_listen_key,
+            latency=choice((0.0, 0.0, 0.001, 0.02, 0.2)),
+            think=think,
+            peace=peace,
+            restless=choice((0.0, 0.0, 0.01, 0.05)),
+        )
