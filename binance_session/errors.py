@@ -277,13 +277,15 @@ _FAILED_503: Final = (
     "internal error; unable to process your request",
 )
 _OUTCOME_UNKNOWN_CODES: Final = frozenset({-1006, -1007})
+#: ms; anything above is no point in time that we will see
+_NO_TIME: Final = 10**14
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
 
 
 def _retry_at(message: str, data: Any) -> float | None:
     if isinstance(data, Mapping):
         value = data.get("retryAfter")
-        if isinstance(value, int) and not isinstance(value, bool):
+        if type(value) is int and 0 < value < _NO_TIME:
             return value / 1000
     found = _BANNED_UNTIL.search(message)
     return int(found[1]) / 1000 if found else None

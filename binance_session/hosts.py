@@ -46,7 +46,10 @@ class Host:
         return hosts.setdefault(urlsplit(url).netloc.rpartition("@")[2], cls())
 
     def hold(self, until: float, retry_at: float, *, is_ban: bool) -> None:
-        """Send nothing before ``until`` (loop time), which is ``retry_at`` (Unix seconds); a shorter wait changes nothing."""
+        """Send nothing before ``until`` (loop time), which is ``retry_at`` (Unix seconds).
+
+        A wait that ends sooner than the one that is on changes nothing.
+        """
         if until > self.held_until:
             self.held_until = until
             self.retry_at = retry_at

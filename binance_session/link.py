@@ -236,10 +236,13 @@ class Link:
             self._stats.malformed += 1
             self._owner.message_unmatched(str(data, "utf-8", "replace"))
             return
-        if envelope.id is None:
-            self._unasked(envelope, data)
-        elif not self.router.resolve(envelope):
-            self._owner.message_unmatched(decode_plainly(data))
+        try:
+            if envelope.id is None:
+                self._unasked(envelope, data)
+            elif not self.router.resolve(envelope):
+                self._owner.message_unmatched(decode_plainly(data))
+        except Exception:  # would end the connection, and with it every other request
+            _log.exception("a message could not be handled: this is a defect of binance_session")
 
     def _unasked(self, envelope: Envelope, data: bytes | bytearray) -> None:
         event = event_of(envelope.event)

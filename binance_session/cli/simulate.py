@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from binance_session.cli.keys import from_environment, from_file
 from binance_session.cli.venues import VENUES
-from binance_session.masking import masked
 from binance_session.errors import ConfigurationError
+from binance_session.masking import masked
 
 if TYPE_CHECKING:
     from binance_session.simulator import Fault, Simulator

@@ -62,7 +62,7 @@ async def _live_through_it() -> _Record:
             throwaway_key(simulator),
             url=simulator.url,
             stream_url=simulator.stream_url,
-            keepalive=AdaptiveKeepalive(random=Random(24).random),  # noqa: S311
+            keepalive=AdaptiveKeepalive(random=Random(24).random),
             wall_clock=loop.wall_time,
         )
         async with session:

@@ -1,0 +1,335 @@
+"""What must hold in every story: what the caller was told against what the exchange saw, and the rules of the wire.
+
+A breach is written down with its time and does not end the story: one story can show several.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from typing import Any, Final
+
+from attrs import define, field
+
+from binance_session import BinanceSessionError, Response, Session, SessionState
+from binance_session.simulator import Received, Simulator
+from binance_session.simulator.connections import Connection
+from binance_session.simulator.virtual import VirtualTimeLoop
+from binance_session.state import SESSION_TABLE
+from tests.simulation.trace import Trace
+
+__all__ = ["Call", "Complaints", "Ledger", "LogWatch", "SessionRecord", "SimulationLoop", "Wire", "leftovers"]
+
+#: seconds by which a deadline may be missed: the router ends together what expires within a millisecond
+_SLACK: Final = 0.01
+#: seconds after a session's end in which what it had written may still arrive (the slowest link, and some)
+_ON_ITS_WAY: Final = 30.0
+_ATTEMPTS: Final = 300
+_WINDOW: Final = 300.0
+_LEGAL: Final = {(old, new) for old, moves in SESSION_TABLE.items() for new in moves.values()}
+
+
+class Complaints(list[str]):
+    """The breaches of one story, in order."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self._trace = trace
+
+    def __call__(self, what: str) -> None:
+        """Write a breach down."""
+        self._trace("BREACH", what)
+        self.append(f"{self._trace.stamp()} {what}")
+
+
+class SimulationLoop(VirtualTimeLoop):
+    """A virtual loop that counts attempts to connect."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(limit=limit)
+        self.attempts: deque[float] = deque(maxlen=_ATTEMPTS + 1)
+        self.attempts_in_all = 0
+
+    async def create_connection(self, *args: Any, **options: Any) -> Any:
+        """Connect, and write down when."""
+        self.attempts_in_all += 1
+        self.attempts.append(self.time())
+        return await super().create_connection(*args, **options)
+
+    @property
+    def attempted_too_often(self) -> bool:
+        """Whether the last attempts were more than 300 in 5 minutes."""
+        return len(self.attempts) > _ATTEMPTS and self.attempts[-1] - self.attempts[0] < _WINDOW - 0.001
+
+
+@define(eq=False)
+class SessionRecord:
+    """One of the sessions that the bot opened, as the invariants know it. ``number`` is in its URL."""
+
+    number: int
+    session: Session
+    logs_on: bool
+    api_key: str | None
+    state: SessionState = SessionState.NEW
+    #: loop time at which it was over: FAILED, or ``close()`` returned
+    over: float | None = None
+    #: loop time since which it has been READY
+    ready_since: float | None = None
+    #: loop time since which it has been neither READY nor over
+    unready_since: float | None = None
+
+
+@define(eq=False)
+class Call:
+    """One call of the bot and what became of it."""
+
+    number: int
+    session: int
+    method: str
+    name: str | None
+    begun: float
+    deadline: float
+    #: ``answered``, ``rejected``, ``not_sent``, ``unknown``, or ``cancelled`` by the bot itself
+    told: str | None = None
+    request_id: int | None = None
+    gave_up: bool = False
+    ends: int = field(default=0)
+
+    def __str__(self) -> str:
+        return f"call {self.number} ({self.method}{f' {self.name}' if self.name else ''}, session {self.session})"
+
+
+class Ledger:
+    """Every call of the bot, and the account of them at the end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, trace: Trace, complain: Complaints) -> None:
+        self._loop = loop
+        self._trace = trace
+        self._complain = complain
+        self.calls: list[Call] = []
+        self.open: dict[int, Call] = {}
+        self.told: Counter[str] = Counter()
+
+    def call(self, session: int, method: str, name: str | None, timeout: float) -> Call:
+        """Write down a call that begins."""
+        now = self._loop.time()
+        call = Call(len(self.calls), session, method, name, now, now + timeout)
+        self.calls.append(call)
+        self.open[call.number] = call
+        return call
+
+    def follow(self, call: Call, future: asyncio.Future[Any]) -> None:
+        """Write down how the future of a call ends."""
+        future.add_done_callback(lambda ended: self._ended(call, ended))
+
+    def _ended(self, call: Call, future: asyncio.Future[Any]) -> None:
+        if future.cancelled():
+            if not call.gave_up:
+                self._complain(f"{call} was cancelled, and not by its caller")
+            self.end(call, "cancelled", None)
+        elif (error := future.exception()) is not None:
+            self.end_with(call, error)
+        else:
+            result = future.result()
+            self.end(call, "answered", result.request_id if isinstance(result, Response) else None)
+
+    def end_with(self, call: Call, error: BaseException) -> None:
+        """Write down a call that ended with an error."""
+        if not isinstance(error, BinanceSessionError) or error.outcome is None:
+            self._complain(f"{call} ended with {type(error).__name__} without an outcome: {error}")
+            self.end(call, "unknown", None)
+            return
+        if error.method is None:
+            self._complain(f"{call} ended with {type(error).__name__} that names no method")
+        self.end(call, error.outcome, error.request_id, type(error).__name__)
+
+    def end(self, call: Call, told: str, request_id: int | None, how: str = "") -> None:
+        """Write down what a caller was told."""
+        call.ends += 1
+        call.told, call.request_id = told, request_id
+        self.open.pop(call.number, None)
+        self.told[f"{told} {how}".rstrip()] += 1
+        self._trace("bot", f"{call}: {told}{f' ({how})' if how else ''}")
+        late = self._loop.time() - call.deadline
+        if late > _SLACK:
+            self._complain(f"{call} ended {late:.3f} s after its deadline")
+
+    def check_deadlines(self) -> None:
+        """Complain about calls that should have ended."""
+        now = self._loop.time()
+        for call in list(self.open.values()):
+            if now > call.deadline + 1.0:
+                self._complain(f"{call} has not ended {now - call.deadline:.3f} s after its deadline")
+                del self.open[call.number]
+
+    def settle(self, wire: Wire) -> None:
+        """Compare what was told with what the exchange saw. Only when nothing is on its way any more."""
+        for call in self.calls:
+            if call.ends != 1:
+                self._complain(f"{call} ended {call.ends} times")
+            if call.request_id is not None:
+                where = (call.session, call.request_id)
+                arrived, executed = wire.arrived[where], wire.executed[where]
+                self._compare(call, arrived, executed)
+            if call.name is not None:
+                self._compare(call, wire.arrived_orders[call.name], wire.executed_orders[call.name])
+
+    def _compare(self, call: Call, arrived: int, executed: int) -> None:
+        if executed > 1:
+            self._complain(f"{call} was executed {executed} times")
+        if arrived > 1:
+            self._complain(f"{call} arrived {arrived} times")
+        if call.told == "answered" and executed != 1:
+            self._complain(f"{call} was told answered, and was executed {executed} times")
+        if call.told == "rejected" and executed:
+            self._complain(f"{call} was told rejected, and was executed")
+        if call.told == "not_sent" and arrived:
+            self._complain(f"{call} was told not sent, and arrived")
+
+
+@define
+class _Line:
+    """One connection, as the rules of the wire know it."""
+
+    frames: int = 0
+    was_logged_on: bool = False
+    #: loop time until which requests may carry a key: after a logout, until a logon has been told
+    proves_until: float = 0.0
+
+
+class Wire(list[Received]):
+    """Stands in for the exchange's record of what it received, and looks at each message as it comes."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        simulator: Simulator,
+        records: dict[int, SessionRecord],
+        complain: Complaints,
+    ) -> None:
+        super().__init__()
+        self._loop = loop
+        self._simulator = simulator
+        self._records = records
+        self._complain = complain
+        self._lines: dict[int, _Line] = {}
+        #: an apiKey that the bot gives to single calls
+        self.guest_key: str | None = None
+        self.arrived: Counter[tuple[int, Any]] = Counter()
+        self.executed: Counter[tuple[int, Any]] = Counter()
+        self.arrived_orders: Counter[str] = Counter()
+        self.executed_orders: Counter[str] = Counter()
+        self.dead_logons: Counter[int] = Counter()
+        self.messages = 0
+
+    def append(self, entry: Received) -> None:
+        """Look at a message. It is not kept."""
+        self.absorb()
+        self.messages += 1
+        number = session_of(entry.connection)
+        message = entry.message
+        if message is None:
+            self._complain(f"session {number} sent what is no JSON object")
+            return
+        record = self._records[number]
+        where = (number, message.get("id"))
+        method, params = message.get("method"), entry.params
+        self.arrived[where] += 1
+        if self.arrived[where] > 1:
+            self._complain(f"session {number} used the id {where[1]} twice")
+        if method == "order.place":
+            name = params.get("newClientOrderId")
+            self.arrived_orders[name] += 1
+            if self.arrived_orders[name] > 1:
+                self._complain(f"the order {name} arrived {self.arrived_orders[name]} times")
+        if record.over is not None and self._loop.time() > record.over + _ON_ITS_WAY:
+            self._complain(f"session {number} is over, and sent {method}")
+        if record.logs_on:
+            self._check_logged_on(entry, str(method), record)
+
+    def _check_logged_on(self, entry: Received, method: str, record: SessionRecord) -> None:
+        connection, now = entry.connection, self._loop.time()
+        line = self._lines.setdefault(connection.number, _Line())
+        line.frames += 1
+        line.was_logged_on = line.was_logged_on or connection.key is not None
+        if method == "session.logon":
+            key = self._simulator.exchange.state.keys.get(entry.params.get("apiKey", ""))
+            if key is None or not key.valid:
+                self.dead_logons[record.number] += 1
+                if self.dead_logons[record.number] > 2:
+                    self._complain(
+                        f"session {record.number} tries a dead key for the {self.dead_logons[record.number]}th time"
+                    )
+            return
+        if not line.was_logged_on:
+            self._complain(f"session {record.number} sent {method} on connection {connection.number} before a logon")
+        carries = {"apiKey", "signature"} & entry.params.keys()
+        if carries and entry.params.get("apiKey") != self.guest_key and now > line.proves_until:
+            self._complain(
+                f"{method} of session {record.number} carries {' and '.join(sorted(carries))} after the logon"
+            )
+        if method == "session.logout":
+            line.proves_until = float("inf")
+
+    def logged_on_again(self, session: int) -> None:
+        """Take note that the bot was told of a logon of its own: what leaves from now on needs no key."""
+        for connection in self._simulator.connections:
+            if session_of(connection) == session and connection.number in self._lines:
+                line = self._lines[connection.number]
+                line.proves_until = min(line.proves_until, self._loop.time() + _ON_ITS_WAY)
+
+    def absorb(self) -> None:
+        """Take over what the exchange wrote down as executed."""
+        for entry in self._simulator.executed:
+            number = session_of(entry.connection)
+            self.executed[(number, entry.id)] += 1
+            if entry.method == "order.place":
+                self.executed_orders[entry.params.get("newClientOrderId", "")] += 1
+        self._simulator.executed.clear()
+
+
+def session_of(connection: Connection) -> int:
+    """Return the number of the session that a connection belongs to."""
+    return int(connection.path.rpartition("=")[2])
+
+
+class LogWatch(logging.Handler):
+    """Reads the package's log: no defect of its own, no secret, and only texts that can be formatted."""
+
+    def __init__(self, complain: Complaints) -> None:
+        super().__init__(logging.WARNING)
+        self._complain = complain
+        self.secrets: list[str] = []
+        self.expects_errors = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at one entry."""
+        if record.name.startswith("binance_session.simulator"):
+            return
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            text += f" {record.exc_info[1]!r}"
+        if any(secret in text for secret in self.secrets):
+            self._complain("a secret is in the log")
+        if record.levelno >= logging.ERROR and not (self.expects_errors and ("hook" in text or "policy" in text)):
+            self._complain(f"logged at {record.levelname}: {text}")
+
+
+def check_move(record: SessionRecord, old: SessionState, new: SessionState, complain: Complaints) -> None:
+    """Complain about a change of state that the table does not have."""
+    if (old, new) not in _LEGAL:
+        complain(f"session {record.number}: {old.name} -> {new.name} is not in the table")
+    if old is not record.state:
+        complain(f"session {record.number}: told {old.name} -> {new.name} while {record.state.name}")
+
+
+def leftovers(loop: VirtualTimeLoop, number: int) -> list[str]:
+    """Return what is there of the package's tasks, timers and client connections."""
+    left = [f"task {task.get_name()}" for task in asyncio.all_tasks(loop) if "binance_session" in task.get_name()]
+    for timer in loop._scheduled:  # type: ignore[attr-defined]
+        module = getattr(timer._callback, "__module__", None) or ""
+        if not timer.cancelled() and module.startswith("binance_session.") and ".simulator" not in module:
+            left.append(f"timer of {module}")
+    left += [f"connection {line!r}" for line in loop.network.connections if not line.client.is_lost]
+    return left

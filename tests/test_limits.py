@@ -1,0 +1,334 @@
+"""429 and 418: nothing is sent before the exchange listens again, and everybody knows until when."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from binance_session import (
+    ConnectError,
+    IpBanned,
+    RateLimit,
+    RateLimited,
+    ServerError,
+    Session,
+    SessionState,
+)
+from binance_session.simulator import Fault
+from tests.exchange import ED25519, HMAC, exchange, requests, session_to, until
+
+ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "MARKET", "quantity": "1"}
+READY = SessionState.READY
+
+
+def limited(simulator: Any, seconds: float, **options: Any) -> Fault:
+    """Return a refusal of the next balance that asks to wait."""
+    retry_at = int((simulator.clock.time() + seconds) * 1000)
+    return Fault(
+        "error",
+        **{
+            "method": "account.balance",
+            "status": 429,
+            "code": -1003,
+            "msg": "Too many requests.",
+            "data": {"serverTime": int(simulator.clock.time() * 1000), "retryAfter": retry_at},
+            **options,
+        },
+    )
+
+
+@pytest.mark.virtual
+async def test_after_a_429_requests_wait_for_retry_after() -> None:
+    """The one that met it is told when; the next leaves then and not before; an order does not wait unasked."""
+    async with exchange() as simulator, session_to(simulator, request_timeout=60) as session:
+        began = simulator.clock.time()
+        simulator.inject(limited(simulator, 30))
+        with pytest.raises(RateLimited, match="not executed") as caught:
+            await session.request("account.balance")
+        assert caught.value.outcome == "rejected"
+        assert caught.value.retry_at == pytest.approx(began + 30, abs=0.01)
+        assert session.state is READY
+        with pytest.raises(RateLimited) as caught:
+            session.submit("order.place", ORDER)
+        assert caught.value.outcome == "not_sent"
+        assert caught.value.retry_at == pytest.approx(began + 30, abs=0.01)
+        waiting = [
+            session.submit("account.position"),
+            session.submit("order.place", ORDER, on_unready="wait"),
+        ]
+        await asyncio.gather(*waiting)
+        assert simulator.clock.time() - began == pytest.approx(30, abs=0.01)
+        assert requests(simulator, "account.position")[0].time - began >= 29.99
+        assert (await session.request("order.place", ORDER)).status == 200
+
+
+@pytest.mark.virtual
+async def test_who_cannot_wait_that_long_is_told_at_once() -> None:
+    """Waiting counts against the request's timeout: beyond it, RateLimited without sending."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(limited(simulator, 30))
+        with pytest.raises(RateLimited):
+            await session.request("account.balance")
+        refused: list[dict[str, Any]] = [{}, {"timeout": 29.0}, {"timeout": 100.0, "on_unready": "fail"}]
+        for options in refused:
+            with pytest.raises(RateLimited) as caught:
+                session.submit("account.position", **options)
+            assert caught.value.outcome == "not_sent"
+        assert (await session.request("account.position", timeout=31.0)).status == 200
+        assert len(requests(simulator, "account.position")) == 1
+
+
+@pytest.mark.virtual
+async def test_a_429_without_a_time_waits_for_the_next_minute() -> None:
+    """The weight is counted by calendar minutes (PROTOCOL.md §8)."""
+    async with exchange() as simulator, session_to(simulator, request_timeout=100) as session:
+        await asyncio.sleep(10 - simulator.clock.time() % 60 + 60)
+        simulator.inject(limited(simulator, 0, data=None))
+        with pytest.raises(RateLimited) as caught:
+            await session.request("account.balance")
+        assert caught.value.retry_at is None
+        await session.request("account.position")
+        assert requests(simulator, "account.position")[0].time % 60 == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.virtual
+async def test_the_sessions_of_a_process_share_it() -> None:
+    """The weight is counted by address: one session's 429 is every session's; another host's is not."""
+    async with exchange() as simulator, exchange() as elsewhere:
+        sessions = [session_to(simulator), session_to(simulator, HMAC), session_to(elsewhere)]
+        for session in sessions:
+            await session.open()
+        simulator.inject(limited(simulator, 5))
+        with pytest.raises(RateLimited):
+            await sessions[0].request("account.balance")
+        began = simulator.clock.time()
+        await sessions[1].request("account.position")
+        assert simulator.clock.time() - began == pytest.approx(5, abs=0.05)
+        await sessions[2].request("account.position")
+        assert requests(elsewhere, "account.position")[0].time - began == pytest.approx(5, abs=0.05)
+        for session in sessions:
+            await session.close()
+
+
+@pytest.mark.virtual
+async def test_an_order_limit_holds_back_nothing_else() -> None:
+    """-1015 counts the account's orders: cancels and queries go on."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(limited(simulator, 30, method="order.place", code=-1015))
+        with pytest.raises(RateLimited) as caught:
+            await session.request("order.place", ORDER)
+        assert caught.value.retry_at is not None
+        assert (await session.request("account.position")).status == 200
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("told", ["data", "text"])
+async def test_a_ban_holds_back_connections_too(told: str) -> None:
+    """418 drops the connection; nothing is sent and nothing dialled until it ends, wherever its end was written."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        key = await session.start_user_data_stream()
+        began = simulator.clock.time()
+        end = int((began + 200) * 1000)
+        told_by = {"data": {"retryAfter": end}} if told == "data" else {"data": None}
+        text = "Way too much request weight used" + (f"; IP banned until {end}." if told == "text" else ".")
+        simulator.inject(limited(simulator, 0, status=418, msg=text, **told_by))
+        with pytest.raises(IpBanned) as caught:
+            await session.request("account.balance")
+        assert caught.value.retry_at == end / 1000
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        attempts = simulator.exchange._connections_so_far
+        await asyncio.sleep(100)
+        with pytest.raises(IpBanned) as caught:
+            await session.request("account.position")
+        assert caught.value.outcome == "not_sent"
+        await asyncio.sleep(99)
+        assert simulator.exchange._connections_so_far == attempts
+        await session.wait_for(READY)
+        assert simulator.clock.time() - began == pytest.approx(200, abs=1)
+        assert (await session.ping_user_data_stream()).value == key.value
+
+
+@pytest.mark.virtual
+async def test_a_session_does_not_open_into_a_ban() -> None:
+    """open() says until when instead of making it longer."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(limited(simulator, 500, status=418))
+        with pytest.raises(IpBanned):
+            await session.request("account.balance")
+        attempts = simulator.exchange._connections_so_far
+        with pytest.raises(IpBanned) as caught:
+            await session_to(simulator, HMAC).open()
+        assert caught.value.outcome == "not_sent"
+        assert caught.value.retry_at == pytest.approx(simulator.clock.time() + 500, abs=1)
+        assert simulator.exchange._connections_so_far == attempts
+
+
+@pytest.mark.virtual
+async def test_a_refused_handshake_that_names_a_time_is_believed() -> None:
+    """HTTP 429 with Retry-After: no attempt before."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        now = simulator.clock.time()
+        simulator.inject(Fault("refuse_handshake", status=429, retry_after=int((now + 90) * 1000)))
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        await session.wait_for(READY)
+        assert simulator.clock.time() - now == pytest.approx(90, abs=2)
+        assert session.stats.connections == 2
+
+
+@pytest.mark.virtual
+async def test_a_first_connection_that_is_refused_so_is_told() -> None:
+    """With the seconds to wait."""
+    async with exchange() as simulator:
+        now = simulator.clock.time()
+        simulator.inject(Fault("refuse_handshake", status=418, retry_after=int((now + 90) * 1000)))
+        with pytest.raises(ConnectError) as caught:
+            await session_to(simulator).open()
+        assert caught.value.status == 418
+        assert caught.value.retry_after == pytest.approx(90, abs=1)
+        assert caught.value.retryable
+
+
+@pytest.mark.virtual
+async def test_the_exchanges_own_counting_is_survived() -> None:
+    """A bot that asks too much: the simulator counts by the calendar, and no ban follows because nobody ignores it."""
+    async with exchange() as simulator, session_to(simulator, request_timeout=120) as session:
+        results = []
+        for _ in range(200):
+            batch = [session.submit("account.status", timeout=300) for _ in range(8)]
+            results += await asyncio.gather(*batch, return_exceptions=True)
+        refused = [result for result in results if isinstance(result, RateLimited)]
+        assert refused
+        assert not [result for result in results if isinstance(result, IpBanned)]
+        assert sum(not isinstance(result, BaseException) for result in results) > 1400
+        assert len(simulator.connections) == 1
+
+
+@pytest.mark.virtual
+async def test_the_attempts_of_all_sessions_to_a_host_are_budgeted() -> None:
+    """Never more than 300 handshakes in 5 minutes, however many sessions and however eager their policies."""
+
+    class Eager:
+        def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+            return 0.0
+
+    times: list[float] = []
+
+    class Bot(Session):
+        def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
+            if new is SessionState.LOGGING_ON:
+                times.append(asyncio.get_running_loop().time())
+
+    async with exchange(enforce_limits=False) as simulator:
+        fleet = [session_to(simulator, kind=Bot, reconnect=Eager(), ping_interval=None) for _ in range(3)]
+        for session in fleet:
+            await session.open()
+        simulator.inject(Fault("drop_before", method="session.logon", times=None))
+        for connection in simulator.connections:
+            connection.drop()
+        await asyncio.sleep(900)
+        assert 600 < len(times) <= 1200
+        assert all(later - earlier >= 299.9 for earlier, later in zip(times, times[300:], strict=False))
+        for session in fleet:
+            await session.close()
+
+
+async def test_limits_are_told() -> None:
+    """on_rate_limit gets the limits of each answer that carries them, refusals included."""
+    told: list[tuple[RateLimit, ...]] = []
+
+    class Bot(Session):
+        def on_rate_limit(self, limits: tuple[RateLimit, ...]) -> None:
+            told.append(limits)
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot) as session:
+        await session.request("order.place", ORDER)
+        await session.request("account.balance", {"returnRateLimits": False})
+        assert [[limit.type for limit in limits] for limits in told] == [
+            ["REQUEST_WEIGHT"],
+            ["ORDERS", "ORDERS", "REQUEST_WEIGHT"],
+        ]
+        assert told[1][-1].count > 0
+
+
+# The clock
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("off", [-120.0, 120.0, 7200.0])
+async def test_a_wrong_clock_does_not_keep_a_session_from_logging_on(off: float) -> None:
+    """-1021 at the logon: the exchange's time is asked for, and the logon signed once more."""
+    async with exchange() as simulator:
+        session = Session(simulator.venue, ED25519, url=simulator.url, wall_clock=lambda: simulator.clock.time() + off)
+        async with session:
+            assert session.authenticated
+            assert session.clock_offset == pytest.approx(-off, abs=0.5)
+            assert [entry.method for entry in simulator.received] == [
+                "session.logon",
+                "session.status",
+                "session.logon",
+            ]
+            assert (await session.request("account.balance")).status == 200
+
+
+@pytest.mark.virtual
+async def test_after_a_minus_1021_the_next_request_is_right() -> None:
+    """The caller is told (it was not executed), and the session asks for the time of its own accord."""
+    async with exchange() as simulator:
+        session = Session(simulator.venue, HMAC, url=simulator.url, wall_clock=lambda: simulator.clock.time() - 60)
+        async with session:
+            results = await asyncio.gather(
+                *(session.request("account.balance") for _ in range(5)), return_exceptions=True
+            )
+            assert {getattr(result, "code", None) for result in results} == {-1021}
+            await until(lambda: session.clock_offset > 59)
+            assert len(requests(simulator, "session.status")) == 1
+            assert (await session.request("account.balance")).status == 200
+
+
+@pytest.mark.virtual
+async def test_a_step_of_the_local_clock_goes_unnoticed_by_the_exchange() -> None:
+    """An hour forward, a day back: signed requests stay right, and clock_offset tells."""
+    step = 0.0
+    async with exchange() as simulator:
+        session = Session(simulator.venue, ED25519, url=simulator.url, wall_clock=lambda: simulator.clock.time() + step)
+        async with session:
+            for step in (3600.0, -86_400.0):
+                assert (await session.request("account.balance")).status == 200
+                assert session.clock_offset == pytest.approx(-step, abs=0.5)
+
+
+# Permissions
+
+
+@pytest.mark.virtual
+async def test_a_missing_permission_is_not_a_revocation() -> None:
+    """-2015 with an id may be either: the session asks, and goes on when it is still logged on."""
+    async with exchange() as simulator:
+        simulator.add_key(ED25519.api_key, public_key=ED25519.public_pem(), permissions=["USER_DATA"])
+        async with session_to(simulator) as session:
+            with pytest.raises(Exception, match="-2015"):
+                await session.request("order.place", ORDER)
+            await until(lambda: len(requests(simulator, "session.status")) == 1)
+            assert (await session.request("account.balance")).status == 200
+            assert session.authenticated
+            assert session.state is READY
+            assert len(requests(simulator, "session.logon")) == 1
+
+
+@pytest.mark.virtual
+async def test_a_revocation_with_an_id_is_found_out() -> None:
+    """The request was refused under its own id; the exchange says the logon is gone: one new logon."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("error", method="account.balance", status=401, code=-2015))
+        simulator.connections[0].key = None
+        with pytest.raises(Exception, match="-2015") as caught:
+            await session.request("account.balance")
+        assert not isinstance(caught.value, ServerError)
+        await session.wait_for(SessionState.LOGGING_ON)
+        await session.wait_for(READY)
+        assert session.authenticated
+        assert len(requests(simulator, "session.logon")) == 2
