@@ -74,22 +74,22 @@ class Parking:
             parked.timer.cancel()
 
     def send_all(self, link: Link) -> None:
-        """Write what waits, in order, until ``link`` takes no more."""
+        """Write what waits, in order; what is left when ``link`` ends goes on waiting."""
         now = asyncio.get_running_loop().time()
         for future, parked in list(self._waiting.items()):
-            if future.done():
+            if future.done() or parked.timer.when() <= now:
                 continue
             try:
                 link.submit(
                     parked.method,
                     parked.params,
                     parked.credentials,
-                    max(0.0, parked.timer.when() - now),
+                    parked.timer.when() - now,
                     future,
                 )
-            except NotSent:
-                return
-            except ConfigurationError as error:
+            except (NotSent, ConfigurationError) as error:
+                if not link.is_open:
+                    return
                 future.set_exception(error)
             self._leave(future)
 

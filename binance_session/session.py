@@ -342,12 +342,16 @@ class Session:
     async def logon(self) -> SessionStatus:
         """Log the connection on, or on again; later requests carry no key.
 
+        With ``logon=False`` this holds for the connection that there is: the next one carries keys again.
         Raises :class:`ConfigurationError` when the key cannot log on and :class:`ApiError` when the exchange refuses.
         """
         return SessionStatus.from_result((await self.request("session.logon")).result)
 
     async def logout(self) -> SessionStatus:
-        """Log the connection out; later requests carry key and signature again."""
+        """Log the connection out; later requests carry key and signature again.
+
+        That holds for the connection that there is: a session that logs on does so on the next one.
+        """
         return SessionStatus.from_result((await self.request("session.logout")).result)
 
     async def status(self) -> SessionStatus:

@@ -170,6 +170,10 @@ class Supervisor(LinkOwner, Guest):
         held = self._host.held_until - asyncio.get_running_loop().time()
         if held > 0 and (not wait or held > timeout):
             raise self._held(method.name)
+        if held <= 0 and state is SessionState.READY:  # the wait is over, and its timer late
+            self._release()
+            if self.link is not None:
+                return self.link.submit(method, params, credentials, timeout)
         if not wait:
             raise NotSent(
                 f'the session is {state.value}; {method.name} was not sent (on_unready="wait" would have it wait)',
@@ -308,22 +312,32 @@ class Supervisor(LinkOwner, Guest):
         self._parking.end_all(waiting, quietly=by_owner)
 
     async def _run(self) -> None:
-        """Keep a link ready until the session is closed or cannot go on."""
+        """Keep a link ready until the session is closed or cannot go on; leave nothing behind."""
         try:
             await self._keep_ready()
         except BinanceSessionError as error:
-            self._fail(error)
+            self.failure = error
         except Exception as error:
             _log.exception("the session's supervisor failed: this is a defect of binance_session")
-            self._fail(error)
+            self.failure = error
         finally:
-            self._host.guests.discard(self)
-            if self._release_timer is not None:
-                self._release_timer.cancel()
-            for drain in self._drains:
-                drain.cancel()
-            for link in list(self._links):
-                await self._end(link)
+            if self.failure is not None:
+                self._end_pending(self.failure)
+            await self._clean_up()
+        self._end_pending(self.failure)
+        self._machine.advance(_E.FAIL, self.failure)
+
+    async def _clean_up(self) -> None:
+        self.link = None
+        self._host.guests.discard(self)
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+        for drain in self._drains:
+            drain.cancel()
+        if self._drains:
+            await asyncio.wait(self._drains)
+        for link in list(self._links):
+            await self._end(link)
 
     async def _keep_ready(self) -> NoReturn:
         """Serve on one link after the other; raise what cannot heal, or what the policy would not try again."""
@@ -451,11 +465,6 @@ class Supervisor(LinkOwner, Guest):
 
     def _next_delay(self, attempt: int, cause: Exception) -> float | None:
         return self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
-
-    def _fail(self, cause: Exception) -> None:
-        self.failure = cause
-        self._end_pending(cause)
-        self._machine.advance(_E.FAIL, cause)
 
     async def _log_on(self, link: Link, method: Method) -> None:
         """Send ``session.logon`` and wait for its answer."""

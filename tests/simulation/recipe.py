@@ -74,7 +74,7 @@ class Recipe:
             options["ping_interval"], options["ping_timeout"] = choice(
                 ((10.0, 10.0), (2.0, 1.0), (600.0, 20.0), (None, None))
             )
-            think, peace = 10 ** random.uniform(0.3, 2.5), 10 ** random.uniform(1.2, 3.2)
+            think, peace = 10 ** random.uniform(0.3, 2.3), 10 ** random.uniform(1.8, 3.5)
         else:
             hours = random.uniform(60.0, 400.0) if pace == "medium" else random.uniform(1500.0, 9000.0)
             options["ping_interval"], options["ping_timeout"] = choice(((None, None), (20_000.0, 20.0), (3600.0, 5.0)))

@@ -1,0 +1,278 @@
+"""One story: an exchange, a bot, and troubles, on one loop in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random as global_random
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+from attrs import define, frozen
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from binance_session import ApiKey, Ed25519Key, HmacKey, Session, SessionState
+from binance_session.credentials import Credentials
+from binance_session.simulator import Injected, Simulator
+from binance_session.simulator.listenkeys import ListenKeyRecord
+from tests.simulation.invariants import Complaints, Ledger, LogWatch, SessionRecord, SimulationLoop, Wire
+from tests.simulation.recipe import DAY, Recipe
+from tests.simulation.trace import Trace
+
+__all__ = ["Result", "World", "tell"]
+
+#: seconds of good network and READY session that must be enough for a ping to save a key, beside the timeouts
+_MARGIN: Final = 60.0
+#: seconds of good network after which a session must be READY, or over
+_RECOVERY: Final = 240.0
+
+
+@frozen
+class Result:
+    """What came of a story."""
+
+    recipe: Recipe
+    breaches: list[str]
+    lines: list[str]
+    #: virtual seconds that it took
+    lived: float
+    #: how often each kind of trouble struck
+    troubles: Counter[str]
+    #: how often callers were told what
+    told: Counter[str]
+    messages: int
+    attempts: int
+
+
+@define
+class _Skewed:
+    """The bot's machine's clock: the exchange's, plus an error that steps."""
+
+    exact: Callable[[], float]
+    error: float = 0.0
+
+    def __call__(self) -> float:
+        return self.exact() + self.error
+
+
+class World:
+    """What the bot and the troubles share."""
+
+    def __init__(self, recipe: Recipe, loop: SimulationLoop, simulator: Simulator, trace: Trace) -> None:
+        self.recipe = recipe
+        self.loop = loop
+        self.simulator = simulator
+        self.trace = trace
+        self.complain = Complaints(trace)
+        self.random = Random(f"story {recipe.seed}")
+        self.records: dict[int, SessionRecord] = {}
+        self.ledger = Ledger(loop, trace, self.complain)
+        self.wire = Wire(loop, simulator, self.records, self.complain)
+        simulator.exchange.received = self.wire
+        self.log = LogWatch(self.complain)
+        self.log.expects_errors = recipe.broken_hooks or "broken" in (recipe.keepalive, recipe.reconnect)
+        self.wall_clock = _Skewed(simulator.clock.time)
+        self.troubles: Counter[str] = Counter()
+        self.injected: list[Injected] = []
+        self.keys = 0
+        self.credentials: Credentials | None = None
+        #: loop time until which something is, or may be, wrong with the network or the exchange
+        self.bad_until = 0.0
+        self.end = recipe.duration
+        self._timers: list[asyncio.TimerHandle] = []
+        self._watch_listen_keys()
+
+    def later(self, seconds: float, what: Callable[..., object], *args: Any) -> None:
+        """Do something later, unless the story has ended."""
+        self._timers = [timer for timer in self._timers if not timer.cancelled() and timer.when() > self.loop.time()]
+        self._timers.append(self.loop.call_later(seconds, what, *args))
+
+    def quiet(self) -> None:
+        """End every trouble: what was to happen later does not, faults and the network's moods are gone."""
+        for timer in self._timers:
+            timer.cancel()
+        for injected in self.injected:
+            injected.remove()
+        self.injected.clear()
+        self.calm_network()
+
+    def calm_network(self) -> None:
+        """Have the network work as it should."""
+        network = self.loop.network
+        network.latency, network.segment_size, network.merge = self.recipe.latency, None, False
+        network.drops_connects = network.refuses_connects = False
+        for line in network.connections:
+            line.latency, line.segment_size, line.merge = self.recipe.latency, None, False
+
+    def bad_for(self, seconds: float) -> None:
+        """Take note that nothing can be expected for so long."""
+        self.bad_until = max(self.bad_until, self.loop.time() + seconds)
+
+    def new_key(self) -> None:
+        """Give the bot a key of the kind that the story says, valid at the exchange."""
+        self.keys += 1
+        name = f"story-key-{self.keys:04}-" + "k" * 48
+        if self.recipe.key == "hmac":
+            self.simulator.add_key(name, secret="s" * 64)
+            self.credentials = HmacKey(name, "s" * 64)
+        elif self.recipe.key != "none":
+            private = Ed25519PrivateKey.from_private_bytes(self.random.randbytes(32))
+            self.simulator.add_key(name, public_key=private.public_key())
+            self.credentials = Ed25519Key(name, private)
+        self.log.secrets.append(name)
+
+    def guest_key(self) -> Credentials:
+        """Return a second key of the account, for single calls."""
+        if self.wire.guest_key is None:
+            self.wire.guest_key = "guest-key-" + "g" * 50
+            self.simulator.add_key(self.wire.guest_key, secret="t" * 64)
+            self.log.secrets.append(self.wire.guest_key)
+        return HmacKey(self.wire.guest_key, "t" * 64)
+
+    def valid_key(self) -> bool:
+        """Whether the exchange takes the bot's key."""
+        if self.credentials is None:
+            return False
+        return self.simulator.exchange.state.keys[self.credentials.api_key].valid
+
+    @property
+    def current(self) -> SessionRecord | None:
+        """The session that the bot uses now, if one is not over."""
+        record = self.records.get(len(self.records))
+        return record if record is not None and record.over is None else None
+
+    # What is looked at again and again
+
+    def inspect(self) -> None:
+        """Check what must hold at any moment."""
+        self.wire.absorb()
+        self.ledger.check_deadlines()
+        now = self.loop.time()
+        if self.loop.attempted_too_often:
+            self.complain("more than 300 attempts to connect in 5 minutes")
+            self.loop.attempts.clear()
+        record = self.current
+        if record is None:
+            return
+        state = record.session.state
+        if state is SessionState.READY:
+            record.unready_since = None
+            record.ready_since = record.ready_since if record.ready_since is not None else now
+        else:
+            record.ready_since = None
+            since = record.unready_since
+            if since is None:
+                record.unready_since = now
+            elif min(now - since, now - self.bad_until) > _RECOVERY and not state.is_final:
+                self.complain(f"session {record.number} is {state.name} although all has been well for {_RECOVERY:.0f} s")
+                record.unready_since = now
+
+    def _watch_listen_keys(self) -> None:
+        keys = self.simulator.exchange.state.listen_keys
+        expire = keys.expire
+
+        def expired(key: ListenKeyRecord, *, tell: bool = True) -> None:
+            if key.expires_at <= self.simulator.clock.time():
+                self._listen_key_lapsed(key)
+            expire(key, tell=tell)
+
+        keys.expire = expired  # type: ignore[method-assign]
+
+    def _listen_key_lapsed(self, key: ListenKeyRecord) -> None:
+        """The key's 60 minutes are over: was there a chance to ping?"""
+        record, now = self.current, self.loop.time()
+        self.trace("exchange", "a listenKey lapsed")
+        if record is None or self.recipe.keepalive in ("none", "broken"):
+            return
+        owned = record.session.listen_key
+        if owned is None or owned.value != key.value:
+            return
+        self.inspect()
+        needed = _MARGIN + 2 * self.recipe.options["request_timeout"]
+        ready_since, bad_until = record.ready_since, self.bad_until
+        if ready_since is not None and now - max(ready_since, bad_until) > needed:
+            self.complain(f"the listenKey lapsed, READY for {now - ready_since:.0f} s, well for {now - bad_until:.0f} s")
+
+
+def tell(seed: int, days: float | None = None, *, pace: Any = None, echo: Callable[[str], object] | None = None) -> Result:
+    """Live one story from its beginning to its end, and return what came of it."""
+    recipe = Recipe.draw(seed, days, pace)
+    loop = SimulationLoop(limit=recipe.duration * 1.5 + 10 * DAY)
+    trace = Trace(loop.time, echo)
+    swallowed: list[str] = []
+    loop.set_exception_handler(lambda _, context: swallowed.append(_describe(context)))
+    before = global_random.getstate()
+    global_random.seed(seed)
+    collects = gc.isenabled()
+    gc.disable()  # what nobody looked at complains when it is collected: at the end, and not at any moment
+    loggers = [logging.getLogger("binance_session"), logging.getLogger("binance_session.simulator")]
+    levels = [logger.level for logger in loggers]
+    propagate = loggers[0].propagate
+    try:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            loggers[0].setLevel(logging.WARNING)
+            loggers[1].setLevel(logging.CRITICAL + 1)
+            loggers[0].propagate = False
+            world = runner.run(_live(recipe, loop, trace, loggers[0]))
+            gc.collect()
+        gc.collect()
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        loggers[0].propagate = propagate
+        global_random.setstate(before)
+        if collects:
+            gc.enable()
+    for text in swallowed:
+        world.complain(f"the loop's exception handler: {text}")
+    left = [*loop.network.servers, *(line for line in loop.network.connections if line.is_open)]
+    for item in left:
+        world.complain(f"left open: {item!r}")
+    return Result(
+        recipe,
+        list(world.complain),
+        trace.lines,
+        loop.time(),
+        world.troubles,
+        world.ledger.told,
+        world.wire.messages,
+        loop.attempts_in_all,
+    )
+
+
+def _describe(context: dict[str, Any]) -> str:
+    error = context.get("exception")
+    return f"{context['message']}{f': {type(error).__name__}: {error}' if error is not None else ''}"
+
+
+async def _live(recipe: Recipe, loop: SimulationLoop, trace: Trace, logger: logging.Logger) -> World:
+    from tests.simulation.bot import Bot
+    from tests.simulation.troubles import make_trouble
+
+    async with Simulator(recipe.venue, readings=recipe.readings) as simulator:
+        world = World(recipe, loop, simulator, trace)
+        loop.network.latency = recipe.latency
+        logger.addHandler(world.log)
+        troubles = loop.create_task(make_trouble(world), name="troubles")
+        try:
+            world.new_key()
+            bot = Bot(world)
+            await bot.live()
+            troubles.cancel()
+            await asyncio.wait([troubles])
+            if not troubles.cancelled() and (error := troubles.exception()) is not None:
+                raise error
+            world.quiet()
+            await asyncio.sleep(300)
+            await bot.end()
+            world.inspect()
+            world.ledger.settle(world.wire)
+            for line in loop.network.connections:
+                line.cut()  # those that only the exchange still believes in
+        finally:
+            logger.removeHandler(world.log)
+            troubles.cancel()
+    return world
