@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 
-def check_number(name: str, value: Any, method: str | None = None) -> None:
-    """Refuse what is no finite number of seconds above 0."""
+def check_number(name: str, value: Any, method: str | None = None, *, unit: str = " of seconds") -> None:
+    """Refuse what is no finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigurationError(f"{name} must be a number of seconds, not {value!r}", method=method)
+        raise ConfigurationError(f"{name} must be a number{unit}, not {value!r}", method=method)
     if not math.isfinite(value) or value <= 0:
-        raise ConfigurationError(f"{name} must be a finite number of seconds above 0, not {value!r}", method=method)
+        raise ConfigurationError(f"{name} must be a finite number{unit} above 0, not {value!r}", method=method)
 
 
 def check_count(name: str, value: object, *, least: int) -> None:

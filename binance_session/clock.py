@@ -16,6 +16,8 @@ __all__ = ["ServerClock"]
 
 #: seconds that an uncertain estimate may be ahead of the exchange, which refuses 1.0
 _MOST_AHEAD: Final = 0.5
+#: ms; anything above is no point in time that we will see
+_NO_TIME: Final = 10**14
 
 
 class ServerClock:
@@ -57,7 +59,7 @@ class ServerClock:
         Anything but a plausible integer is ignored: the field is optional everywhere. A slow answer that contradicts
         nothing teaches nothing.
         """
-        if type(server_time) is not int or server_time <= 0 or received < sent:
+        if type(server_time) is not int or not 0 < server_time < _NO_TIME or received < sent:
             return
         lead = self.wall() - self.monotonic() if self._lead is None else self._lead
         lowest, highest = server_time / 1000 - received, server_time / 1000 - sent

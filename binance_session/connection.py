@@ -8,9 +8,10 @@ changed here is where a message goes: not into a queue for a task to fetch, but 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl as ssl_module
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from attrs import frozen
 from websockets.asyncio.client import ClientConnection, connect
@@ -24,6 +25,8 @@ from binance_session.errors import ConnectError
 
 __all__ = ["Connection", "Receiver", "Transport", "dial"]
 
+#: seconds for the pong to a ping that was sent because the connection is in doubt
+_CHECK_TIMEOUT: Final = 2.0
 _TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
 
@@ -71,6 +74,7 @@ class Connection(ClientConnection):
         self._fragments = bytearray()
         self._fragments_are_text = False
         self._ending_told = False
+        self._check_asked = asyncio.Event()
 
     # The way of a frame: data_received (websockets) parses, then calls process_event.
 
@@ -139,6 +143,10 @@ class Connection(ClientConnection):
             return f"{type(self.connection_exc).__name__}: {self.connection_exc}"
         return "the exchange ended it without a closing handshake"
 
+    def check(self) -> None:
+        """Have :meth:`keepalive` ping now, and wait less long for the pong than usual."""
+        self._check_asked.set()
+
     async def keepalive(self) -> None:
         """Ping at regular intervals, and cut the connection when no pong comes in time.
 
@@ -146,13 +154,19 @@ class Connection(ClientConnection):
         connection ``close_timeout`` later than promised.
         """
         assert self.ping_interval is not None
+        timeout = self.ping_timeout
         try:
             while True:
-                await asyncio.sleep(self.ping_interval)
-                async with asyncio.timeout(self.ping_timeout):
+                timeout = self.ping_timeout
+                self._check_asked.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.ping_interval):
+                        await self._check_asked.wait()
+                        timeout = _CHECK_TIMEOUT if timeout is None else min(_CHECK_TIMEOUT, timeout)
+                async with asyncio.timeout(timeout):
                     await (await self.ping())
         except TimeoutError:
-            self.set_connection_exc(TimeoutError(f"no pong within {self.ping_timeout} s"))
+            self.set_connection_exc(TimeoutError(f"no pong within {timeout} s"))
             self.transport.abort()
         except ConnectionClosed:
             pass  # connection_lost has told the receiver

@@ -303,6 +303,11 @@ class Link:
         self.authenticated = False
         self.router.end_all(error, quietly=quietly)
 
+    def check(self) -> None:
+        """Ping now, and end the connection if the answer does not come very soon."""
+        if self._connection is not None:
+            self._connection.check()
+
     async def drained(self) -> None:
         """Take no more requests; return when nothing is in flight any more."""
         if self._machine.can(LinkEvent.DRAIN):

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, Literal, Protocol
 
 from binance_session.clock import ServerClock
-from binance_session.errors import ApiError, BinanceSessionError, ListenKeyNotFound, ProtocolError
+from binance_session.errors import ApiError, ListenKeyNotFound, ProtocolError
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.responses import ListenKey, Response
@@ -135,11 +135,11 @@ class ListenKeyKeeper:
         loop = asyncio.get_running_loop()
         try:
             await self._renew(method, on_unready="wait")
-        except BinanceSessionError as error:
+        except Exception as error:  # also what an overridden `prepare` raises: it must not end the pings
             self._failures += 1
             self._last_error = error.code if isinstance(error, ApiError) else 0
             self._stats.failed_pings += 1
-            _log.warning("%s failed (%d in a row): %s", method, self._failures, error)
+            _log.warning("%s failed (%d in a row): %s: %s", method, self._failures, type(error).__name__, error)
             if isinstance(error, ListenKeyNotFound):
                 self._valid_until = 0.0
             if method == "userDataStream.start":

@@ -73,11 +73,11 @@ class Parking:
         if parked is not None:
             parked.timer.cancel()
 
-    def send_all(self, link: Link) -> None:
-        """Write what waits, in order; what is left when ``link`` ends goes on waiting."""
+    def send_all(self, link: Link, may_leave: Callable[[Method], bool]) -> None:
+        """Write what waits and ``may_leave``, in order; what is left when ``link`` ends goes on waiting."""
         now = asyncio.get_running_loop().time()
         for future, parked in list(self._waiting.items()):
-            if future.done() or parked.timer.when() <= now:
+            if future.done() or parked.timer.when() <= now or not may_leave(parked.method):
                 continue
             try:
                 link.submit(

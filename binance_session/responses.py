@@ -238,6 +238,6 @@ def event_of(data: Any) -> Event | None:
     time = data.get("E", 0)
     try:
         time = int(time)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         time = 0
     return Event(kind, time, data)

@@ -96,6 +96,9 @@ class Session:
         Seconds (or up to a tenth less, so that a fleet does not move together) after which a connection is replaced
         ahead of the exchange's 24 hours: the next one is open and logged on before the first is let go, and what is
         in flight on the first is waited for. ``serverShutdown`` has the same effect. ``None``: never.
+    ``weight_reserve``
+        The share (such as 0.1) of the address's request weight that is kept for what must not wait: cancels, pings, the
+        logon. What else would use it waits for the next minute, or is refused, as after a 429.
     ``wall_clock``
         Unix time in seconds; a simulation passes its own.
 
@@ -127,6 +130,7 @@ class Session:
         max_size: int = _SMALLEST_MAX_SIZE,
         compression: Literal["deflate"] | None = None,
         rollover_after: float | None = 82_800.0,
+        weight_reserve: float | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         if not isinstance(venue, Venue):
@@ -147,6 +151,10 @@ class Session:
         check_choice("on_unready", on_unready, _ON_UNREADY)
         check_count("max_in_flight", max_in_flight, least=1)
         check_count("max_size", max_size, least=_SMALLEST_MAX_SIZE)
+        if weight_reserve is not None:
+            check_number("weight_reserve", weight_reserve, unit="")
+            if weight_reserve >= 1:
+                raise ConfigurationError(f"weight_reserve must be a share below 1, not {weight_reserve!r}")
         check_choice("compression", compression, (None, "deflate"))
         for name, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
             check_policy(name, policy)
@@ -178,6 +186,7 @@ class Session:
             # a plain connection to this machine must not take its way through another one
             transport = evolve(transport, proxy=None)
 
+        self._keeps_reserve = weight_reserve is not None
         self._methods = venue.methods
         self._on_unready: OnUnready = on_unready
         self._request_timeout = float(request_timeout)
@@ -196,6 +205,8 @@ class Session:
             self._clock,
             transport.url,
             rollover_after,
+            weight_reserve,
+            watched=ping_interval is not None,
         )
         self._listen_key = ListenKeyKeeper(
             self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats
@@ -213,7 +224,7 @@ class Session:
             status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,
-            on_response=_on_response(self._hooks),
+            on_response=_on_response(self._hooks, supervisor.limits_told if self._keeps_reserve else None),
         )
 
     def __repr__(self) -> str:
@@ -453,17 +464,21 @@ class Session:
         return params
 
 
-def _on_response(hooks: Hooks) -> Callable[[Response], None] | None:
-    """Join the two hooks that see answers; ``None`` when nobody overrode either."""
-    on_response, on_rate_limit = hooks.on_response, hooks.on_rate_limit
-    if on_rate_limit is None:
+def _on_response(
+    hooks: Hooks, limits_told: Callable[[tuple[RateLimit, ...]], None] | None
+) -> Callable[[Response], None] | None:
+    """Join what sees every answer; ``None`` when nothing does."""
+    on_response = hooks.on_response
+    readers = [reader for reader in (limits_told, hooks.on_rate_limit) if reader is not None]
+    if not readers:
         return on_response
 
-    def both(response: Response) -> None:
+    def all_of_them(response: Response) -> None:
         if on_response is not None:
             on_response(response)
         limits = response.rate_limits
         if limits:
-            on_rate_limit(limits)
+            for reader in readers:
+                reader(limits)
 
-    return both
+    return all_of_them

@@ -32,12 +32,12 @@ from binance_session.errors import (
     SessionRevoked,
 )
 from binance_session.hooks import Hooks
-from binance_session.hosts import Guest, Host
+from binance_session.hosts import NOT_HELD, Guest, Hold, Host
 from binance_session.link import Link, LinkOwner
 from binance_session.params import Params
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
-from binance_session.responses import Event, Response
+from binance_session.responses import Event, RateLimit, Response
 from binance_session.state import SESSION_TABLE, Machine, SessionEvent, SessionState, reachable
 from binance_session.stats import Stats
 from binance_session.venues import Method
@@ -70,10 +70,13 @@ class Supervisor(LinkOwner, Guest):
         clock: ServerClock,
         url: str,
         rollover_after: float | None,
+        weight_reserve: float | None,
+        watched: bool,
     ) -> None:
         """Connect to ``url`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
 
-        A connection is replaced after ``rollover_after`` seconds, or up to a tenth earlier.
+        A connection is replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the
+        share of the request weight kept for what must not wait. ``watched``: connections are checked after a suspension.
         """
         self._make_link = make_link
         self._logon = logon
@@ -82,7 +85,9 @@ class Supervisor(LinkOwner, Guest):
         self._stats = stats
         self._clock = clock
         self._url = url
-        self._host = Host()
+        self._weight_reserve = weight_reserve
+        self._watched = watched
+        self._host: Host  # from open() on
         self._release_timer: asyncio.TimerHandle | None = None
         self._rollover_after = rollover_after
         self._machine = Machine(SESSION_TABLE, SessionState.NEW, self._changed)
@@ -167,13 +172,12 @@ class Supervisor(LinkOwner, Guest):
             raise self._ended(f"the session is {state.value}; {method.name} was not sent", method.name)
         if state is SessionState.NEW:
             raise NotSent(f"the session is not open; {method.name} was not sent: open it first", method=method.name)
-        held = self._host.held_until - asyncio.get_running_loop().time()
-        if held > 0 and (not wait or held > timeout):
-            raise self._held(method.name)
-        if held <= 0 and state is SessionState.READY:  # the wait is over, and its timer late
-            self._release()
-            if self.link is not None:
-                return self.link.submit(method, params, credentials, timeout)
+        hold = self._hold_on(method)
+        if hold is not NOT_HELD:
+            if not wait or hold.until - asyncio.get_running_loop().time() > timeout:
+                raise _held(hold, method.name)
+        elif state is SessionState.READY and self._serving is not None:
+            return self._serving.submit(method, params, credentials, timeout)
         if not wait:
             raise NotSent(
                 f'the session is {state.value}; {method.name} was not sent (on_unready="wait" would have it wait)',
@@ -208,39 +212,61 @@ class Supervisor(LinkOwner, Guest):
             retry_at = (now // 60 + 1) * 60  # the weight is counted by the minute
         self._hold(retry_at - now, is_ban=isinstance(error, IpBanned))
 
-    def _hold(self, seconds: float, *, is_ban: bool) -> None:
+    def _hold(self, seconds: float, *, is_ban: bool = False, ordinary_only: bool = False) -> None:
         seconds = min(max(0.0, seconds), _LONGEST_BAN)
-        until = asyncio.get_running_loop().time() + seconds
-        self._host.hold(until, self._clock.now() + seconds, is_ban=is_ban)
+        hold = Hold(asyncio.get_running_loop().time() + seconds, self._clock.now() + seconds, is_ban)
+        self._host.hold(hold, ordinary_only=ordinary_only)
+
+    def limits_told(self, limits: tuple[RateLimit, ...]) -> None:
+        """Keep the reserve of request weight, once the rest of the minute's is used up."""
+        for limit in limits:
+            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE" and self._weight_reserve is not None:
+                if limit.count >= limit.limit * (1 - self._weight_reserve):
+                    minute = 60 * limit.interval_num
+                    self._hold(minute - self._clock.now() % minute, ordinary_only=True)
 
     def host_holds(self) -> None:
-        """Take requests again when the host's wait is over."""
+        """Let requests through one by one, if at all, until the host's wait is over."""
+        if self._weight_reserve is None and self._host.everything.until <= asyncio.get_running_loop().time():
+            return  # somebody else's reserve
         self.link = None
+        self._release_later()
+
+    def _release_later(self) -> None:
         if self._release_timer is not None:
             self._release_timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._release_timer = loop.call_at(self._host.held_until, self._release)
+        host, loop = self._host, asyncio.get_running_loop()
+        ends = [hold.until for hold in (host.everything, host.ordinary) if hold.until > loop.time()]
+        self._release_timer = loop.call_at(min(ends), self._release) if ends else None
 
     def _release(self) -> None:
+        """Send what waited for the end of a hold."""
         self._release_timer = None
+        self._release_later()
         serving = self._serving
         if serving is not None and serving.is_open and self.state is SessionState.READY:
-            self.link = serving
-            self._parking.send_all(serving)
+            self.link = self._open_to_all(serving)
+            self._parking.send_all(serving, lambda method: self._hold_on(method) is NOT_HELD)
 
-    def _held(self, method: str | None) -> RateLimited:
-        """Return the error for what is not sent because the exchange does not listen."""
-        kind, status = (IpBanned, 418) if self._host.is_ban else (RateLimited, 429)
-        retry_at = self._host.retry_at
-        return kind(
-            status,
-            -1003,
-            f"{'this address is banned' if self._host.is_ban else 'the request weight is used up'} until {retry_at:.0f}"
-            " (Unix seconds)",
-            {"retryAfter": int(retry_at * 1000)},
-            method=method,
-            outcome="not_sent",
-        )
+    def _open_to_all(self, link: Link) -> Link | None:
+        """Return ``link`` if no request has to wait for the host."""
+        now, host = asyncio.get_running_loop().time(), self._host
+        held = host.everything.until > now or (self._weight_reserve is not None and host.ordinary.until > now)
+        return None if held else link
+
+    def _hold_on(self, method: Method) -> Hold:
+        """Return what ``method`` has to wait for."""
+        now, host = asyncio.get_running_loop().time(), self._host
+        if host.everything.until > now:
+            return host.everything
+        if self._weight_reserve is not None and not method.is_urgent and host.ordinary.until > now:
+            return host.ordinary
+        return NOT_HELD
+
+    def host_woke(self) -> None:
+        """Check every connection now, instead of at its next ping."""
+        for link in self._links:
+            link.check()
 
     def event_received(self, link: Link, event: Event) -> None:
         """Pass an event to the hook; ``serverShutdown`` asks for another connection (PROTOCOL.md §2)."""
@@ -263,7 +289,7 @@ class Supervisor(LinkOwner, Guest):
             self._machine.advance(_E.OPEN)
             loop = asyncio.get_running_loop()
             self._host = Host.of(self._url, loop)
-            self._host.guests.add(self)
+            self._host.join(self, watched=self._watched)
             self._task = loop.create_task(self._run(), name="binance_session supervisor")
         await self.wait_for(SessionState.READY)
 
@@ -329,7 +355,7 @@ class Supervisor(LinkOwner, Guest):
 
     async def _clean_up(self) -> None:
         self.link = None
-        self._host.guests.discard(self)
+        self._host.leave(self)
         if self._release_timer is not None:
             self._release_timer.cancel()
         for drain in self._drains:
@@ -378,10 +404,10 @@ class Supervisor(LinkOwner, Guest):
         """Return a new link, open and logged on if the session logs on; raise why there is none."""
         loop = asyncio.get_running_loop()
         host = self._host
-        if host.held_until > loop.time() and not self._stats.connections:
-            raise self._held(None)
+        if host.everything.until > loop.time() and not self._stats.connections:
+            raise _held(host.everything, None)
         # a loop, since others use up attempts and the host's wait may grow meanwhile
-        while (wait := max(host.attempts.delay(loop.time()), host.held_until - loop.time())) > 0:  # noqa: ASYNC110
+        while (wait := max(host.attempts.delay(loop.time()), host.everything.until - loop.time())) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
         host.attempts.spend(loop.time())
         link = self._make_link(self)
@@ -405,13 +431,13 @@ class Supervisor(LinkOwner, Guest):
         if link.cause is not None:
             raise link.cause
         self._serving = link
-        self.link = link if self._host.held_until <= asyncio.get_running_loop().time() else None
+        self.link = self._open_to_all(link)
         if self._machine.can(_E.RETRY):  # the link before was lost while this one was being prepared
             self._machine.advance(_E.RETRY)
         if self._machine.can(_E.SERVE):
             self._machine.advance(_E.SERVE)
-        if self.link is link:
-            self._parking.send_all(link)
+        if self._serving is link and self.state is SessionState.READY:
+            self._parking.send_all(link, lambda method: self._hold_on(method) is NOT_HELD)
 
     async def _serve(self, link: Link) -> Link:
         """Stay with ``link`` until another is ready to take over, and return that; raise what ended it before.
@@ -477,6 +503,8 @@ class Supervisor(LinkOwner, Guest):
                 await link.submit(method)
         except (ConfigurationError, RateLimited):
             raise
+        except InvalidTimestamp as error:  # a slow link or a clock in motion, nothing that is wrong with the key
+            raise ConnectError(f"connected, but session.logon came too late or too early: {error}") from error
         except ApiError as error:
             if not isinstance(error, ServerError):
                 raise LogonRejected(error) from error
@@ -493,6 +521,19 @@ class Supervisor(LinkOwner, Guest):
                 f"the exchange revoked the logon and refused a new one: {error.error.message} (code {error.code})",
                 outcome=None,
             ) from error
+
+
+def _held(hold: Hold, method: str | None) -> RateLimited:
+    """Return the error for what is not sent because the exchange does not listen."""
+    kind, status, why = (IpBanned, 418, "banned") if hold.is_ban else (RateLimited, 429, "out of request weight")
+    return kind(
+        status,
+        -1003,
+        f"this address is {why} until {hold.retry_at:.0f} (Unix seconds)",
+        {"retryAfter": int(hold.retry_at * 1000)},
+        method=method,
+        outcome="not_sent",
+    )
 
 
 def _heals(cause: Exception) -> bool:

@@ -98,6 +98,14 @@ class Method:
     #: whether its answer tells about the connection: who is logged on, what time it is there
     is_about_session: bool = field(init=False)
 
+    #: whether it may use the reserve of request weight: what takes risk off, and what keeps the session alive
+    is_urgent: bool = field(init=False)
+
+    @is_urgent.default
+    def _is_urgent(self) -> bool:
+        name = self.name.rpartition("/")[2]
+        return name.endswith((".cancel", ".cancelAll")) or name.startswith(("session.", "userDataStream."))
+
     @is_trade.default
     def _is_trade(self) -> bool:
         return self.security is Security.TRADE

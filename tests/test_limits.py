@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from binance_session import (
+    ApiError,
     ConnectError,
+    ConnectionLost,
     IpBanned,
     RateLimit,
     RateLimited,
     ServerError,
     Session,
     SessionState,
+    hosts,
 )
-from binance_session.simulator import Fault
+from binance_session.simulator import Fault, virtual
 from tests.exchange import ED25519, HMAC, exchange, requests, session_to, until
 
 ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "MARKET", "quantity": "1"}
@@ -301,6 +305,20 @@ async def test_a_step_of_the_local_clock_goes_unnoticed_by_the_exchange() -> Non
                 assert session.clock_offset == pytest.approx(-step, abs=0.5)
 
 
+@pytest.mark.virtual
+async def test_a_link_too_slow_for_the_recv_window_is_no_refused_key() -> None:
+    """A reconnect over a line that takes seconds: tried again by the policy, and READY once the line is quick."""
+    async with exchange() as simulator, session_to(simulator, recv_window=1000, open_timeout=60) as session:
+        network = virtual.VirtualTimeLoop.running().network
+        network.latency = 5.0
+        simulator.connections[0].drop()
+        await asyncio.sleep(120)
+        assert session.state not in (READY, SessionState.FAILED)
+        assert len(requests(simulator, "session.logon")) > 3
+        network.latency = 0.0
+        await session.wait_for(READY)
+
+
 # Permissions
 
 
@@ -332,3 +350,90 @@ async def test_a_revocation_with_an_id_is_found_out() -> None:
         await session.wait_for(READY)
         assert session.authenticated
         assert len(requests(simulator, "session.logon")) == 2
+
+
+# The reserve
+
+
+@pytest.mark.virtual
+async def test_a_reserve_of_weight_is_kept_for_what_must_not_wait() -> None:
+    """Queries stop at nine tenths of the minute's weight; cancels and pings go on; the next minute is everybody's."""
+    async with exchange() as simulator, session_to(simulator, weight_reserve=0.1, request_timeout=120) as session:
+        await asyncio.sleep(60 - simulator.clock.time() % 60 + 1)
+        began = simulator.clock.time()
+        while True:
+            reply = await session.request("account.status")  # weight 5 of 2400
+            if simulator.clock.time() - began > 1:
+                break
+            used = reply.rate_limits[-1].count
+        assert 2160 <= used < 2170
+        assert simulator.clock.time() % 60 == pytest.approx(0, abs=0.1)
+        while (await session.request("account.status")).rate_limits[-1].count < 2160:
+            pass
+        with pytest.raises(RateLimited) as caught:
+            session.submit("account.status", timeout=5)
+        assert caught.value.outcome == "not_sent"
+        with pytest.raises(RateLimited):
+            session.submit("order.place", ORDER)
+        await session.start_user_data_stream()
+        await session.ping_user_data_stream()
+        for _ in range(20):
+            with pytest.raises(ApiError, match="-2011"):
+                await session.request("order.cancel", {"symbol": "BTCUSD_PERP", "orderId": 7})
+        assert session.state is READY
+
+
+@pytest.mark.virtual
+async def test_one_sessions_reserve_is_not_anothers() -> None:
+    """Who keeps none goes on, until the exchange itself says no."""
+    async with (
+        exchange() as simulator,
+        session_to(simulator, weight_reserve=0.5) as careful,
+        session_to(simulator, HMAC) as careless,
+    ):
+        await asyncio.sleep(60 - simulator.clock.time() % 60 + 1)
+        while True:
+            try:
+                await careful.request("account.status", on_unready="fail")
+            except RateLimited:
+                break
+        assert (await careless.request("account.status")).rate_limits[-1].count >= 1200
+
+
+# Suspension
+
+
+@pytest.mark.virtual
+async def test_a_machine_that_slept_checks_its_connections_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock went on without the loop: a dead connection is found in seconds, a live one lives on."""
+    slept = 0.0
+    real = time.time
+    monkeypatch.setattr(hosts.time, "time", lambda: real() + slept)
+    options: dict[str, Any] = {"ping_interval": 3600.0, "ping_timeout": 600.0, "request_timeout": 9999.0}
+    async with (
+        exchange() as simulator,
+        session_to(simulator, **options) as dead,
+        session_to(simulator, **options) as live,
+    ):
+        network = virtual.VirtualTimeLoop.running().network
+        network.connections[0].half_open()
+        began = simulator.clock.time()
+        waiting = dead.submit("account.balance")
+        slept = 7200.0
+        with pytest.raises(ConnectionLost, match="no pong within"):
+            await waiting
+        assert simulator.clock.time() - began < 5
+        await dead.wait_for(READY)
+        assert live.stats.connections == 1
+        assert (await live.request("account.balance")).status == 200
+
+
+async def test_a_process_that_was_stopped_notices_when_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """The loop did not run for a while, as under SIGSTOP: said once, and the connections are checked."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        blocked = asyncio.get_running_loop().time() + hosts._TICK + hosts._SUSPENDED + 0.1
+        while asyncio.get_running_loop().time() < blocked:  # nothing else runs meanwhile
+            pass
+        await until(lambda: "was suspended" in caplog.text)
+        assert (await session.request("account.balance")).status == 200
+        assert session.stats.connections == 1

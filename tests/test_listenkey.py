@@ -206,6 +206,29 @@ async def test_a_policy_that_breaks_does_not_cost_the_key(answer: Any) -> None:
 
 
 @pytest.mark.virtual
+async def test_a_prepare_hook_that_raises_does_not_end_the_pings() -> None:
+    """It fails the ping, which is counted and tried again."""
+
+    class Bot(Session):
+        broken = False
+
+        def prepare(self, method: str, params: Any) -> Any:
+            if self.broken:
+                raise RuntimeError("not now")
+            return params
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot) as session:
+        key = await session.start_user_data_stream()
+        session.broken = True
+        await asyncio.sleep(1800)
+        assert session.stats.failed_pings > 5
+        session.broken = False
+        await asyncio.sleep(3600)
+        assert (await session.ping_user_data_stream()).value == key.value
+        assert requests(simulator, "userDataStream.start") == requests(simulator, "userDataStream.start")[:1]
+
+
+@pytest.mark.virtual
 async def test_closing_ends_the_pings_and_leaves_the_key_to_others() -> None:
     """``stop`` would end it for every client of the account: it is sent only when asked for."""
     async with exchange() as simulator:

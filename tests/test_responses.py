@@ -151,6 +151,7 @@ def test_rate_limits_are_decoded_when_asked_for() -> None:
         ({"e": "x"}, ("x", 0)),
         ({"e": "x", "E": "soon"}, ("x", 0)),
         ({"e": "x", "E": None}, ("x", 0)),
+        ({"e": "x", "E": float("inf")}, ("x", 0)),
         ({"e": 5}, None),
         ([], None),
         (None, None),

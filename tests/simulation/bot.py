@@ -98,6 +98,12 @@ class Hooked(Plain):
         self._stumble()
 
     def on_response(self, response: Response) -> None:
+        record = self.record
+        if response.method == "session.logon" and response.status in (400, 401):
+            asked = any(call.method == "session.logon" for call in self.world.ledger.open.values())
+            code = response.result.get("code") if isinstance(response.result, dict) else None
+            if not asked and code != -1021 and record.refused_at is None:
+                record.refused_at = self.world.loop.time()
         self._stumble()
 
     def on_event(self, event: Any) -> None:
@@ -210,7 +216,8 @@ class Bot:
         self._session = record
         world.loop.attempts.clear()
         options = recipe.options
-        longest = options["open_timeout"] + options["request_timeout"] + options["close_timeout"] + 1.0
+        # a logon, and at worst the time that it asks for after -1021, and another
+        longest = options["open_timeout"] + 3 * options["request_timeout"] + options["close_timeout"] + 1.0
         began = world.loop.time()
         opening = world.loop.create_task(session.open(), name="bot opens")
         if random.random() < 0.05:

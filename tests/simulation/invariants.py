@@ -74,6 +74,8 @@ class SessionRecord:
     state: SessionState = SessionState.NEW
     #: loop time at which it was over: FAILED, or ``close()`` returned
     over: float | None = None
+    #: loop time at which its own logon was refused for good, as it was told
+    refused_at: float | None = None
     #: loop time since which it has been READY
     ready_since: float | None = None
     #: loop time since which it has been neither READY nor over
@@ -192,7 +194,7 @@ class Ledger:
 class _Line:
     """One connection, as the rules of the wire know it."""
 
-    frames: int = 0
+    logons: int = 0
     was_logged_on: bool = False
     #: loop time until which requests may carry a key: after a logout, until a logon has been told
     proves_until: float = 0.0
@@ -220,7 +222,6 @@ class Wire(list[Received]):
         self.executed: Counter[tuple[int, Any]] = Counter()
         self.arrived_orders: Counter[str] = Counter()
         self.executed_orders: Counter[str] = Counter()
-        self.dead_logons: Counter[int] = Counter()
         self.messages = 0
 
     def append(self, entry: Received) -> None:
@@ -251,7 +252,6 @@ class Wire(list[Received]):
     def _check_logged_on(self, entry: Received, method: str, record: SessionRecord) -> None:
         connection, now = entry.connection, self._loop.time()
         line = self._lines.setdefault(connection.number, _Line())
-        line.frames += 1
         line.was_logged_on = line.was_logged_on or connection.key is not None
         if method == "session.logon":
             key = self._simulator.exchange.state.keys.get(entry.params.get("apiKey", ""))
@@ -262,7 +262,8 @@ class Wire(list[Received]):
                         f"session {record.number} tries a dead key for the {self.dead_logons[record.number]}th time"
                     )
             return
-        if not line.was_logged_on:
+        asks_the_time = method == "session.status" and line.logons
+        if not line.was_logged_on and not asks_the_time:
             self._complain(f"session {record.number} sent {method} on connection {connection.number} before a logon")
         carries = {"apiKey", "signature"} & entry.params.keys()
         if carries and entry.params.get("apiKey") != self.guest_key and now > line.proves_until:

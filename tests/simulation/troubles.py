@@ -70,6 +70,7 @@ def cut(world: World) -> None:
 def _half_open(world: World, *, client_hears: bool, server_hears: bool) -> None:
     options = world.recipe.options
     interval, timeout = options["ping_interval"], options["ping_timeout"]
+    opening = options["open_timeout"] + options["close_timeout"]
     for line in _lines(world):
         line.half_open(client_hears=client_hears, server_hears=server_hears)
         if interval is None:
@@ -78,7 +79,7 @@ def _half_open(world: World, *, client_hears: bool, server_hears: bool) -> None:
             world.later(world.random.uniform(1, 1500), line.cut)
         else:
             world.bad_for(interval + timeout + 5)
-            world.later(interval + timeout + 1.0 + 4 * line.latency, _must_be_gone, world, line)
+            world.later(max(interval + timeout, opening) + 1.0 + 4 * line.latency, _must_be_gone, world, line)
 
 
 def _must_be_gone(world: World, line: Line) -> None:

@@ -151,6 +151,10 @@ class World:
         self.wire.absorb()
         self.ledger.check_deadlines()
         now = self.loop.time()
+        traffic = self.simulator.exchange.limits.traffic("127.0.0.1")
+        banned_for = traffic.banned_until - self.simulator.clock.time()
+        if banned_for > 0 or traffic.refusals:
+            self.bad_for(max(60.0, banned_for) + 60.0)
         if self.loop.attempted_too_often:
             self.complain("more than 300 attempts to connect in 5 minutes")
             self.loop.attempts.clear()
