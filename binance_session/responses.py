@@ -85,13 +85,19 @@ class Response:
 
 
 def _rate_limit(entry: Any) -> RateLimit:
-    get: Callable[[str, Any], Any] = entry.get if isinstance(entry, dict) else lambda name, default: default
+    if not isinstance(entry, dict):
+        entry = {}
+
+    def number(name: str) -> int:
+        value = entry.get(name)
+        return value if type(value) is int else 0
+
     return RateLimit(
-        get("rateLimitType", ""),
-        get("interval", ""),
-        get("intervalNum", 0),
-        get("limit", 0),
-        get("count", 0),
+        str(entry.get("rateLimitType", "")),
+        str(entry.get("interval", "")),
+        number("intervalNum"),
+        number("limit"),
+        number("count"),
     )
 
 

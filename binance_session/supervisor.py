@@ -219,11 +219,11 @@ class Supervisor(LinkOwner, Guest):
 
     def limits_told(self, limits: tuple[RateLimit, ...]) -> None:
         """Keep the reserve of request weight, once the rest of the minute's is used up."""
+        share = 1 - (self._weight_reserve or 0.0)
         for limit in limits:
-            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE" and self._weight_reserve is not None:
-                if limit.count >= limit.limit * (1 - self._weight_reserve):
-                    minute = 60 * limit.interval_num
-                    self._hold(minute - self._clock.now() % minute, ordinary_only=True)
+            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE" and limit.count >= limit.limit * share:
+                window = 60 * max(1, limit.interval_num)
+                self._hold(window - self._clock.now() % window, ordinary_only=True)
 
     def host_holds(self) -> None:
         """Let requests through one by one, if at all, until the host's wait is over."""

@@ -408,7 +408,7 @@ async def test_a_machine_that_slept_checks_its_connections_at_once(monkeypatch: 
     """The wall clock went on without the loop: a dead connection is found in seconds, a live one lives on."""
     slept = 0.0
     real = time.time
-    monkeypatch.setattr(hosts.time, "time", lambda: real() + slept)
+    monkeypatch.setattr("binance_session.hosts.time.time", lambda: real() + slept)
     options: dict[str, Any] = {"ping_interval": 3600.0, "ping_timeout": 600.0, "request_timeout": 9999.0}
     async with (
         exchange() as simulator,
