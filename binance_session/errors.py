@@ -185,7 +185,11 @@ class NotSent(BinanceSessionError):
 
 
 class ConnectionLost(BinanceSessionError, ConnectionError):
-    """The request was written and the connection ended before its answer: the outcome is unknown."""
+    """The request was written and the connection ended before its answer: the outcome is unknown.
+
+    Written means handed to the system. Whether it left the system's buffers nobody can tell afterwards, so
+    what may never have left the machine is called unknown too.
+    """
 
     default_outcome = "unknown"
 

@@ -76,7 +76,7 @@ class Supervisor(LinkOwner, Guest):
         """Connect to ``url`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
 
         A connection is replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the
-        share of the request weight kept for what must not wait. ``watched``: connections are checked after a suspension.
+        share of the request weight kept for what must not wait. ``watched``: check connections after a suspension.
         """
         self._make_link = make_link
         self._logon = logon

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -242,6 +244,55 @@ async def test_tls(authority: Authority) -> None:
                 await waiting
             await session.wait_for(SessionState.READY)
             assert (await session.request("account.balance")).status == 200
+
+
+async def test_a_dead_line_under_tls_is_found(authority: Authority) -> None:
+    """Something between the two stops passing bytes on, and says nothing."""
+    async with exchange(ssl=authority.server_context()) as simulator, middlebox(simulator.url) as (port, passing):
+        session = session_to(
+            simulator,
+            url=f"wss://127.0.0.1:{port}/ws-dapi/v1",
+            ssl=authority.client_context(),
+            ping_interval=0.1,
+            ping_timeout=0.3,
+            close_timeout=0.1,
+        )
+        async with session:
+            passing.clear()
+            waiting = session.submit("account.balance")
+            with pytest.raises(ConnectionLost, match="no pong"):
+                await waiting
+            passing.set()
+            await session.wait_for(SessionState.READY)
+            assert (await session.request("account.balance")).status == 200
+
+
+@asynccontextmanager
+async def middlebox(url: str) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """Pass the bytes of each connection on, as long as the event is set."""
+    passing = asyncio.Event()
+    passing.set()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                await passing.wait()
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        parts = urlsplit(url)
+        there, back = await asyncio.open_connection(parts.hostname, parts.port)
+        tasks.update({asyncio.ensure_future(copy(reader, back)), asyncio.ensure_future(copy(there, writer))})
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], passing
+    finally:
+        server.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
 
 
 @pytest.mark.parametrize(

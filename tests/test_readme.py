@@ -90,6 +90,14 @@ def test_every_error_has_its_row() -> None:
 
     abstract = {"BinanceSessionError", "InsecureTransportError"}
     raised = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
-    table = README[README.index("## Errors and outcomes") : README.index("## The simulator")]
+    table = README[README.index("## Errors and outcomes") : README.index("## What goes wrong")]
     missing = {name for name in raised - abstract if f"`{name}`" not in table}
     assert missing == set()
+
+
+def test_every_fault_of_the_table_has_its_test() -> None:
+    """A link to a test that is gone, or was renamed, fails here."""
+    rows = re.findall(r"\| \[([^]]+)\]\((tests/\w+\.py)\) \|$", README, re.MULTILINE)
+    assert len(rows) >= 25
+    for title, path in rows:
+        assert f"def test_{title.replace(' ', '_')}(" in (ROOT / path).read_text(), title
