@@ -13,6 +13,7 @@ from binance_session.errors import (
     ListenKeyNotFound,
     LogonRejected,
     NotSent,
+    Outcome,
     ProtocolError,
     RateLimited,
     RequestTimeout,
@@ -27,6 +28,7 @@ from binance_session.keepalive import (
     KeepaliveStatus,
     NoKeepalive,
 )
+from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
 from binance_session.session import Session
@@ -72,6 +74,8 @@ __all__ = [
     "LogonRejected",
     "NoKeepalive",
     "NotSent",
+    "Outcome",
+    "Params",
     "ProtocolError",
     "RateLimit",
     "RateLimited",

@@ -6,9 +6,8 @@ A message names the parameter and never a value that could be a secret or hold o
 from __future__ import annotations
 
 import ipaddress
-import math
 import ssl as ssl_module
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from binance_session.credentials import Credentials
@@ -28,12 +27,15 @@ __all__ = [
     "is_exposed",
 ]
 
+#: what no timeout needs, and what fits a float
+_ENDLESS: Final = 1e15
+
 
 def check_number(name: str, value: Any, method: str | None = None, *, unit: str = " of seconds") -> None:
     """Refuse what is no finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(f"{name} must be a number{unit}, not {value!r}", method=method)
-    if not math.isfinite(value) or value <= 0:
+    if not 0 < value < _ENDLESS:
         raise ConfigurationError(f"{name} must be a finite number{unit} above 0, not {value!r}", method=method)
 
 

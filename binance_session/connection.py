@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Protocol
 from attrs import frozen
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import CLOSING, OPEN
@@ -143,6 +143,27 @@ class Connection(ClientConnection):
             return f"{type(self.connection_exc).__name__}: {self.connection_exc}"
         return "the exchange ended it without a closing handshake"
 
+    async def close_surely(self, timeout: float | None) -> None:
+        """Close with a handshake, after ``timeout`` seconds (or when cancelled) without one; return when it is gone."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.close()
+                await self.wait_closed()
+        except TimeoutError:
+            pass
+        finally:
+            self.transport.abort()  # a socket must not outlive its session
+        await self.wait_closed()
+
+    async def confirm(self, timeout: float) -> bool:
+        """Ping, and return whether the pong came in time: what was sent to us before it has arrived."""
+        try:
+            async with asyncio.timeout(timeout):
+                await (await self.ping())
+        except (TimeoutError, ConnectionClosed):
+            return False
+        return True
+
     def check(self) -> None:
         """Have :meth:`keepalive` ping now, and wait less long for the pong than usual."""
         self._check_asked.set()
@@ -154,7 +175,6 @@ class Connection(ClientConnection):
         connection ``close_timeout`` later than promised.
         """
         assert self.ping_interval is not None
-        timeout = self.ping_timeout
         try:
             while True:
                 timeout = self.ping_timeout
@@ -163,11 +183,13 @@ class Connection(ClientConnection):
                     async with asyncio.timeout(self.ping_interval):
                         await self._check_asked.wait()
                         timeout = _CHECK_TIMEOUT if timeout is None else min(_CHECK_TIMEOUT, timeout)
-                async with asyncio.timeout(timeout):
-                    await (await self.ping())
-        except TimeoutError:
-            self.set_connection_exc(TimeoutError(f"no pong within {timeout} s"))
-            self.transport.abort()
+                try:
+                    async with asyncio.timeout(timeout):
+                        await (await self.ping())
+                except TimeoutError:
+                    self.set_connection_exc(TimeoutError(f"no pong within {timeout} s"))
+                    self.transport.abort()
+                    return
         except ConnectionClosed:
             pass  # connection_lost has told the receiver
 
@@ -225,8 +247,12 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
         ) from error
     except TimeoutError as error:
         raise ConnectError(f"no connection within {transport.open_timeout} s") from error
-    except InvalidURI as error:
-        raise ConnectError("the URL is not a WebSocket address", retryable=False) from error.__cause__
+    except (InvalidURI, UnicodeError):  # their messages hold the address
+        raise ConnectError("the address is not one that a WebSocket can be opened to", retryable=False) from None
+    except (InvalidProxy, ImportError, ValueError):  # likewise, with the proxy's password
+        raise ConnectError(
+            "the proxy's address cannot be used (a socks proxy needs the package python-socks)", retryable=False
+        ) from None
     except (OSError, InvalidHandshake, EOFError) as error:
         raise ConnectError(f"no connection: {error}") from error
     assert isinstance(connection, Connection)

@@ -125,7 +125,7 @@ def _hidden(value: Any) -> Any:
 
 
 def _secret(instance: object, attribute: object, value: Any) -> None:
-    if not isinstance(value, str) or not value or value != value.strip():
+    if not isinstance(value, str) or not value or not value.isascii() or value != value.strip():
         raise ConfigurationError("secret must be the non-empty text that Binance showed for the key, without spaces")
 
 

@@ -75,6 +75,8 @@ class BinanceSessionError(Exception):
     """
 
     default_outcome: ClassVar[Outcome | None] = None
+    #: whether it is about a request also when it names none
+    is_about_request: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -87,7 +89,12 @@ class BinanceSessionError(Exception):
         super().__init__(message)
         self.request_id = request_id
         self.method = method
-        self.outcome: Outcome | None = outcome or self.default_outcome
+        if outcome is None and (method is not None or self.is_about_request):
+            outcome = self.default_outcome
+        self.outcome: Outcome | None = outcome
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What pickle does by itself calls the class with the message alone, which some of these refuse.
@@ -103,6 +110,7 @@ def _again(kind: type[BinanceSessionError], args: tuple[Any, ...]) -> BinanceSes
 class ConfigurationError(BinanceSessionError, ValueError):
     """What was asked for cannot be right: nothing was sent, and repeating it will not help."""
 
+    is_about_request = True
     default_outcome = "not_sent"
 
 
@@ -181,6 +189,7 @@ class SessionClosed(BinanceSessionError):
 class NotSent(BinanceSessionError):
     """The request never left this process: repeating it cannot double it."""
 
+    is_about_request = True
     default_outcome = "not_sent"
 
 
@@ -215,6 +224,7 @@ class ApiError(BinanceSessionError):
     """
 
     default_outcome: ClassVar[Outcome | None] = "rejected"
+    is_about_request = True
 
     def __init__(
         self,
@@ -242,7 +252,8 @@ class ApiError(BinanceSessionError):
             "unknown": "it may have been executed: query before repeating it",
             "not_sent": "it was not sent",
         }[self.outcome or "rejected"]
-        return f"{self.method or 'request'}: {self.message} (code {self.code}, status {self.status}); {meaning}"
+        what = f"{self.method}: " if self.method else ""
+        return f"{what}{self.message} (code {self.code}, status {self.status}); {meaning}"
 
 
 class RateLimited(ApiError):
@@ -255,6 +266,12 @@ class RateLimited(ApiError):
     def retry_at(self) -> float | None:
         """When to come back, in Unix seconds (PROTOCOL.md §8: ``retryAfter``, else the -1003 text)."""
         return _retry_at(self.message, self.data)
+
+    @property
+    def server_time(self) -> float | None:
+        """The exchange's time when it said so, in Unix seconds, if it told."""
+        value = self.data.get("serverTime") if isinstance(self.data, Mapping) else None
+        return value / 1000 if type(value) is int and 0 < value < _NO_TIME else None
 
 
 class IpBanned(RateLimited):
@@ -280,7 +297,8 @@ _FAILED_503: Final = (
     "service unavailable",
     "internal error; unable to process your request",
 )
-_OUTCOME_UNKNOWN_CODES: Final = frozenset({-1006, -1007})
+# -1000 and -1001 say that something inside went wrong, and with no status that it did not happen.
+_OUTCOME_UNKNOWN_CODES: Final = frozenset({-1000, -1001, -1006, -1007})
 #: ms; anything above is no point in time that we will see
 _NO_TIME: Final = 10**14
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")

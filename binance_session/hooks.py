@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import math
@@ -68,9 +69,9 @@ class Hooks:
         try:
             delay = policy.next_delay(*situation)
             if delay is None or (math.isfinite(delay) and delay >= 0):
-                return delay  # type: ignore[no-any-return]
+                return None if delay is None else float(delay)
             complaint: object = f"it answered {delay!r}"
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             complaint = f"{type(error).__name__}: {error}"
         self._stats.hook_errors += 1
         _log.error("the policy %r failed (%s); %r stands in", policy, complaint, fallback)
@@ -80,7 +81,7 @@ class Hooks:
         def call(*args: Any) -> None:
             try:
                 hook(*args)
-            except Exception:
+            except (Exception, asyncio.CancelledError):  # e.g. the result of a cancelled future, asked for in the hook
                 self._stats.hook_errors += 1
                 _log.exception("the hook %s raised; the session goes on", name)
 

@@ -1,8 +1,8 @@
 """What the sessions of one event loop share about one host.
 
-The host counts and bans addresses, not sessions, so they must know of each other: how often it may still be dialled, until
-when it does not listen, until when the rest of the request weight is kept for what must not wait. And they wake up
-together: a process that was suspended learns here that its connections may be dead.
+The host counts and bans addresses, not sessions, so they must know of each other: how often it may still be dialled,
+until when it does not listen, until when the rest of the request weight is kept for what must not wait. And they
+wake up together: a process that was suspended learns here that its connections may be dead.
 
 Documents: PROTOCOL.md §1.3 (connection attempts), §8 (429, 418, ``retryAfter``, calendar minutes).
 """

@@ -72,7 +72,7 @@ class KeepalivePolicy(Protocol):
 def _positive(instance: object, attribute: Attribute[float], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(f"{attribute.name} must be a number of seconds, not {value!r}")
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value < 1e15:
         raise ConfigurationError(f"{attribute.name} must be more than 0 seconds and finite, not {value!r}")
 
 

@@ -24,6 +24,7 @@ from binance_session.errors import (
     NotSent,
     RateLimited,
     SessionRevoked,
+    api_error,
 )
 from binance_session.params import Params
 from binance_session.requests import RequestEncoder
@@ -34,7 +35,6 @@ from binance_session.responses import (
     Response,
     SessionStatus,
     decode,
-    decode_plainly,
     event_of,
 )
 from binance_session.router import Router
@@ -63,11 +63,15 @@ class LinkOwner(Protocol):
     def rate_limited(self, error: RateLimited) -> None:
         """Learn that the exchange wants no requests for a while."""
 
+    def may_send(self) -> bool:
+        """Tell whether it wants any now."""
+        ...
+
     def event_received(self, link: Link, event: Event) -> None:
         """Take an event that came without being asked for."""
 
-    def message_unmatched(self, message: object) -> None:
-        """Take a message that is nobody's: decoded JSON, or the text or bytes that are none."""
+    def message_unmatched(self, data: bytes | bytearray, *, is_text: bool) -> None:
+        """Take a message that is nobody's."""
 
 
 class Link:
@@ -83,6 +87,7 @@ class Link:
         "_lost",
         "_machine",
         "_owner",
+        "_sent",
         "_stats",
         "_status",
         "_transport",
@@ -114,6 +119,8 @@ class Link:
         self._bound = max_in_flight
         self._status = status
         self._asked: asyncio.Future[Response] | None = None
+        # when each session.* request left, until it is answered
+        self._sent: dict[int, float] = {}
         self._machine = Machine(LINK_TABLE, LinkState.OPENING)
         self._connection: Connection | None = None
         self._lost: ConnectionLost | None = None
@@ -122,7 +129,12 @@ class Link:
         #: whether the exchange announced that it will end this connection
         self.is_retiring = False
         self.router = Router(
-            asyncio.get_running_loop(), timeout, stats, on_response=on_response, on_refused=self._refused
+            asyncio.get_running_loop(),
+            timeout,
+            stats,
+            on_response=on_response,
+            on_refused=self._refused,
+            on_session_answer=self._session_answered,
         )
 
     @property
@@ -161,7 +173,7 @@ class Link:
         connection = self._connection
         if connection is None or self._machine.state is not _OPEN or not connection.writable:
             raise NotSent("the connection is going away; the request was not sent", method=method.name)
-        if self.router.is_full(self._bound):
+        if self.router.is_full(self._bound) and not method.is_about_session:
             raise NotSent(
                 f"{self._bound} requests are in flight already (max_in_flight); this one was not sent",
                 method=method.name,
@@ -176,30 +188,26 @@ class Link:
         vouched = authenticated and credentials is None and method.auth is not Auth.NOTHING
         future = self.router.register(request_id, method, timeout, vouched, future)
         if method.is_about_session:
-            self._watch(method, future)
+            self._sent[request_id] = self._clock.monotonic()
+            if method.name.endswith("session.logout"):
+                # At once: what is written after it is read after it, and must prove itself again.
+                self.authenticated = False
         connection.write(data)
         return future
 
-    def _watch(self, method: Method, future: asyncio.Future[Response]) -> None:
+    def _session_answered(self, method: Method, response: Response) -> None:
         """Learn from a ``session.*`` answer who is logged on, and what time it is at the exchange."""
-        if method.name == "session.logout":
-            # At once: what is written after it is read after it, and must prove itself again.
-            self.authenticated = False
-        clock = self._clock
-        sent = clock.monotonic()
-
-        def learn(future: asyncio.Future[Response]) -> None:
-            if future.cancelled() or future.exception() is not None:
-                return
-            result = future.result().result
-            status = SessionStatus.from_result(result)
-            clock.learn(status.server_time, sent, clock.monotonic())
-            if method.name == "session.logon":
-                self.authenticated = status.authenticated
-            elif method.name == "session.status" and not status.authenticated:
-                self._revoke()
-
-        future.add_done_callback(learn)
+        sent = self._sent.pop(response.request_id, None)
+        if self._machine.state is LinkState.ENDED:
+            return
+        status = SessionStatus.from_result(response.result)
+        if sent is not None:
+            self._clock.learn(status.server_time, sent, self._clock.monotonic())
+        name = method.name.rpartition("/")[2]
+        if name == "session.logon":
+            self.authenticated = True
+        elif name == "session.status" and not status.authenticated:
+            self._revoke()
 
     def _refused(self, error: ApiError, vouched: bool) -> None:
         """See what an error says about the connection, beyond the request that it answers."""
@@ -213,7 +221,7 @@ class Link:
 
     def ask_status(self) -> None:
         """Ask ``session.status`` for the session's own sake, unless that is under way."""
-        if self._asked is not None and not self._asked.done():
+        if not self._owner.may_send() or (self._asked is not None and not self._asked.done()):
             return
         try:
             self._asked = self.submit(self._status)
@@ -234,13 +242,13 @@ class Link:
             envelope = decode(data)
         except MalformedMessage:
             self._stats.malformed += 1
-            self._owner.message_unmatched(str(data, "utf-8", "replace"))
+            self._owner.message_unmatched(data, is_text=True)
             return
         try:
             if envelope.id is None:
                 self._unasked(envelope, data)
             elif not self.router.resolve(envelope):
-                self._owner.message_unmatched(decode_plainly(data))
+                self._owner.message_unmatched(data, is_text=True)
         except Exception:  # would end the connection, and with it every other request
             _log.exception("a message could not be handled: this is a defect of binance_session")
 
@@ -252,7 +260,11 @@ class Link:
             return
         if envelope.status == 401 and self.authenticated:
             self._revoke()
-        self._owner.message_unmatched(decode_plainly(data))
+        elif envelope.status in (418, 429) and type(envelope.error) is dict:
+            limited = api_error(envelope.status, 0, str(envelope.error.get("msg", "")), envelope.error.get("data"))
+            if isinstance(limited, RateLimited):
+                self._owner.rate_limited(limited)
+        self._owner.message_unmatched(data, is_text=True)
 
     def _revoke(self) -> None:
         """End what this connection's logon vouched for: its key is not valid any more (PROTOCOL.md §2, §4)."""
@@ -273,7 +285,7 @@ class Link:
     def binary_received(self, data: bytes | bytearray) -> None:
         """Count a binary message and hand it to the owner: this API speaks text."""
         self._stats.malformed += 1
-        self._owner.message_unmatched(bytes(data))
+        self._owner.message_unmatched(data, is_text=False)
 
     def connection_ending(self, reason: str) -> None:
         """End everything in flight: no answer can come any more."""
@@ -296,17 +308,22 @@ class Link:
 
     # The end
 
-    def end_requests(self, error: Callable[[int, str], BinanceSessionError], *, quietly: bool) -> None:
-        """Take no more requests, and end those in flight with ``error(request_id, method)`` each."""
+    def end_requests(self, error: Callable[[int, str], BinanceSessionError], *, quietly: bool) -> int:
+        """Take no more requests, end those in flight with ``error(request_id, method)`` each; return how many."""
         if self._machine.can(LinkEvent.DRAIN):
             self._machine.advance(LinkEvent.DRAIN)
         self.authenticated = False
-        self.router.end_all(error, quietly=quietly)
+        return self.router.end_all(error, quietly=quietly)
 
     def check(self) -> None:
         """Ping now, and end the connection if the answer does not come very soon."""
         if self._connection is not None:
             self._connection.check()
+
+    async def confirm(self) -> bool:
+        """Return whether the connection answers a ping now."""
+        timeout = self._transport.open_timeout
+        return self._connection is not None and await self._connection.confirm(10.0 if timeout is None else timeout)
 
     async def drained(self) -> None:
         """Take no more requests; return when nothing is in flight any more."""
@@ -318,16 +335,5 @@ class Link:
 
     async def close(self) -> None:
         """Close the connection with a handshake, or without one after ``close_timeout``; return when it is gone."""
-        connection = self._connection
-        if connection is None:
-            return
-        try:
-            await connection.close()
-            async with asyncio.timeout(self._transport.close_timeout):
-                await connection.wait_closed()
-        except TimeoutError:
-            pass
-        finally:
-            # also when cancelled: a socket must not outlive its session
-            connection.transport.abort()
-        await connection.wait_closed()
+        if self._connection is not None:
+            await self._connection.close_surely(self._transport.close_timeout)

@@ -6,12 +6,13 @@ The only writer of the key. Documents: PROTOCOL.md §5.1 (methods, 60 minutes), 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any, Final, Literal, Protocol
 
 from binance_session.clock import ServerClock
-from binance_session.errors import ApiError, ListenKeyNotFound, ProtocolError
+from binance_session.errors import ApiError, ListenKeyNotFound, ProtocolError, SessionClosed
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.responses import ListenKey, Response
@@ -53,6 +54,8 @@ class ListenKeyKeeper:
         self._failures = 0
         self._last_error: int | None = None
         self._round_trip: float | None = None
+        # counts releases, so that an answer that comes after one is known to
+        self._era = 0
 
     async def start(self) -> ListenKey:
         """Start the account's listenKey, or take over and extend the one that is active; keep it alive from now on."""
@@ -70,11 +73,13 @@ class ListenKeyKeeper:
 
     async def stop(self) -> None:
         """End the key, for every client of the account; keep nothing alive any more."""
-        await self._request("userDataStream.stop")
+        with contextlib.suppress(ListenKeyNotFound):  # then it is what was asked for
+            await self._request("userDataStream.stop")
         self.release()
 
     def release(self) -> None:
         """Forget the key without telling the exchange: it lapses by itself, or lives on for others."""
+        self._era += 1
         self._set(None)
         if self._task is not None:
             self._task.cancel()
@@ -83,6 +88,7 @@ class ListenKeyKeeper:
     async def _renew(self, method: str, *, on_unready: Literal["wait"] | None = None) -> ListenKey:
         loop = asyncio.get_running_loop()
         sent, sent_wall = loop.time(), self._clock.wall()
+        era = self._era
         response = await self._request(method, on_unready=on_unready)
         result = response.result
         value = result.get("listenKey") if isinstance(result, dict) else None
@@ -90,12 +96,14 @@ class ListenKeyKeeper:
             raise ProtocolError(
                 f"{method} was answered without a listenKey", request_id=response.request_id, method=method
             )
+        key = ListenKey(value, sent_wall + self._lifetime)
+        if era != self._era:  # released meanwhile: the key is the caller's, and nobody keeps it alive
+            return key
         self._last_success = sent
         self._valid_until = sent + self._lifetime
         self._failures = 0
         self._last_error = None
         self._round_trip = loop.time() - sent
-        key = ListenKey(value, sent_wall + self._lifetime)
         self._set(key)
         if self._task is None:
             self._task = loop.create_task(self._keep(), name="binance_session keepalive")
@@ -104,8 +112,9 @@ class ListenKeyKeeper:
 
     def _set(self, new: ListenKey | None) -> None:
         old, self.key = self.key, new
-        changed = (old and old.value) != (new and new.value)
-        if changed and self._hooks.on_listen_key is not None:
+        if (old and old.value) == (new and new.value):
+            return
+        if self._hooks.on_listen_key is not None:
             self._hooks.on_listen_key(old, new)
 
     # The loop
@@ -135,6 +144,9 @@ class ListenKeyKeeper:
         loop = asyncio.get_running_loop()
         try:
             await self._renew(method, on_unready="wait")
+        except SessionClosed:
+            self.release()
+            return
         except Exception as error:  # also what an overridden `prepare` raises: it must not end the pings
             self._failures += 1
             self._last_error = error.code if isinstance(error, ApiError) else 0
@@ -150,9 +162,12 @@ class ListenKeyKeeper:
             self._hooks.on_keepalive(self.status(loop.time()))
 
     def _next_delay(self, status: KeepaliveStatus) -> float | None:
-        return self._hooks.ask(self._policy, _FALLBACK, status)
+        delay = self._hooks.ask(self._policy, _FALLBACK, status)
+        return None if delay is None else max(delay, _LEAST_DELAY)
 
 
 _FALLBACK: Final = AdaptiveKeepalive()
+#: seconds that lie between two pings however eager the policy
+_LEAST_DELAY: Final = 0.05
 #: seconds between attempts to start a lapsed key when the policy asks for none
 _RESTART_DELAY: Final = 5.0

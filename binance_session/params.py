@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from binance_session.errors import ConfigurationError
 
-__all__ = ["ParamValue", "Params", "clean", "clean_value", "text"]
+__all__ = ["Params", "clean", "clean_value", "text"]
 
-ParamValue = str | int | bool | Decimal | Enum | list[Any] | tuple[Any, ...]
-Params = Mapping[str, ParamValue]
+#: names to values; what a value may be is checked when it is sent, see :func:`clean_value`
+Params = Mapping[str, Any]
 
 _INT64: Final = range(-(2**63), 2**63)
 
@@ -68,16 +68,19 @@ def clean_value(name: str, value: Any) -> Any:
             raise ConfigurationError(f"parameter {name!r} is {value}: not a number that can be sent")
         return format(value, "f")
     if isinstance(value, (list, tuple)):
+        if any(isinstance(item, (list, tuple)) for item in value):
+            raise ConfigurationError(f"parameter {name!r} is a list of lists, which no method takes")
         return [clean_value(name, item) for item in value]
     if isinstance(value, float):
         raise ConfigurationError(
             f"parameter {name!r} is a float, which has no exact decimal text:"
-            ' write prices and quantities as strings or Decimal ("0.1"), counts as int'
+            ' write prices and quantities as strings or Decimal ("0.1"), integers as int'
         )
     if value is None:
         raise ConfigurationError(f"parameter {name!r} is None: leave it out instead")
     raise ConfigurationError(
-        f"parameter {name!r} is a {type(value).__name__}; str, int, bool, Decimal or a list of them can be sent"
+        f"parameter {name!r} is a {type(value).__module__}.{type(value).__name__}:"
+        " str, int, bool, Decimal or a list of them can be sent"
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from attrs import frozen
 
 from binance_session.credentials import Credentials
-from binance_session.errors import BinanceSessionError, ConfigurationError, NotSent
+from binance_session.errors import BinanceSessionError, NotSent
 from binance_session.link import Link
 from binance_session.params import Params
 from binance_session.responses import Response
@@ -87,7 +87,7 @@ class Parking:
                     parked.timer.when() - now,
                     future,
                 )
-            except (NotSent, ConfigurationError) as error:
+            except Exception as error:  # NotSent, or whatever somebody's credentials raise
                 if not link.is_open:
                     return
                 future.set_exception(error)

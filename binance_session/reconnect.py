@@ -6,7 +6,6 @@ heal at all (a bad certificate, a refused logon) is not asked here: whoever driv
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from random import random as _random
@@ -35,7 +34,7 @@ class ReconnectPolicy(Protocol):
 def _number(name: str, value: object, least: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(f"{name} must be a number, not {value!r}")
-    if not math.isfinite(value) or value < least:
+    if not least <= value < 1e15:
         raise ConfigurationError(f"{name} must be finite and at least {least:g}, not {value!r}")
 
 

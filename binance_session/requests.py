@@ -5,6 +5,7 @@ Documents: PROTOCOL.md §2 (envelope), §3 (security types, payload), §4 (what 
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -71,7 +72,7 @@ class RequestEncoder:
             return _dumps(message)
         except UnicodeEncodeError:
             clean(ready)  # says which parameter it is
-            raise
+            raise ConfigurationError("the request is not valid Unicode text and cannot be written as UTF-8") from None
 
     def _prove(self, method: Method, params: dict[str, Any], authenticated: bool, other: Credentials | None) -> None:
         """Add to ``params`` what proves the sender."""
@@ -89,11 +90,11 @@ class RequestEncoder:
             raise ConfigurationError(
                 f"{method.name} needs an apiKey, and this session has no credentials", method=method.name
             )
-        params["apiKey"] = credentials.api_key
+        params["apiKey"] = _text_of(credentials, lambda: credentials.api_key)
         if auth is not Auth.KEY:
             self._stamp(params)
             payload = "&".join([f"{name}={text(params[name])}" for name in sorted(params)])
-            params["signature"] = _sign(credentials, payload)
+            params["signature"] = _text_of(credentials, lambda: credentials.sign(payload))
 
     def _stamp(self, params: dict[str, Any]) -> None:
         params["timestamp"] = self._clock.now_ms()
@@ -101,13 +102,24 @@ class RequestEncoder:
             params["recvWindow"] = self._recv_window
 
 
-def _sign(credentials: Credentials, payload: str) -> str:
+def _text_of(credentials: Credentials, ask: Callable[[], object]) -> str:
+    """Return what somebody's credentials answer, which may be their own code, if it is text."""
     try:
-        return credentials.sign(payload)
+        text = ask()
     except (BinanceSessionError, UnicodeEncodeError):
         raise
-    except Exception as error:  # whatever somebody's own signer raises
-        raise ConfigurationError(f"the credentials could not sign ({type(error).__name__})") from error
+    except Exception as error:
+        raise ConfigurationError(
+            f"{type(credentials).__name__} could not give its apiKey or signature ({type(error).__name__})"
+        ) from error
+    if not isinstance(text, str):
+        if inspect.iscoroutine(text):
+            text.close()
+        raise ConfigurationError(
+            f"{type(credentials).__name__} gave a {type(text).__name__} for its apiKey or signature: both are str,"
+            " and sign() is a plain function"
+        )
+    return text
 
 
 def _checked(params: Params) -> dict[str, Any]:

@@ -32,6 +32,7 @@ __all__ = [
     "decode",
     "decode_plainly",
     "event_of",
+    "readable",
 ]
 
 #: stands for a field that the message does not have (``null`` is a value)
@@ -187,6 +188,14 @@ def decode_plainly(data: bytes | bytearray | memoryview) -> Any:
         return _reference.decode(str(data, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
+
+
+def readable(data: bytes | bytearray) -> Any:
+    """Return a text message as what it says if it is JSON, else as text."""
+    try:
+        return decode_plainly(data)
+    except MalformedMessage:
+        return str(data, "utf-8", "replace")
 
 
 def _decode_reference(data: bytes | bytearray | memoryview) -> _PlainEnvelope:

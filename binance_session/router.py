@@ -42,6 +42,7 @@ class Router:
         "_odd_deadlines",
         "_on_refused",
         "_on_response",
+        "_on_session_answer",
         "_pending",
         "_stats",
         "_timer",
@@ -57,17 +58,20 @@ class Router:
         *,
         on_response: Callable[[Response], None] | None = None,
         on_refused: Callable[[ApiError, bool], None] | None = None,
+        on_session_answer: Callable[[Method, Response], None] | None = None,
     ) -> None:
         """Serve ``loop``; ``timeout`` is the usual seconds that an answer may take.
 
         ``on_response`` gets each answer before its future ends; ``on_refused`` gets, after that, each error of the
-        exchange and whether the connection's logon vouched for the request. Neither may raise.
+        exchange and whether the connection's logon vouched for the request; ``on_session_answer`` gets, before, each
+        answer that is about the connection itself.
         """
         self._loop = loop
         self.timeout = timeout
         self._stats = stats
         self._on_response = on_response
         self._on_refused = on_refused
+        self._on_session_answer = on_session_answer
         self._pending: dict[int, _Entry] = {}
         self._odd: dict[int, _Entry] = {}
         self._odd_deadlines: list[tuple[float, int]] = []
@@ -128,21 +132,26 @@ class Router:
         if envelope.status == 200 and envelope.error is None and envelope.result is not MISSING:
             self._stats.answered += 1
             response = Response(request_id, method.name, 200, envelope.result, envelope.limits)
-            if self._on_response is not None:
-                self._on_response(response)
-                if future.done():  # the hook cancelled the call
-                    return True
-            future.set_result(response)
+            try:
+                if method.is_about_session and self._on_session_answer is not None:
+                    self._on_session_answer(method, response)
+                if self._on_response is not None:
+                    self._on_response(response)
+            finally:
+                if not future.done():  # the hook may have cancelled the call
+                    future.set_result(response)
         else:
             self._refuse(future, _error(request_id, method, envelope), vouched)
         return True
 
     def _refuse(self, future: asyncio.Future[Response], error: BinanceSessionError, vouched: bool) -> None:
         self._stats.refused += 1
-        if isinstance(error, ApiError) and error.response is not None and self._on_response is not None:
-            self._on_response(error.response)
-        if not future.done():
-            future.set_exception(error)
+        try:
+            if isinstance(error, ApiError) and error.response is not None and self._on_response is not None:
+                self._on_response(error.response)
+        finally:
+            if not future.done():
+                future.set_exception(error)
         if isinstance(error, ApiError) and self._on_refused is not None:
             self._on_refused(error, vouched)
 
@@ -239,18 +248,20 @@ class Router:
 def _error(request_id: int, method: Method, envelope: Envelope) -> BinanceSessionError:
     """Return the error for an answer that is not a good one."""
     error: Any = envelope.error
-    if type(error) is not dict or envelope.status == 0:
+    status = envelope.status
+    code = error.get("code") if type(error) is dict else None
+    if type(code) is not int or not 400 <= status <= 599 or envelope.result is not MISSING:
         return ProtocolError(
-            f"{method.name} (request {request_id}) was answered with neither a result nor an error"
-            f" (status {envelope.status}): it may have been executed; ask before repeating it",
+            f"{method.name} (request {request_id}) was answered with neither a result nor an error that can be"
+            f" understood (status {status}): it may have been executed; ask before repeating it",
             request_id=request_id,
             method=method.name,
         )
-    code, message = error.get("code"), error.get("msg")
+    message = error.get("msg")
     response = Response(request_id, method.name, envelope.status, error, envelope.limits)
     return api_error(
         envelope.status,
-        code if type(code) is int else 0,
+        code,
         message if type(message) is str else "",
         error.get("data"),
         response,

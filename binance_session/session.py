@@ -34,7 +34,7 @@ from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
-from binance_session.params import Params
+from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests import RequestEncoder
@@ -158,6 +158,8 @@ class Session:
         check_choice("compression", compression, (None, "deflate"))
         for name, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
             check_policy(name, policy)
+        if proxy is not True and proxy is not None and (not isinstance(proxy, str) or not proxy):
+            raise ConfigurationError("proxy must be the URL of a proxy, True (the environment's) or None (none)")
         if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
             raise ConfigurationError("ssl must be an ssl.SSLContext; TLS is verified by default without one")
 
@@ -186,6 +188,8 @@ class Session:
             # a plain connection to this machine must not take its way through another one
             transport = evolve(transport, proxy=None)
 
+        self._credentials = credentials
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._keeps_reserve = weight_reserve is not None
         self._methods = venue.methods
         self._on_unready: OnUnready = on_unready
@@ -207,6 +211,7 @@ class Session:
             rollover_after,
             weight_reserve,
             watched=ping_interval is not None,
+            on_failed=lambda: self._listen_key.release(),
         )
         self._listen_key = ListenKeyKeeper(
             self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats
@@ -239,6 +244,9 @@ class Session:
         logon, :class:`SessionClosed` when the session was closed. None of them is repeated by the session.
         Cancelling it closes the session.
         """
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._demand_loop()
         try:
             await self._supervisor.open()
         except asyncio.CancelledError:
@@ -251,6 +259,8 @@ class Session:
         Returns when no task, timer or socket is left. May be called at any time, again, and concurrently. The
         listenKey is not stopped: that would end it for every other client of the account.
         """
+        if self._loop is not None:
+            self._demand_loop()
         self._listen_key.release()
         await self._supervisor.close()
 
@@ -276,6 +286,10 @@ class Session:
         async with asyncio.timeout(timeout):
             await self._supervisor.wait_for(state)
 
+    def _demand_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise _wrong_loop(None)
+
     # Requests
 
     def submit(
@@ -300,17 +314,25 @@ class Session:
         Raises, with nothing sent: :class:`ConfigurationError` for bad input, :class:`NotSent` when the request cannot
         leave now and is not to wait, :class:`SessionClosed` when the session is over.
         """
+        if _running_loop() is not self._loop and self._loop is not None:
+            raise _wrong_loop(method)
         spec = self._methods.get(method) if security is None and type(method) is str else None
         if spec is None:
             spec = self.venue.method(method, security)
         if timeout is not None:
             check_number("timeout", timeout, method)
+        if on_unready is not None:
+            check_choice("on_unready", on_unready, _ON_UNREADY)
         if credentials is not None:
             check_credentials(credentials)
             if self._exposed:
                 raise insecure("url", method)
+            if spec.name.endswith("session.logon"):
+                raise ConfigurationError("the connection is logged on with the session's own key", method=method)
         if self._hooks.prepare is not None:
-            params = self._hooks.prepare(method, params if params is not None else {})
+            params = self._hooks.prepare(method, dict(params) if params is not None else {})
+            if params is None:
+                raise ConfigurationError("prepare() returned None: it returns the params to send", method=method)
         link = self._supervisor.link
         if link is not None:
             return link.submit(spec, params, credentials, timeout)
@@ -324,13 +346,11 @@ class Session:
         timeout: float | None,
         on_unready: OnUnready | None,
     ) -> asyncio.Future[Response]:
-        if on_unready is not None:
-            check_choice("on_unready", on_unready, _ON_UNREADY)
         mode = on_unready or self._on_unready
         wait = mode == "wait" or (mode == "auto" and not method.is_trade)
         # Written once for nothing: what is wrong with it must be said now, not when it leaves.
-        self._encoder.encode(0, method, params, self._logs_on, credentials)
-        params = None if params is None else dict(params)
+        self._encoder.encode(0, method, params, self._logs_on or self.authenticated, credentials)
+        params = None if params is None else clean(params)  # theirs may change meanwhile
         return self._supervisor.unready(method, params, credentials, timeout or self._request_timeout, wait)
 
     async def request(
@@ -356,6 +376,7 @@ class Session:
         With ``logon=False`` this holds for the connection that there is: the next one carries keys again.
         Raises :class:`ConfigurationError` when the key cannot log on and :class:`ApiError` when the exchange refuses.
         """
+        decide_logon(True, self.venue, self._credentials)
         return SessionStatus.from_result((await self.request("session.logon")).result)
 
     async def logout(self) -> SessionStatus:
@@ -462,6 +483,21 @@ class Session:
     def prepare(self, method: str, params: Params) -> Params:
         """Return the params to send instead of ``params``; an exception here refuses the request."""
         return params
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _wrong_loop(method: str | None) -> ConfigurationError:
+    return ConfigurationError(
+        "a session is used on the event loop, and so in the thread, on which it was opened; from another thread use"
+        " asyncio.run_coroutine_threadsafe(session.request(...), loop)",
+        method=method,
+    )
 
 
 def _on_response(

@@ -27,7 +27,6 @@ from binance_session.errors import (
     LogonRejected,
     NotSent,
     RateLimited,
-    ServerError,
     SessionClosed,
     SessionRevoked,
 )
@@ -37,7 +36,7 @@ from binance_session.link import Link, LinkOwner
 from binance_session.params import Params
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
-from binance_session.responses import Event, RateLimit, Response
+from binance_session.responses import Event, RateLimit, Response, readable
 from binance_session.state import SESSION_TABLE, Machine, SessionEvent, SessionState, reachable
 from binance_session.stats import Stats
 from binance_session.venues import Method
@@ -48,8 +47,14 @@ _log: Final = logging.getLogger("binance_session")
 _E: Final = SessionEvent
 #: the code of a refusal that counts orders, not requests
 _TOO_MANY_ORDERS: Final = -1015
+#: codes that speak of the exchange's state and not of the key (PROTOCOL.md §9)
+_EXCHANGE_TROUBLE: Final = frozenset({-1000, -1001, -1006, -1007, -1008, -1016})
 #: seconds: the longest ban that is documented, three days (PROTOCOL.md §8)
 _LONGEST_BAN: Final = 3 * 86_400.0
+#: seconds: the shortest, two minutes
+_SHORTEST_BAN: Final = 120.0
+#: seconds: the longest wait that a server in trouble may ask for
+_LONGEST_RETRY_AFTER: Final = 300.0
 #: seconds that a connection must have been READY for its loss to be no reason to wait
 _HEALTHY: Final = 10.0
 #: stands in for a reconnect policy that breaks
@@ -72,11 +77,13 @@ class Supervisor(LinkOwner, Guest):
         rollover_after: float | None,
         weight_reserve: float | None,
         watched: bool,
+        on_failed: Callable[[], None],
     ) -> None:
         """Connect to ``url`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
 
         A connection is replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the
         share of the request weight kept for what must not wait. ``watched``: check connections after a suspension.
+        ``on_failed`` is called when the session ends by itself.
         """
         self._make_link = make_link
         self._logon = logon
@@ -87,6 +94,7 @@ class Supervisor(LinkOwner, Guest):
         self._url = url
         self._weight_reserve = weight_reserve
         self._watched = watched
+        self._on_failed = on_failed
         self._host: Host  # from open() on
         self._release_timer: asyncio.TimerHandle | None = None
         self._rollover_after = rollover_after
@@ -102,6 +110,8 @@ class Supervisor(LinkOwner, Guest):
         #: the link in use: the same, or what it was until requests were held back, the logon revoked, the link lost
         self._serving: Link | None = None
         self._drains: set[asyncio.Task[None]] = set()
+        # connections in a row that were told to go when they had hardly begun
+        self._hasty = 0
         #: why the session failed, once it has
         self.failure: Exception | None = None
 
@@ -132,7 +142,7 @@ class Supervisor(LinkOwner, Guest):
             if goal is new:
                 future.set_result(None)
             elif not reachable(SESSION_TABLE, new, goal):
-                future.set_exception(self.failure or self._ended(f"the session is {new.value}"))
+                future.set_exception(self._final_error(f"the session is {new.value}"))
             else:
                 self._waiters.append((goal, future))
         if self._hooks.on_state_change is not None:
@@ -143,7 +153,7 @@ class Supervisor(LinkOwner, Guest):
         if self.state is goal:
             return
         if not reachable(SESSION_TABLE, self.state, goal):
-            raise self.failure or self._ended(f"the session is {self.state.value} and will never be {goal.value}")
+            raise self._final_error(f"the session is {self.state.value} and will never be {goal.value}")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = (goal, future)
         self._waiters.append(waiter)
@@ -152,6 +162,12 @@ class Supervisor(LinkOwner, Guest):
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+
+    def _final_error(self, what: str) -> Exception:
+        """Return the error of who waits for a state that will not come."""
+        if self.failure is None:
+            return self._ended(what)
+        return self.failure.with_traceback(None)  # raised more than once, it would collect tracebacks
 
     def _ended(self, what: str, method: str | None = None) -> BinanceSessionError:
         """Return the error for what can no longer be had."""
@@ -206,11 +222,16 @@ class Supervisor(LinkOwner, Guest):
         """Hold everything back until the exchange listens again (PROTOCOL.md §8); order limits concern orders only."""
         if error.code == _TOO_MANY_ORDERS:
             return
-        now = self._clock.now()
-        retry_at = error.retry_at
-        if retry_at is None:
-            retry_at = (now // 60 + 1) * 60  # the weight is counted by the minute
-        self._hold(retry_at - now, is_ban=isinstance(error, IpBanned))
+        is_ban = isinstance(error, IpBanned)
+        now = error.server_time or self._clock.now()
+        seconds = 0.0 if error.retry_at is None else error.retry_at - now
+        if seconds <= 0:  # not told, or over before it began: one of the clocks is wrong
+            seconds = _SHORTEST_BAN if is_ban else 60 - now % 60  # the weight is counted by the minute
+        self._hold(seconds, is_ban=is_ban)
+
+    def may_send(self) -> bool:
+        """Tell whether the host wants to hear of us."""
+        return self._host.everything.until <= asyncio.get_running_loop().time()
 
     def _hold(self, seconds: float, *, is_ban: bool = False, ordinary_only: bool = False) -> None:
         seconds = min(max(0.0, seconds), _LONGEST_BAN)
@@ -276,21 +297,21 @@ class Supervisor(LinkOwner, Guest):
         if self._hooks.on_event is not None:
             self._hooks.on_event(event)
 
-    def message_unmatched(self, message: object) -> None:
-        """Pass a message that is nobody's to the hook."""
+    def message_unmatched(self, data: bytes | bytearray, *, is_text: bool) -> None:
+        """Pass a message that is nobody's to the hook, as readable as it can be made."""
         if self._hooks.on_unmatched is not None:
-            self._hooks.on_unmatched(message)
+            self._hooks.on_unmatched(readable(data) if is_text else bytes(data))
 
     # Life
 
     async def open(self) -> None:
         """Connect; return when READY, raise why that cannot be."""
         if self._machine.can(_E.OPEN):
-            self._machine.advance(_E.OPEN)
             loop = asyncio.get_running_loop()
             self._host = Host.of(self._url, loop)
-            self._host.join(self, watched=self._watched)
-            self._task = loop.create_task(self._run(), name="binance_session supervisor")
+            self._machine.advance(_E.OPEN)
+            if self.state is SessionState.CONNECTING:  # a hook may have closed it
+                self._task = loop.create_task(self._run(), name="binance_session supervisor")
         await self.wait_for(SessionState.READY)
 
     async def close(self) -> None:
@@ -304,6 +325,8 @@ class Supervisor(LinkOwner, Guest):
                 self._closing = asyncio.get_running_loop().create_task(
                     self._shut_down(self._task), name="binance_session close"
                 )
+            elif self._machine.can(_E.CLOSED):
+                self._machine.advance(_E.CLOSED)
         last = self._closing or self._task
         if last is not None:
             await asyncio.wait([last])
@@ -333,14 +356,23 @@ class Supervisor(LinkOwner, Guest):
             return error
 
         by_owner = cause is None  # who knows that it is over, and need not be told for each request
-        for link in self._links:
-            link.end_requests(left, quietly=by_owner)
+        unknown = sum(link.end_requests(left, quietly=by_owner) for link in self._links)
+        self._stats.lost += unknown
+        if unknown:
+            _log.warning("the session was %s with %d requests in flight: their outcome is unknown", why, unknown)
         self._parking.end_all(waiting, quietly=by_owner)
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on; leave nothing behind."""
+        self._host.join(self, watched=self._watched)
+        cancelled = False
         try:
             await self._keep_ready()
+        except asyncio.CancelledError:
+            if self.state is SessionState.CLOSING:
+                raise
+            cancelled = True  # by somebody who ends all tasks: the session must not look alive without its own
+            self.failure = SessionClosed("the session's task was cancelled")
         except BinanceSessionError as error:
             self.failure = error
         except Exception as error:
@@ -351,7 +383,11 @@ class Supervisor(LinkOwner, Guest):
                 self._end_pending(self.failure)
             await self._clean_up()
         self._end_pending(self.failure)
-        self._machine.advance(_E.FAIL, self.failure)
+        self._on_failed()
+        if self._machine.can(_E.FAIL):
+            self._machine.advance(_E.FAIL, self.failure)
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _clean_up(self) -> None:
         self.link = None
@@ -406,9 +442,10 @@ class Supervisor(LinkOwner, Guest):
         host = self._host
         if host.everything.until > loop.time() and not self._stats.connections:
             raise _held(host.everything, None)
-        # a loop, since others use up attempts and the host's wait may grow meanwhile
-        while (wait := max(host.attempts.delay(loop.time()), host.everything.until - loop.time())) > 0:  # noqa: ASYNC110
+        await self._host_listens()
+        while (wait := host.attempts.delay(loop.time())) > 0:
             await asyncio.sleep(wait)
+            await self._host_listens()
         host.attempts.spend(loop.time())
         link = self._make_link(self)
         self._links.append(link)
@@ -418,13 +455,21 @@ class Supervisor(LinkOwner, Guest):
                 if self._machine.can(_E.CONNECTED):
                     self._machine.advance(_E.CONNECTED)
                 await self._log_on(link, self._logon)
+                if not link.authenticated:
+                    raise ConnectError(f"logged on, and at once not any more: {link.cause or 'revoked'}")
         except BaseException as error:
-            if isinstance(error, ConnectError) and error.retry_after is not None:
+            if isinstance(error, ConnectError) and error.status in (418, 429) and error.retry_after is not None:
                 self._hold(error.retry_after, is_ban=error.status == 418)
             await self._end(link)
             raise
         self._stats.connections += 1
         return link
+
+    async def _host_listens(self) -> None:
+        """Return when the host wants to hear of us; the wait may grow while it lasts."""
+        loop = asyncio.get_running_loop()
+        while (wait := self._host.everything.until - loop.time()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(wait)
 
     def _promote(self, link: Link) -> None:
         """Have ``link`` take the requests from now on."""
@@ -446,17 +491,29 @@ class Supervisor(LinkOwner, Guest):
         next cannot be had, this one is used to its last moment.
         """
         loop = asyncio.get_running_loop()
-        due = math.inf if self._rollover_after is None else loop.time() + self._rollover_after * uniform(0.9, 1.0)
+        began = loop.time()
+        due = math.inf if self._rollover_after is None else began + self._rollover_after * uniform(0.9, 1.0)
         attempt = 0
         while link.cause is None:
             self._wake.clear()
             if self.state is SessionState.LOGGING_ON and self._logon is not None:
                 await self._log_on_again(link, self._logon)
                 self._promote(link)
-            elif link.is_retiring or loop.time() >= due:
+            elif link.is_retiring:
                 link.is_retiring = False
+                # An exchange that tells each new connection to go is not dialled without end.
+                self._hasty = self._hasty + 1 if loop.time() - began < _HEALTHY else 0
+                shutdown = ConnectError("the exchange announced a shutdown")
+                wait = self._next_delay(self._hasty, shutdown) if self._hasty else 0.0
+                due = min(due, loop.time() + (wait or 0.0))
+            elif loop.time() >= due:
                 try:
-                    return await self._connect()
+                    successor = await self._connect()
+                    # One that would not outlive this moment is not worth the connection that works.
+                    if await successor.confirm():
+                        return successor
+                    await self._end(successor)
+                    raise ConnectError(f"the second connection ended at once: {successor.cause}")
                 except BinanceSessionError as error:
                     attempt += 1
                     delay = self._next_delay(attempt + 1, error) if _heals(error) else None
@@ -490,23 +547,33 @@ class Supervisor(LinkOwner, Guest):
                 self._links.remove(link)
 
     def _next_delay(self, attempt: int, cause: Exception) -> float | None:
-        return self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
+        delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
+        if delay is not None and isinstance(cause, ConnectError) and cause.retry_after is not None:
+            delay = max(delay, min(cause.retry_after, _LONGEST_RETRY_AFTER))
+        return delay
 
     async def _log_on(self, link: Link, method: Method) -> None:
         """Send ``session.logon`` and wait for its answer."""
         try:
+            await self._host_listens()
             try:
                 await link.submit(method)
             except InvalidTimestamp:
                 # The link asked for the exchange's time when it saw this; with that, once more.
                 await link.status_told()
+                await self._host_listens()
                 await link.submit(method)
-        except (ConfigurationError, RateLimited):
+        except RateLimited:
             raise
+        except ConfigurationError as error:
+            if not self._stats.connections:
+                raise
+            # It signed before: a remote signer may be back soon.
+            raise ConnectError(f"connected, but session.logon could not be signed: {error}") from error
         except InvalidTimestamp as error:  # a slow link or a clock in motion, nothing that is wrong with the key
             raise ConnectError(f"connected, but session.logon came too late or too early: {error}") from error
         except ApiError as error:
-            if not isinstance(error, ServerError):
+            if error.status < 500 and error.code not in _EXCHANGE_TROUBLE:
                 raise LogonRejected(error) from error
             raise ConnectError(f"connected, but session.logon failed: {error}") from error
         except BinanceSessionError as error:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from binance_session import COIN_M, ApiKey, Ed25519Key, HmacKey, RsaKey, Session, Venue
 from binance_session.credentials import Credentials
 from binance_session.simulator import Received, Simulator
+from binance_session.simulator.virtual import VirtualTimeLoop
 
 S = TypeVar("S", bound=Session)
 
@@ -61,5 +62,6 @@ def requests(simulator: Simulator, method: str | None = None) -> list[Received]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Return once ``condition`` holds; the test's timeout bounds the wait."""
+    virtual = isinstance(asyncio.get_running_loop(), VirtualTimeLoop)  # where time stands still while something runs
     while not condition():
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001 if virtual else 0)

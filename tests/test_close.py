@@ -136,6 +136,39 @@ async def test_cancelling_close_does_not_undo_it() -> None:
         await session.wait_for(CLOSED)
 
 
+@pytest.mark.virtual
+@pytest.mark.parametrize("method", ["userDataStream.start", "userDataStream.ping"])
+async def test_in_the_turn_in_which_a_listen_key_arrives(method: str) -> None:
+    """The answer is there, its caller has not run yet: no key, no pings, no hook after the close."""
+    told: list[Any] = []
+    closing: list[asyncio.Task[None]] = []
+
+    class Bot(Session):
+        armed = False
+
+        def on_response(self, response: Response) -> None:
+            if self.armed and response.method == method:
+                closing.append(asyncio.ensure_future(self.close()))
+
+        def on_listen_key(self, old: Any, new: Any) -> None:
+            told.append((old, new))
+
+    async with exchange() as simulator:
+        session = session_to(simulator, kind=Bot)
+        await session.open()
+        if method == "userDataStream.ping":
+            await session.start_user_data_stream()
+        session.armed = True
+        call = session.start_user_data_stream if method == "userDataStream.start" else session.ping_user_data_stream
+        asked = asyncio.ensure_future(call())
+        await asyncio.gather(asked, return_exceptions=True)
+        await closing[0]
+        assert session.listen_key is None
+        assert [new for _, new in told if new is not None] == [new for _, new in told[:-1]]
+        await asyncio.sleep(7200)
+        assert session.stats.failed_pings == 0
+
+
 async def test_from_within_a_hook() -> None:
     """A task started in a hook closes the session that is calling the hook."""
     closing: list[asyncio.Task[None]] = []

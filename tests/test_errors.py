@@ -110,7 +110,7 @@ def test_a_limit_says_when_to_come_back(message: str, data: Any, retry_at: float
         (BinanceSessionError, None),
         (ConfigurationError, "not_sent"),
         (InsecureTransportError, "not_sent"),
-        (ConnectError, "not_sent"),
+        (ConnectError, None),
         (SessionRevoked, "unknown"),
         (SessionClosed, "not_sent"),
         (NotSent, "not_sent"),
@@ -121,10 +121,14 @@ def test_a_limit_says_when_to_come_back(message: str, data: Any, retry_at: float
 )
 def test_every_class_knows_its_outcome(kind: type[BinanceSessionError], outcome: str | None) -> None:
     """A caller can rely on the attribute, and its text is the message."""
-    error = kind("what happened")
+    about_a_request: dict[str, Any] = {} if kind is ConnectError else {"method": "order.place"}
+    error = kind("what happened", **about_a_request)
     assert error.outcome == outcome
-    assert (error.request_id, error.method) == (None, None)
+    assert error.request_id is None
     assert str(error) == "what happened"
+    assert repr(error) == f"{kind.__name__}('what happened')"
+    if outcome in ("unknown", None):
+        assert kind("about no request").outcome is None
 
 
 def test_the_outcome_of_one_request_can_be_another() -> None:
@@ -142,7 +146,7 @@ def test_the_outcome_of_one_request_can_be_another() -> None:
         ),
         (
             api_error(500, -1007, "Timeout."),
-            "request: Timeout. (code -1007, status 500); it may have been executed: query before repeating it",
+            "Timeout. (code -1007, status 500); it may have been executed: query before repeating it",
         ),
     ],
 )

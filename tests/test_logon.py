@@ -114,6 +114,26 @@ async def test_a_logon_that_is_not_answered_is_no_connection() -> None:
 
 
 @pytest.mark.virtual
+@pytest.mark.parametrize(
+    ("status", "code", "msg"),
+    [
+        (503, -1008, "Request throttled."),
+        (503, -1001, "Service Unavailable."),
+        (400, -1016, "Under maintenance."),
+        (500, -1000, "?"),
+    ],
+)
+async def test_an_exchange_in_trouble_is_no_refused_key(status: int, code: int, msg: str) -> None:
+    """On a reconnect the logon is answered with the exchange's own trouble: tried again, and READY in the end."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("error", method="session.logon", status=status, code=code, msg=msg, times=3))
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        await session.wait_for(READY)
+        assert len(requests(simulator, "session.logon")) == 5
+
+
+@pytest.mark.virtual
 async def test_a_late_logon_is_waited_for() -> None:
     """Logged on means answered, not sent: requests before that wait."""
     async with exchange() as simulator:
@@ -231,7 +251,7 @@ async def test_a_signer_that_breaks_ends_open_with_its_error() -> None:
 
     async with exchange() as simulator:
         session = session_to(simulator, Broken())
-        with pytest.raises(ConfigurationError, match="could not sign"):
+        with pytest.raises(ConfigurationError, match="could not give its apiKey or signature"):
             await session.open()
         assert simulator.received == []
         assert session.state is SessionState.FAILED

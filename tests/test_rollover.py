@@ -149,6 +149,52 @@ async def test_without_a_second_the_first_is_used_to_its_last_moment(fault: str)
 
 
 @pytest.mark.virtual
+@pytest.mark.parametrize("how", ["drop", "close"])
+async def test_a_second_that_dies_at_once_does_not_cost_the_first(how: str) -> None:
+    """Its logon is answered and it ends in the same moment: the first works on, and another is tried."""
+    doomed: list[int] = []
+
+    class Bot(Watched):
+        def on_response(self, response: Response) -> None:
+            if response.method == "session.logon" and len(doomed) < 3 and self.stats.connections:
+                doomed.append(response.request_id)
+                connection = simulator.connections[-1]
+                if how == "drop":
+                    connection.drop()
+                else:
+                    connection.close(1001, "not you")
+
+    async with (
+        exchange(enforce_limits=False) as simulator,
+        session_to(simulator, kind=Bot) as session,
+        load(session, 0.5),
+    ):
+        simulator.broadcast_shutdown()
+        await asyncio.sleep(30)
+        assert session.seen == [SessionState.CONNECTING, SessionState.LOGGING_ON, READY]
+        assert session.stats.lost == 0
+
+
+@pytest.mark.virtual
+async def test_an_exchange_that_sends_every_connection_away_is_not_stormed() -> None:
+    """serverShutdown to each new connection at once: moved, but ever more slowly."""
+
+    class Bot(Watched):
+        def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
+            super().on_state_change(old, new, cause)
+
+        def on_response(self, response: Response) -> None:
+            if response.method == "session.logon":
+                asyncio.get_running_loop().call_later(0.1, simulator.broadcast_shutdown)
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot) as session:
+        await asyncio.sleep(300)
+        assert len(requests(simulator, "session.logon")) < 60
+        assert session.seen.count(READY) == 1
+        assert (await session.request("account.position")).status == 200
+
+
+@pytest.mark.virtual
 async def test_the_first_ends_while_the_second_is_being_made() -> None:
     """What was in flight is told at once; the second takes over as soon as it is ready."""
     async with exchange() as simulator, session_to(simulator, kind=Watched) as session:

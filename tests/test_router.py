@@ -188,7 +188,12 @@ def test_losing_the_logon_ends_only_what_it_vouched_for() -> None:
     ("body", "kind", "outcome"),
     [
         ('"status":400,"error":{"code":-1102,"msg":"Mandatory parameter missing."}', ApiError, "rejected"),
-        ('"status":400,"error":{"code":"x","msg":5}', ApiError, "rejected"),
+        ('"status":400,"error":{"code":-1102,"msg":5}', ApiError, "rejected"),
+        ('"status":400,"error":{"code":"x","msg":"m"}', ProtocolError, "unknown"),
+        ('"status":400,"error":{}', ProtocolError, "unknown"),
+        ('"status":200,"result":{},"error":{"code":-1,"msg":"m"}', ProtocolError, "unknown"),
+        ('"status":400,"result":{},"error":{"code":-1,"msg":"m"}', ProtocolError, "unknown"),
+        ('"status":302,"error":{"code":-1,"msg":"m"}', ProtocolError, "unknown"),
         ('"status":200', ProtocolError, "unknown"),
         ('"status":200,"error":null', ProtocolError, "unknown"),
         ('"status":400,"result":{}', ProtocolError, "unknown"),

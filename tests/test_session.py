@@ -303,7 +303,7 @@ async def test_bad_input_is_refused_before_it_is_parked() -> None:
         task = asyncio.ensure_future(session.open())
         await until(lambda: session.state is not SessionState.NEW)
         with pytest.raises(ConfigurationError, match="float"):
-            session.submit("account.balance", {"x": 0.5})  # type: ignore[dict-item]
+            session.submit("account.balance", {"x": 0.5})
         future = session.submit("account.balance")
         await task
         assert (await future).status == 200
@@ -516,6 +516,46 @@ async def test_hooks_are_called_and_cannot_hurt() -> None:
         assert errors == 8
 
 
+async def test_a_hook_that_looks_at_a_cancelled_future_hurts_nobody() -> None:
+    """It raises CancelledError, which is no Exception; the answer still reaches its caller."""
+    cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+
+    class Bot(Session):
+        def on_response(self, response: Response) -> None:
+            cancelled.result()
+
+        def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
+            cancelled.result()
+
+        def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
+            cancelled.result()
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot) as session:
+        assert (await session.request("account.balance")).status == 200
+        simulator.connections[0].drop()
+        await session.wait_for(WAITING)
+        await session.wait_for(READY)
+        assert session.stats.hook_errors >= 6
+
+
+@pytest.mark.virtual
+async def test_a_policy_may_answer_any_number() -> None:
+    """A Decimal is one; it is not the event loop's business."""
+
+    class Exact:
+        def next_delay(self, *situation: Any) -> Any:
+            return Decimal("1.5")
+
+    async with exchange() as simulator, session_to(simulator, reconnect=Exact(), keepalive=Exact()) as session:
+        await session.start_user_data_stream()
+        await asyncio.sleep(4)
+        assert session.stats.pings == 2
+        simulator.connections[0].drop()
+        await session.wait_for(WAITING)
+        await session.wait_for(READY)
+
+
 async def test_prepare_may_refuse() -> None:
     """What it raises is the caller's to see, and nothing is sent."""
 
@@ -588,6 +628,9 @@ async def test_a_hook_may_submit() -> None:
         {"keepalive": FixedInterval},
         {"reconnect": None},
         {"ssl": True},
+        {"proxy": 5},
+        {"proxy": ""},
+        {"proxy": False},
         {"ssl": ssl.create_default_context(), "url": "ws://127.0.0.1:1"},
         {"url": "https://127.0.0.1"},
         {"url": "wss://"},

@@ -7,7 +7,7 @@
 from binance_session.simulator.accounts import Account, Order, Position
 from binance_session.simulator.clock import Clock, LoopClock, ManualClock
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.exchange import Exchange, Executed, Received
+from binance_session.simulator.exchange import Exchange, Executed, Pushed, Received
 from binance_session.simulator.faults import FAULTS, Fault, Injected
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.market import Market, Symbol
@@ -29,6 +29,7 @@ __all__ = [
     "Market",
     "Order",
     "Position",
+    "Pushed",
     "Readings",
     "Received",
     "Simulator",

@@ -43,11 +43,15 @@ class Order:
 
 @define
 class Position:
-    """A futures position in one-way mode: contracts (negative when short) and their average price."""
+    """A futures position in one-way mode: contracts (negative when short) and their average price.
+
+    ``realized`` is the profit that it has made so far.
+    """
 
     amount: Decimal = Decimal(0)
     entry: Decimal = Decimal(0)
     update_time: int = 0
+    realized: Decimal = Decimal(0)
 
 
 @define(eq=False)

@@ -53,7 +53,6 @@ class Outcome:
     messages: list[dict[str, Any]] = field(factory=list)
     ending: list[Action] = field(factory=list)
     key: ApiKeyRecord | None = None
-    call: Call | None = None
 
     def actions(self) -> list[Action]:
         """Return what the connection is to do."""
@@ -129,8 +128,6 @@ class Answering:
         if wanted if isinstance(wanted, bool) else connection.return_rate_limits:
             message["rateLimits"] = self._rate_limits(connection, method, outcome.key)
         outcome.messages.append(message)
-        if outcome.call is not None:
-            outcome.messages += outcome.call.afterwards
 
     def _rate_limits(
         self, connection: Connection, method: Method | None, key: ApiKeyRecord | None
@@ -156,8 +153,7 @@ class Answering:
         )
         key = self._authenticate(connection, request, method, values)
         outcome.key = key
-        outcome.call = Call(state, connection, request.method, values, request.params, key)
-        result = entry.answer(outcome.call)
+        result = entry.answer(Call(state, connection, request.method, values, request.params, key))
         self._executed.append(Executed(request.id, connection, request.method, request.params))
         return result
 

@@ -9,12 +9,14 @@ write one; its name is the fault's, the decorator's keywords are its options and
         occasion.execute()
         yield Drop()
 
-Faults of the handshake are registered with ``@handshake_fault()``, and may raise a :class:`Refusal`.
+Faults of the handshake are registered with ``@handshake_fault()``, and may raise a :class:`Refusal`. Those of user
+data events are in :mod:`~binance_session.simulator.eventfaults`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from typing import Any, Final
 
 from attrs import define, frozen
@@ -37,7 +39,7 @@ from binance_session.simulator.wire import (
     say,
 )
 
-__all__ = ["FAULTS", "Occasion", "Script", "fault", "handshake_fault"]
+__all__ = ["FAULTS", "Kind", "Occasion", "Registered", "Script", "fault", "handshake_fault"]
 
 Script = Iterator[Action]
 Message = dict[str, Any]
@@ -75,23 +77,38 @@ Behaviour = Callable[[Occasion], Script]
 HandshakeBehaviour = Callable[[Mapping[str, Any]], Script]
 
 
+class Kind(Enum):
+    """What a fault strikes."""
+
+    REQUEST = "requests"
+    HANDSHAKE = "handshakes"
+    EVENT = "events"
+
+
 @frozen
-class _Registered:
+class Registered:
+    """A behaviour, what it strikes, and its options' defaults.
+
+    ``about`` is the method, or the event type, that it is for by itself. ``loses`` tells that the struck event does
+    not arrive.
+    """
+
     behaviour: Callable[[Any], Script]
-    method: str | None
+    about: str | None
     options: Mapping[str, Any]
-    handshake: bool = False
+    kind: Kind = Kind.REQUEST
+    loses: bool = False
 
 
 #: Every fault, by name.
-FAULTS: Final[dict[str, _Registered]] = {}
+FAULTS: Final[dict[str, Registered]] = {}
 
 
 def fault(method: str | None = None, **options: Any) -> Callable[[Behaviour], Behaviour]:
     """Register a behaviour under its own name, with the method it is about, if one, and its options' defaults."""
 
     def register(behaviour: Behaviour) -> Behaviour:
-        FAULTS[behaviour.__name__] = _Registered(behaviour, method, options)
+        FAULTS[behaviour.__name__] = Registered(behaviour, method, options)
         return behaviour
 
     return register
@@ -101,7 +118,7 @@ def handshake_fault(**options: Any) -> Callable[[HandshakeBehaviour], HandshakeB
     """Register a behaviour of the handshake; it is given the fault's options."""
 
     def register(behaviour: HandshakeBehaviour) -> HandshakeBehaviour:
-        FAULTS[behaviour.__name__] = _Registered(behaviour, None, options, handshake=True)
+        FAULTS[behaviour.__name__] = Registered(behaviour, None, options, Kind.HANDSHAKE)
         return behaviour
 
     return register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,8 +10,7 @@ from attrs import define, field
 
 from binance_session.simulator.clock import Clock, Timer
 from binance_session.simulator.keys import ApiKeyRecord
-from binance_session.simulator.listenkeys import ListenKeyRecord
-from binance_session.simulator.wire import Action, Close, Drop, SendPing, SendText, Wait, say
+from binance_session.simulator.wire import Action, Close, Drop, Mute, SendPing, SendText, Wait, say
 
 __all__ = ["Connection", "Subscription"]
 
@@ -29,8 +29,11 @@ class Connection:
     """A live connection of a client to the API socket or to a stream socket.
 
     ``number`` counts connections from 1, ``path`` is what the client asked for, ``connected_since`` is in Unix
-    seconds. ``key`` is the API key it is logged on with. ``listen_key`` is set on a stream socket that was opened with
-    a valid key; ``stream`` tells the two kinds of socket apart.
+    seconds. ``key`` is the API key it is logged on with.
+
+    ``stream`` tells the two kinds of socket apart. The ``streams`` of a stream socket are its listenKeys, active or
+    not, each with the event types that it lets pass (``None``: all); ``combined`` tells whether events are wrapped in
+    ``{"stream", "data"}``. One that is not ``routed`` hears of no account.
     """
 
     number: int
@@ -43,19 +46,29 @@ class Connection:
     return_rate_limits: bool = True
     key: ApiKeyRecord | None = None
     authorized_since: float | None = None
-    listen_key: ListenKeyRecord | None = None
+    streams: dict[str, frozenset[str] | None] = field(factory=dict, repr=False)
+    combined: bool = False
+    routed: bool = True
     subscriptions: dict[int, Subscription] = field(factory=dict, repr=False)
     next_subscription: int = 0
     open: bool = True
     closing: bool = False
+    #: whether it is half-open: see :class:`~binance_session.simulator.wire.Mute`
+    muted: bool = False
     pings: dict[bytes, float] = field(factory=dict, repr=False)
     _timers: set[Timer] = field(factory=set, repr=False)
     _control_frames: tuple[int, int] = (0, 0)
+    _turns: deque[Iterator[Action]] = field(factory=deque, repr=False)
 
     @property
     def authenticated_key(self) -> str | None:
         """The apiKey of the logon, or ``None``."""
         return None if self.key is None else self.key.api_key
+
+    @property
+    def hearing(self) -> bool:
+        """Whether user data events can be sent to it."""
+        return self.open and not self.closing and self.routed
 
     def send_text(self, text: str) -> None:
         """Send one text message, whatever it is."""
@@ -73,6 +86,10 @@ class Connection:
         """Begin the closing handshake."""
         self.perform((Close(code, reason),))
 
+    def mute(self) -> None:
+        """Send and hear nothing any more, but let the TCP connection stay: it is half-open from now on."""
+        self.perform((Mute(),))
+
     def perform(self, actions: Iterable[Action]) -> None:
         """Do things to the connection in order; a :class:`Wait` puts off what follows it, on the exchange's clock."""
         actions = iter(actions)
@@ -83,6 +100,36 @@ class Connection:
                 self.later(action.seconds, lambda rest: self.perform(rest), actions)
                 return
             self.perform_on_wire(action)
+
+    def in_turn(self, actions: Iterable[Action]) -> None:
+        """Do things as :meth:`perform` does, but not before all that was given here earlier is done.
+
+        Events go this way: those behind a late one are late too, so that their order never changes.
+        """
+        self._turns.append(iter(actions))
+        if len(self._turns) == 1:
+            self._take_turns()
+
+    def waiting_texts(self) -> list[str]:
+        """Take the texts of the events that wait for their turn behind the one that is under way."""
+        texts = []
+        under_way = self._turns.popleft()
+        while self._turns:
+            texts += [action.text for action in self._turns.popleft() if isinstance(action, SendText)]
+        self._turns.append(under_way)
+        return texts
+
+    def _take_turns(self) -> None:
+        while self._turns:
+            for action in self._turns[0]:
+                if not self.open:
+                    return
+                if type(action) is Wait:
+                    self.later(action.seconds, self._take_turns)
+                    return
+                self.perform_on_wire(action)
+            if self._turns:
+                self._turns.popleft()
 
     def later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call ``callback(*args)`` after so many seconds of the exchange's clock, unless the connection has ended."""
@@ -101,6 +148,7 @@ class Connection:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        self._turns.clear()
 
     def ping(self) -> None:
         """Send a ping frame whose payload is the time in ms, as the exchange does, and remember it."""
@@ -116,8 +164,11 @@ class Connection:
         self.pings = {ping: at for ping, at in self.pings.items() if at > sent}
         return True
 
-    def too_many_control_frames(self, limit: int) -> bool:
-        """Count a ping or pong frame from the client; return whether there are more than ``limit`` in this second."""
+    def too_many(self, limit: int) -> bool:
+        """Count a ping or pong frame, or a message to a stream socket; return whether it is one too many.
+
+        ``limit`` is how many may come in one second.
+        """
         second = int(self.clock.time())
         count = self._control_frames[1] + 1 if self._control_frames[0] == second else 1
         self._control_frames = (second, count)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
+from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -19,10 +20,13 @@ from binance_session.simulator.answering import Answering, Executed, Outcome
 from binance_session.simulator.behaviours import Occasion
 from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
+from binance_session.simulator.eventexamples import event_named
 from binance_session.simulator.faults import FAULTS, Fault, Faults, Handshake, Injected
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
+from binance_session.simulator.methods import futures, spot
+from binance_session.simulator.orderevents import account_update, balance_update, outbound_account_position
 from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
 from binance_session.simulator.refusals import Refusal
@@ -34,18 +38,21 @@ from binance_session.simulator.rules import (
     read_request,
 )
 from binance_session.simulator.state import State
+from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, read_address, treat_stream_request
+from binance_session.simulator.userdata import Pushed, UserData
 from binance_session.simulator.wire import Action
 from binance_session.venues import Venue
 
 if TYPE_CHECKING:
     from binance_session.simulator.keys import PublicKey
 
-__all__ = ["Exchange", "Executed", "Received"]
+__all__ = ["Exchange", "Executed", "Pushed", "Received"]
 
 #: Ping and pong frames a second that a client may send (PROTOCOL.md §1.3); Spot names no limit.
 _CONTROL_FRAMES: Final = 5
 #: Seconds that a client has to answer the closing handshake; undocumented.
 _CLOSE_TIMEOUT: Final = 10.0
+_API_SOCKET: Final = StreamAddress({}, combined=False, routed=True)
 
 
 @frozen
@@ -75,7 +82,7 @@ class Received:
 class Exchange:
     """One of Binance's WebSocket APIs, as strict as its documents.
 
-    ``record`` bounds how many entries ``received`` and ``executed`` keep (the newest); ``None`` keeps all.
+    ``record`` bounds how many entries ``received``, ``executed`` and ``pushed`` keep (the newest); ``None`` keeps all.
     ``enforce_limits=False`` counts weights and orders but refuses nothing. What the documents leave open is in
     ``readings``.
 
@@ -106,9 +113,12 @@ class Exchange:
         self.faults = Faults()
         self.received: MutableSequence[Received] = [] if record is None else deque(maxlen=record)
         self.executed: MutableSequence[Executed] = [] if record is None else deque(maxlen=record)
+        self.pushed: MutableSequence[Pushed] = [] if record is None else deque(maxlen=record)
+        self.state.keeps_record = record != 0
+        self._user_data = UserData(self.state, self.faults, self.pushed)
         self._answering = Answering(self.state, self.executed)
         self._api_path = urlsplit(venue.url).path
-        self._stream_path = None if venue.stream_url is None else urlsplit(venue.stream_url).path + "/ws"
+        self._stream_path = None if venue.stream_url is None else urlsplit(venue.stream_url).path
         self._connections_so_far = 0
 
     @property
@@ -120,6 +130,11 @@ class Exchange:
     def account(self) -> Account:
         """The account of every key that was given no other."""
         return self.state.account
+
+    @property
+    def accounts(self) -> list[Account]:
+        """Every account that has a key, the shared one first."""
+        return list(dict.fromkeys([self.account, *(key.account for key in self.state.keys.values())]))
 
     @property
     def market(self) -> Market:
@@ -180,7 +195,9 @@ class Exchange:
 
         Iterating over it may raise :class:`Refusal`.
         """
-        fault = self.faults.strike_handshake(Handshake(address, target)) if self.faults else None
+        if not self.faults:
+            return iter(())
+        fault = self.faults.strike_handshake(Handshake(address, target, urlsplit(target).path != self._api_path))
         return iter(()) if fault is None else FAULTS[fault.name].behaviour(fault.options)
 
     def connect(self, address: str, target: str, perform: Callable[[Action], None]) -> Connection:
@@ -193,12 +210,9 @@ class Exchange:
         now = self.state.clock.time()
         stream = url.path != self._api_path
         options = parse_qs(url.query)
-        listen_key = None
+        place = _API_SOCKET
         if stream:
-            value = self._listen_key(url.path, options)
-            listen_key = self.state.listen_keys.get(value)
-            if listen_key is None and self.state.readings.unknown_stream == "refused":
-                raise Refusal(403, -1125, "This listenKey does not exist.")
+            place = self._stream_address(target)
         else:
             self.limits.charge_connection(address, now)
         self._connections_so_far += 1
@@ -211,20 +225,30 @@ class Exchange:
             perform,
             stream=stream,
             return_rate_limits=options.get("returnRateLimits", ["true"])[-1].lower() != "false",
-            listen_key=listen_key,
+            streams=dict(place.keys),
+            combined=place.combined,
+            routed=place.routed,
         )
         self.state.connections[connection.number] = connection
         connection.later(self.venue.server_ping_interval, self._ping, connection)
         connection.later(self.venue.lifetime, self.close, connection, 1001, "24 hours")
         return connection
 
-    def _listen_key(self, path: str, options: Mapping[str, list[str]]) -> str:
+    def _stream_address(self, target: str) -> StreamAddress:
+        readings = self.state.readings
+        address = None
         if self._stream_path is not None:
-            if path == self._stream_path and "listenKey" in options:
-                return options["listenKey"][-1]
-            if path.startswith(self._stream_path + "/"):
-                return path[len(self._stream_path) + 1 :]
-        raise Refusal(404, -1000, "Not Found")
+            public = self.state.product is Product.USD_M
+            address = read_address(target, self._stream_path, public=public, readings=readings)
+        if address is None:
+            raise Refusal(404, -1000, "Not Found")
+        if (
+            address.routed
+            and readings.unknown_stream == "refused"
+            and not all(map(self.state.listen_keys.get, address.keys))
+        ):
+            raise Refusal(403, -1125, "This listenKey does not exist.")
+        return address
 
     def disconnect(self, connection: Connection) -> None:
         """Take note that a connection is gone."""
@@ -250,8 +274,63 @@ class Exchange:
                 connection.send(event)
 
     def push(self, event: Mapping[str, Any], account: Account | None = None) -> int:
-        """Send a user data event to all who listen to an account; return to how many connections it went."""
-        return self.state.push(self.account if account is None else account, event)
+        """Send a user data event to all who listen to an account; return to how many streams it went."""
+        return self._user_data.push(self.account if account is None else account, event)
+
+    def push_event(self, name: str, account: Account | None = None, **fields: Any) -> int:
+        """Send an event of this type, by the documents' example, as :meth:`push` does.
+
+        Fields can be changed; those of objects in it one by one: ``push_event("ORDER_TRADE_UPDATE", o={"c": "mine"})``.
+        Raises :class:`ValueError` for a type that this product does not have.
+        """
+        account = self.account if account is None else account
+        return self._user_data.push(account, event_named(self.state, account, name, fields))
+
+    def set_price(self, symbol: str, price: Decimal | str) -> None:
+        """Move the market: resting orders that the price reaches are filled, each at its own price.
+
+        (Setting ``market.prices`` fills nothing.) Raises :class:`Refusal` for a symbol that is not listed.
+        """
+        traded = self.market.symbol(symbol)
+        self.market.prices[symbol] = Decimal(price)
+        fill_resting = futures.fill_resting if self.state.product.futures else spot.fill_resting
+        for account in self.accounts:
+            fill_resting(self.state, account, traded)
+        self._user_data.deliver()
+
+    def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
+        """Add to a balance, or take from it, as a deposit or a withdrawal does, and tell of it.
+
+        Spot: ``balanceUpdate`` and ``outboundAccountPosition``. Futures: ``ACCOUNT_UPDATE`` with the reason
+        DEPOSIT or WITHDRAW.
+        """
+        state, account, change = self.state, self.account if account is None else account, Decimal(change)
+        account.balances[asset] = account.balances.get(asset, Decimal(0)) + change
+        account.update_time = state.now_ms
+        if state.product.futures:
+            reason = "DEPOSIT" if change > 0 else "WITHDRAW"
+            state.tell(account, account_update(state, account, reason, asset, change=change))
+        else:
+            state.tell(account, balance_update(state, asset, change))
+            state.tell(account, outbound_account_position(state, account, (asset,)))
+        self._user_data.deliver()
+
+    def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
+        """End an account's listenKeys now, as if their time had run out, and return how many there were.
+
+        Unless ``tell`` is false the stream sockets hear of it, and are closed if the readings say so.
+        """
+        keys = self.state.listen_keys.all_of(self.account if account is None else account)
+        for key in keys:
+            self.state.listen_keys.expire(key, tell=tell)
+        return len(keys)
+
+    def stop_listen_keys(self, account: Account | None = None) -> int:
+        """End an account's listenKeys as another client's ``userDataStream.stop`` does; return how many there were."""
+        keys = self.state.listen_keys.all_of(self.account if account is None else account)
+        for key in keys:
+            self.state.listen_keys.stop(key)
+        return len(keys)
 
     def pong(self, connection: Connection, payload: bytes) -> None:
         """Take note of a pong frame. One that answers no ping counts as a control frame."""
@@ -260,7 +339,8 @@ class Exchange:
 
     def control_frame(self, connection: Connection) -> None:
         """Count a ping or pong frame, and close the connection over the limit of 5 a second (futures)."""
-        if self.state.product.futures and connection.too_many_control_frames(_CONTROL_FRAMES):
+        limit = STREAM_MESSAGES if connection.stream else _CONTROL_FRAMES
+        if self.state.product.futures and connection.too_many(limit):
             self.close(connection, 1008, "Too many requests")
 
     def binary(self, connection: Connection) -> None:
@@ -304,7 +384,10 @@ class Exchange:
         known = message if type(message) is dict else None
         self.received.append(Received(self.state.clock.time(), connection, text, known))
         if connection.stream:
-            connection.send({"error": {"code": 2, "msg": "Invalid request"}, "id": (known or {}).get("id")})
+            if connection.too_many(STREAM_MESSAGES):
+                self.close(connection, 1008, "Too many requests")
+                return
+            connection.send(treat_stream_request(connection, message, self.state.listen_keys, self.state.readings))
             return
         if refusal is None:
             try:
@@ -315,7 +398,7 @@ class Exchange:
             except Refusal as caught:
                 refusal = caught
             else:
-                connection.perform(self._treat(connection, request))
+                self._treat(connection, request)
                 return
         request_id = (known or {}).get("id")
         outcome = Outcome()
@@ -323,16 +406,24 @@ class Exchange:
         self._answering.refuse(connection, envelope, refusal, outcome)
         connection.perform(outcome.actions())
 
-    def _treat(self, connection: Connection, request: Request) -> Iterable[Action]:
+    def _treat(self, connection: Connection, request: Request) -> None:
+        """Execute a request, send its answer, and tell of what it brought about, in the order of the readings."""
         outcome = Outcome()
         fault = self.faults.strike(request, connection) if self.faults else None
-        if fault is None:
-            self._answering.execute(connection, request, outcome)
-            return outcome.actions()
+        tell_now = self.state.readings.events_come == "before"
 
         def execute() -> list[dict[str, Any]]:
             self._answering.execute(connection, request, outcome)
+            if tell_now:
+                self._user_data.deliver()
             return outcome.messages
 
-        occasion = Occasion(request, connection, self.state, fault.options, execute)
-        return chain(FAULTS[fault.name].behaviour(occasion), outcome.ending)
+        if fault is None:
+            execute()
+            connection.perform(outcome.actions())
+        else:
+            occasion = Occasion(request, connection, self.state, fault.options, execute)
+            connection.perform(chain(FAULTS[fault.name].behaviour(occasion), outcome.ending))
+        # A behaviour that executes the request later still tells of it at once.
+        tell_now = True
+        self._user_data.deliver()

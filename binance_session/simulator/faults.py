@@ -1,18 +1,26 @@
-"""Faults: which requests and handshakes go wrong, and in which of the ways of :data:`FAULTS`."""
+"""Faults: which requests, handshakes and events go wrong, and in which of the ways of :data:`FAULTS`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field, frozen
 
+import binance_session.simulator.eventfaults  # noqa: F401 - its faults enter FAULTS
 from binance_session.masking import masked
-from binance_session.simulator.behaviours import FAULTS
+from binance_session.simulator.behaviours import FAULTS, Kind
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.rules import Request
 
 __all__ = ["FAULTS", "Fault", "Faults", "Handshake", "Injected"]
+
+#: Which of a fault's selectors there are for what it strikes.
+_KNOWN: Final = {
+    Kind.REQUEST: ("method", "key", "connection"),
+    Kind.HANDSHAKE: ("stream",),
+    Kind.EVENT: ("event", "connection"),
+}
 
 
 @frozen
@@ -21,6 +29,8 @@ class Handshake:
 
     address: str
     target: str = field(repr=False)
+    #: whether it is for a stream socket
+    stream: bool = False
 
 
 @frozen(init=False)
@@ -29,8 +39,11 @@ class Fault:
 
     ``name`` is one of :data:`FAULTS`. Of all requests with this ``method``, sent under the API key ``key``, on this
     ``connection`` (or the one with this number), and for which ``when(request)`` is true, it strikes ``times``
-    (``None``: all), beginning with the ``nth`` (from 1). Faults of the handshake strike handshakes in the same way;
-    they know no method, key or connection, and ``when(handshake)`` is asked.
+    (``None``: all), beginning with the ``nth`` (from 1).
+
+    Faults of the handshake strike handshakes in the same way: those of the stream socket or of the API socket, if
+    ``stream`` says so, and ``when(handshake)`` is asked. Faults of events strike user data events of this type
+    (``event``) on their way to this ``connection``; ``when(event)`` is asked.
 
     Whatever else is given are the fault's options, such as ``delay=0.5`` seconds for ``late_answer``. Raises
     :class:`ValueError` for a name or an option that does not exist.
@@ -43,6 +56,8 @@ class Fault:
     nth: int
     times: int | None
     when: Callable[[Any], bool] | None
+    event: str | None
+    stream: bool | None
     options: Mapping[str, Any] = field(hash=False)
 
     def __init__(
@@ -55,37 +70,56 @@ class Fault:
         nth: int = 1,
         times: int | None = 1,
         when: Callable[[Any], bool] | None = None,
+        event: str | None = None,
+        stream: bool | None = None,
         **options: Any,
     ) -> None:
         registered = FAULTS.get(name)
         if registered is None:
             raise ValueError(f"there is no fault {name!r}; there are {', '.join(sorted(FAULTS))}")
+        kind = registered.kind
         unknown = options.keys() - registered.options.keys()
         if unknown:
             takes = ", ".join(sorted(registered.options)) or "none"
             raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}; its options: {takes}")
-        if registered.handshake and (method, key, connection) != (None, None, None):
-            raise ValueError(f"{name} strikes handshakes, which have no method, key or connection")
+        selectors = {"method": method, "key": key, "connection": connection, "event": event, "stream": stream}
+        wrong = [
+            selector for selector, value in selectors.items() if value is not None and selector not in _KNOWN[kind]
+        ]
+        if wrong:
+            raise ValueError(f"{name} strikes {kind.value}, which have no {', '.join(wrong)}")
         if nth < 1 or (times is not None and times < 1):
             raise ValueError("nth and times count from 1")
         self.__attrs_init__(
             name,
-            registered.method if method is None else method,
+            registered.about if method is None and kind is Kind.REQUEST else method,
             key,
             connection.number if isinstance(connection, Connection) else connection,
             nth,
             times,
             when,
+            registered.about if event is None and kind is Kind.EVENT else event,
+            stream,
             {**registered.options, **options},
         )
 
     def matches_handshake(self, handshake: Handshake) -> bool:
         """Return whether a handshake is one of those that the fault is for."""
-        return FAULTS[self.name].handshake and (self.when is None or self.when(handshake))
+        if FAULTS[self.name].kind is not Kind.HANDSHAKE or self.stream not in (None, handshake.stream):
+            return False
+        return self.when is None or self.when(handshake)
+
+    def matches_event(self, event: Mapping[str, Any], connection: Connection) -> bool:
+        """Return whether an event on its way to a connection is one of those that the fault is for."""
+        if FAULTS[self.name].kind is not Kind.EVENT or self.event not in (None, event.get("e")):
+            return False
+        if self.connection not in (None, connection.number):
+            return False
+        return self.when is None or self.when(event)
 
     def matches(self, request: Request, connection: Connection) -> bool:
         """Return whether a request is one of those that the fault is for."""
-        if FAULTS[self.name].handshake:
+        if FAULTS[self.name].kind is not Kind.REQUEST:
             return False
         if self.method is not None and request.method != self.method:
             return False
@@ -98,7 +132,10 @@ class Fault:
 
 @define(eq=False)
 class Injected:
-    """A fault at work: how many requests it has ``seen`` and ``struck``; :meth:`remove` ends it."""
+    """A fault at work: how many requests, handshakes or events it has ``seen`` and ``struck``.
+
+    :meth:`remove` ends it.
+    """
 
     fault: Fault
     _faults: Faults = field(repr=False)
@@ -106,7 +143,7 @@ class Injected:
     struck: int = 0
 
     def strikes(self) -> bool:
-        """Count a request that the fault is for, and return whether it is struck."""
+        """Count a request (handshake, event) that the fault is for, and return whether it is struck."""
         self.seen += 1
         if self.seen < self.fault.nth:
             return False
@@ -148,6 +185,13 @@ class Faults:
         """Return the fault that strikes a handshake, if one does."""
         for injected in self._injected:
             if injected.fault.matches_handshake(handshake) and injected.strikes():
+                return injected.fault
+        return None
+
+    def strike_event(self, event: Mapping[str, Any], connection: Connection) -> Fault | None:
+        """Return the fault that strikes an event on its way to a connection, if one does."""
+        for injected in self._injected:
+            if injected.fault.matches_event(event, connection) and injected.strikes():
                 return injected.fault
         return None
 

@@ -54,6 +54,10 @@ class ListenKeys:
         """Return the active key of an owner: an account, or one of its API keys."""
         return self._by_owner.get(owner)
 
+    def all_of(self, account: Account) -> list[ListenKeyRecord]:
+        """Return the active keys of an account: one, or one for each of its API keys."""
+        return [key for key in self._by_value.values() if key.account is account]
+
     def start(self, owner: Hashable, account: Account) -> ListenKeyRecord:
         """Return the owner's active key, extended, or a new one."""
         key = self._by_owner.get(owner)

@@ -39,8 +39,8 @@ class Symbol:
 class Market:
     """The symbols of one product and their prices.
 
-    ``prices`` may be changed at any time: ``market.prices["BTCUSDT"] = Decimal("61000")``; resting orders are
-    matched when they arrive or are modified, not when a price moves.
+    ``prices`` may be changed at any time: ``market.prices["BTCUSDT"] = Decimal("61000")``; that matches no resting
+    orders, as :meth:`Exchange.set_price <binance_session.simulator.exchange.Exchange.set_price>` does.
     """
 
     def __init__(self, product: Product) -> None:

@@ -34,7 +34,13 @@ class Readings:
     ``expiry_closes_stream``
         Whether the stream socket is closed at expiry; one document says it is not, another that it is (§5.3).
     ``unknown_stream``
-        A stream handshake with a listenKey that does not exist: accepted and silent, or refused (§11.7).
+        A stream handshake, or a SUBSCRIBE, with a listenKey that does not exist or has expired: accepted and silent,
+        or refused (§11.7).
+    ``coin_m_query``
+        Whether COIN-M's stream socket takes ``/ws?listenKey=``, which no document names and a client uses (§11.7).
+    ``events_come``
+        Whether what an order brings about is told after the order's answer or before it. On futures they go
+        over two sockets, so that both orders will be met; on Spot they share one.
     ``int_text``
         The documents want INT parameters as JSON integers, yet Binance's own Python SDKs send all of them but
         ``timestamp`` as strings, and lists as strings of JSON. ``True`` takes these too, ``False`` does as the
@@ -52,5 +58,7 @@ class Readings:
     expired_pushes: int = 1
     expiry_closes_stream: bool = False
     unknown_stream: Literal["silent", "refused"] = "silent"
+    coin_m_query: Literal["works", "silent"] = "works"
+    events_come: Literal["after", "before"] = "after"
     int_text: bool = True
     ban_after: int = 10

@@ -8,6 +8,7 @@ import ssl as tls
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping, MutableSequence
+from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from websockets.protocol import Event, State
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock, LoopClock
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.exchange import Exchange, Executed, Received
+from binance_session.simulator.exchange import Exchange, Executed, Pushed, Received
 from binance_session.simulator.faults import Fault, Injected
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.readings import Readings
@@ -30,6 +31,7 @@ from binance_session.simulator.wire import (
     Action,
     Close,
     Drop,
+    Mute,
     SendBinary,
     SendFragments,
     SendMerged,
@@ -93,6 +95,8 @@ class _Socket(ServerConnection):
         if client is None or not isinstance(event, Frame):
             super().process_event(event)
             return
+        if client.muted:
+            return
         opcode = event.opcode
         if opcode is Opcode.TEXT or opcode is Opcode.CONT:
             self._fragments.append(bytes(event.data))
@@ -122,7 +126,9 @@ class _Socket(ServerConnection):
 
     def send_data(self) -> None:
         # Nothing may come between the pieces of a frame, not even the library's own pongs.
-        if self._held is None:
+        if self.client is not None and self.client.muted:
+            self.protocol.data_to_send()
+        elif self._held is None:
             super().send_data()
 
     def perform(self, action: Action) -> None:
@@ -155,6 +161,9 @@ class _Socket(ServerConnection):
             protocol.send_text(action.text.encode())
             self._held = deque()
             self._trickle(memoryview(b"".join(protocol.data_to_send())), action.size)
+        elif isinstance(action, Mute):
+            if self.client is not None:
+                self.client.muted = True
         elif isinstance(action, Close):
             protocol.send_close(action.code, action.reason)
             if self.client is not None:
@@ -202,7 +211,8 @@ class Simulator:
     ``port=0`` takes a free one; ``ssl`` is a server's context and makes the URLs ``wss://``. ``clock`` is a
     :class:`LoopClock` unless given. ``readings`` settles what the documents leave open, ``enforce_limits=False``
     counts weights and orders without refusing anything, and ``record`` bounds how many entries
-    ``received`` and ``executed`` keep. ``exchange`` is the exchange itself, for whatever has no short cut here.
+    ``received``, ``executed`` and ``pushed`` keep. ``exchange`` is the exchange itself, for whatever has no short cut
+    here.
     """
 
     def __init__(
@@ -262,6 +272,9 @@ class Simulator:
     async def close(self) -> None:
         """Close every connection with 1001, stop listening, and leave nothing behind. Doing so twice does nothing."""
         server, self._server = self._server, None
+        for connection in self.connections:
+            if connection.muted:
+                connection.drop()
         if server is not None:
             server.close()
             await server.wait_closed()
@@ -295,6 +308,11 @@ class Simulator:
     def executed(self) -> MutableSequence[Executed]:
         """Every request that took effect, in order, whatever its client was told."""
         return self.exchange.executed
+
+    @property
+    def pushed(self) -> MutableSequence[Pushed]:
+        """Every user data event, in order, once for each stream that it was sent to, or once for nobody."""
+        return self.exchange.pushed
 
     @property
     def connections(self) -> list[Connection]:
@@ -341,8 +359,31 @@ class Simulator:
         self.exchange.broadcast_shutdown()
 
     def push(self, event: Mapping[str, Any], account: Account | None = None) -> int:
-        """Send a user data event to all who listen to an account; return to how many connections it went."""
+        """Send a user data event to all who listen to an account; return to how many streams it went."""
         return self.exchange.push(event, account)
+
+    def push_event(self, name: str, account: Account | None = None, **fields: Any) -> int:
+        """Send an event by its type, with the fields of the documents' example, some of them changed.
+
+        Returns to how many streams it went; raises :class:`ValueError` for a type that the product does not have.
+        """
+        return self.exchange.push_event(name, account, **fields)
+
+    def set_price(self, symbol: str, price: Decimal | str) -> None:
+        """Move the market: resting orders that the price reaches are filled, each at its own price."""
+        self.exchange.set_price(symbol, price)
+
+    def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
+        """Change a balance as a deposit or a withdrawal does, and tell of it."""
+        self.exchange.transfer(asset, change, account)
+
+    def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
+        """End an account's listenKeys as if their time had run out, with a word to the sockets or without."""
+        return self.exchange.expire_listen_keys(account, tell=tell)
+
+    def stop_listen_keys(self, account: Account | None = None) -> int:
+        """End an account's listenKeys as another client's ``userDataStream.stop`` does."""
+        return self.exchange.stop_listen_keys(account)
 
     async def _handshake(self, socket: ServerConnection, request: Request) -> Response | None:
         if not isinstance(socket, _Socket):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock
-from binance_session.simulator.connections import Connection
+from binance_session.simulator.connections import Connection, Subscription
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.listenkeys import ListenKeyRecord, ListenKeys
@@ -18,7 +18,24 @@ from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
 from binance_session.venues import Venue
 
-__all__ = ["Call", "State"]
+__all__ = ["Call", "Notice", "State"]
+
+
+@frozen
+class Notice:
+    """A user data event that is to be sent once its cause has been dealt with.
+
+    To whoever listens to the account, or to one Spot subscription of one connection, which may have ended.
+    """
+
+    account: Account
+    event: Mapping[str, Any]
+    connection: Connection | None = None
+    subscription: int = 0
+
+
+def _nobody(_key: ListenKeyRecord) -> None:
+    """Stand where somebody will be told of the ends of listenKeys."""
 
 
 @define(eq=False)
@@ -37,12 +54,18 @@ class State:
     connections: dict[int, Connection] = field(factory=dict)
     last_order_id: int = 0
     last_trade_id: int = 0
+    last_execution_id: int = 0
+    #: what is to be sent to the accounts' listeners
+    notices: list[Notice] = field(factory=list)
+    on_listen_key_end: Callable[[ListenKeyRecord], None] = _nobody
+    #: whether events that nobody hears are kept in the record
+    keeps_record: bool = True
 
     def __attrs_post_init__(self) -> None:
         self.listen_keys = ListenKeys(
             self.clock,
             self.venue.listen_key_lifetime,
-            self._listen_key_ended,
+            lambda key: self.on_listen_key_end(key),
             stop_ends=self.readings.stop_pushes_expired,
         )
 
@@ -51,33 +74,21 @@ class State:
         """The exchange's time in Unix ms."""
         return int(self.clock.time() * 1000)
 
-    def push(self, account: Account, event: Mapping[str, Any]) -> int:
-        """Send a user data event to whoever listens to an account, and return to how many.
+    def wants_events(self, account: Account) -> bool:
+        """Return whether somebody listens to an account, or a record is kept: else its events need not be made."""
+        return self.keeps_record or any(
+            connection.streams or any(True for _ in connection.subscriptions_of(account))
+            for connection in self.connections.values()
+        )
 
-        Futures: the stream sockets whose listenKey is active. Spot: the API sockets that subscribed, with their
-        ``subscriptionId`` (PROTOCOL.md §1.2, §5.4).
-        """
-        reached = 0
-        for connection in list(self.connections.values()):
-            if connection.stream:
-                key = connection.listen_key
-                if key is not None and key.account is account and self.listen_keys.get(key.value) is key:
-                    connection.send(event)
-                    reached += 1
-            else:
-                for subscription in connection.subscriptions_of(account):
-                    connection.send({"subscriptionId": subscription.id, "event": event})
-                    reached += 1
-        return reached
+    def tell(self, account: Account, event: Mapping[str, Any]) -> None:
+        """Let an event be sent to whoever listens to an account, once the request at hand has been answered."""
+        self.notices.append(Notice(account, event))
 
-    def _listen_key_ended(self, key: ListenKeyRecord) -> None:
-        event = {"e": "listenKeyExpired", "E": self.now_ms, "listenKey": key.value}
-        for connection in list(self.connections.values()):
-            if connection.listen_key is key:
-                for _ in range(self.readings.expired_pushes):
-                    connection.send(event)
-                if self.readings.expiry_closes_stream:
-                    connection.close(1000)
+    def tell_terminated(self, connection: Connection, subscription: Subscription) -> None:
+        """Let ``eventStreamTerminated`` be sent to a subscription that has ended (Spot)."""
+        event = {"e": "eventStreamTerminated", "E": self.now_ms}
+        self.notices.append(Notice(subscription.key.account, event, connection, subscription.id))
 
 
 @define(eq=False)
@@ -94,8 +105,6 @@ class Call:
     params: Mapping[str, Any]
     sent: Mapping[str, Any]
     key: ApiKeyRecord | None
-    #: what is to be sent after the answer
-    afterwards: list[dict[str, Any]] = field(factory=list)
 
     @property
     def account(self) -> Account:

@@ -11,6 +11,7 @@ __all__ = [
     "Action",
     "Close",
     "Drop",
+    "Mute",
     "SendBinary",
     "SendFragments",
     "SendMerged",
@@ -81,13 +82,18 @@ class Drop:
 
 
 @frozen
+class Mute:
+    """Silence for good: nothing is sent or heard any more, not even pings and pongs, but the TCP connection stays."""
+
+
+@frozen
 class Wait:
     """Nothing, for so many seconds of the exchange's clock."""
 
     seconds: float
 
 
-Action = SendText | SendBinary | SendFragments | SendMerged | SendSplit | SendPing | Close | Drop | Wait
+Action = SendText | SendBinary | SendFragments | SendMerged | SendSplit | SendPing | Close | Drop | Mute | Wait
 
 #: the JSON text of a message, as short as it can be
 encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

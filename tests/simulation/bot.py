@@ -99,10 +99,9 @@ class Hooked(Plain):
 
     def on_response(self, response: Response) -> None:
         record = self.record
-        if response.method == "session.logon" and response.status in (400, 401):
+        if response.method == "session.logon" and response.status == 401:
             asked = any(call.method == "session.logon" for call in self.world.ledger.open.values())
-            code = response.result.get("code") if isinstance(response.result, dict) else None
-            if not asked and code != -1021 and record.refused_at is None:
+            if not asked and record.refused_at is None:
                 record.refused_at = self.world.loop.time()
         self._stumble()
 
@@ -229,7 +228,7 @@ class Bot:
             world.complain(f"open() of session {number} took {took:.3f} s")
         if opening.cancelled():
             world.trace("bot", f"open() of session {number} cancelled")
-            if session.state is not SessionState.CLOSED:
+            if session.state not in _FINAL:
                 world.complain(f"session {number} is {session.state.name} after open() was cancelled")
         elif (error := opening.exception()) is not None:
             world.trace("bot", f"open() of session {number}: {type(error).__name__}: {error}")
@@ -360,7 +359,7 @@ class Bot:
 
     async def _do_flood(self, record: SessionRecord) -> None:
         """More weight than the exchange allows in a minute."""
-        if self.world.recipe.pace != "dense" and self.random.random() < 0.8:
+        if self.random.random() < 0.7:
             return
         self.world.bad_for(400.0)
         for _ in range(self.random.choice([100, 500])):

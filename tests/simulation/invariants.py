@@ -254,13 +254,9 @@ class Wire(list[Received]):
         line = self._lines.setdefault(connection.number, _Line())
         line.was_logged_on = line.was_logged_on or connection.key is not None
         if method == "session.logon":
-            key = self._simulator.exchange.state.keys.get(entry.params.get("apiKey", ""))
-            if key is None or not key.valid:
-                self.dead_logons[record.number] += 1
-                if self.dead_logons[record.number] > 2:
-                    self._complain(
-                        f"session {record.number} tries a dead key for the {self.dead_logons[record.number]}th time"
-                    )
+            line.logons += 1
+            if record.refused_at is not None and now > record.refused_at + _ON_ITS_WAY:
+                self._complain(f"session {record.number} tries a key that was refused {now - record.refused_at:.3f} s ago")
             return
         asks_the_time = method == "session.status" and line.logons
         if not line.was_logged_on and not asks_the_time:

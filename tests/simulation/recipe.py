@@ -38,6 +38,8 @@ class Recipe:
     #: whether the account's listenKey is kept alive
     keeps_listen_key: bool
     latency: float
+    #: seconds between two looks for a suspension of the process: in an idle month there is nothing else to do
+    look_every: float
     #: mean seconds between two actions of the bot, and between two troubles
     think: float
     peace: float
@@ -70,11 +72,11 @@ class Recipe:
             "rollover_after": choice((82_800.0, 82_800.0, None, 3600.0 if pace != "calm" else 200_000.0)),
         }
         if pace == "dense":
-            hours = random.uniform(1.0, 60.0)
+            hours = 10 ** random.uniform(-0.5, 1.3)
             options["ping_interval"], options["ping_timeout"] = choice(
                 ((10.0, 10.0), (2.0, 1.0), (600.0, 20.0), (None, None))
             )
-            think, peace = 10 ** random.uniform(0.3, 2.3), 10 ** random.uniform(1.8, 3.5)
+            think, peace = hours * 3600 / random.uniform(100, 600), hours * 3600 / random.uniform(40, 250)
         else:
             hours = random.uniform(60.0, 400.0) if pace == "medium" else random.uniform(1500.0, 9000.0)
             options["ping_interval"], options["ping_timeout"] = choice(((None, None), (20_000.0, 20.0), (3600.0, 5.0)))
@@ -99,6 +101,7 @@ class Recipe:
             broken_hooks=random.random() < 0.15,
             plain=random.random() < 0.2,
             keeps_listen_key=keeps_listen_key,
+            look_every=choice((2.0, 60.0, 60.0, 60.0)) if pace == "dense" else 1e6,
             latency=choice((0.0, 0.0, 0.001, 0.02, 0.2)),
             think=think,
             peace=peace,

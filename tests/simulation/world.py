@@ -14,7 +14,7 @@ from typing import Any, Final
 from attrs import define, frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from binance_session import ApiKey, Ed25519Key, HmacKey, Session, SessionState
+from binance_session import Ed25519Key, HmacKey, Session, SessionState, hosts
 from binance_session.credentials import Credentials
 from binance_session.simulator import Injected, Simulator
 from binance_session.simulator.listenkeys import ListenKeyRecord
@@ -207,9 +207,15 @@ def tell(seed: int, days: float | None = None, *, pace: Any = None, echo: Callab
     loop = SimulationLoop(limit=recipe.duration * 1.5 + 10 * DAY)
     trace = Trace(loop.time, echo)
     swallowed: list[str] = []
-    loop.set_exception_handler(lambda _, context: swallowed.append(_describe(context)))
+
+    def swallow(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        trace("BREACH", text := f"the loop's exception handler: {_describe(context)}")
+        swallowed.append(f"{trace.stamp()} {text}")
+
+    loop.set_exception_handler(swallow)
     before = global_random.getstate()
     global_random.seed(seed)
+    look_every, hosts._TICK = hosts._TICK, recipe.look_every  # type: ignore[misc]
     collects = gc.isenabled()
     gc.disable()  # what nobody looked at complains when it is collected: at the end, and not at any moment
     loggers = [logging.getLogger("binance_session"), logging.getLogger("binance_session.simulator")]
@@ -228,16 +234,15 @@ def tell(seed: int, days: float | None = None, *, pace: Any = None, echo: Callab
             logger.setLevel(level)
         loggers[0].propagate = propagate
         global_random.setstate(before)
+        hosts._TICK = look_every  # type: ignore[misc]
         if collects:
             gc.enable()
-    for text in swallowed:
-        world.complain(f"the loop's exception handler: {text}")
     left = [*loop.network.servers, *(line for line in loop.network.connections if line.is_open)]
     for item in left:
         world.complain(f"left open: {item!r}")
     return Result(
         recipe,
-        list(world.complain),
+        [*swallowed, *world.complain],
         trace.lines,
         loop.time(),
         world.troubles,

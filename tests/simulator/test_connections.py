@@ -36,7 +36,7 @@ async def test_addresses(venue: Any, path: str, stream: str | None) -> None:
         assert simulator.url.endswith(path)
         base = simulator.url.removesuffix(path)
         assert simulator.stream_url == (None if stream is None else base + stream)
-        for wrong in ("/", "/ws-dapi/v2", path + "/", "/ws"):
+        for wrong in ("/", "/ws-dapi/v2", path + "/", "/wss"):
             with pytest.raises(InvalidStatus) as refusal:
                 await connect(base + wrong)
             assert refusal.value.response.status_code == 404
@@ -139,7 +139,7 @@ async def test_text_that_is_not_utf_8_closes_the_connection() -> None:
 
 async def test_requests_on_a_stream_socket_are_refused() -> None:
     async with simulated() as simulator, connect(f"{simulator.stream_url}/ws/nothing") as stream:
-        await stream.send('{"method":"SUBSCRIBE","params":["x"],"id":3}')
+        await stream.send('{"method":"order.place","params":["x"],"id":3}')
         assert json.loads(await stream.recv()) == {"error": {"code": 2, "msg": "Invalid request"}, "id": 3}
 
 

@@ -17,6 +17,7 @@ from websockets.exceptions import (
 )
 
 from binance_session.simulator import FAULTS, Fault, ManualClock
+from binance_session.simulator.behaviours import Kind
 from binance_session.venues import COIN_M
 from tests.simulator.client import Client, refused, simulated
 
@@ -397,7 +398,7 @@ async def test_a_client_that_gives_up_a_slow_handshake_leaves_nothing() -> None:
     assert clock.pending == 0
 
 
-REQUEST_FAULTS = sorted(name for name, registered in FAULTS.items() if not registered.handshake)
+REQUEST_FAULTS = sorted(name for name, registered in FAULTS.items() if registered.kind is Kind.REQUEST)
 
 
 @pytest.mark.parametrize("name", REQUEST_FAULTS)

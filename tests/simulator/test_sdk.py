@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from binance_session.simulator import Simulator
+from binance_session.simulator import Exchange, ManualClock, Simulator
+from binance_session.simulator.eventexamples import event_names
 from binance_session.venues import COIN_M, SPOT, Venue
-from tests.simulator.client import ED25519, KEYS, RSA, SECRET, add_keys
+from tests.simulator.client import ED25519, KEYS, RSA, SECRET, add_keys, sign_hmac
 
 common = pytest.importorskip("binance_common.configuration")
 coin_futures = pytest.importorskip("binance_sdk_derivatives_trading_coin_futures.derivatives_trading_coin_futures")
@@ -129,6 +131,45 @@ async def test_spot(key: str) -> None:
             assert "apiKey" not in sent
             assert "signature" not in sent
             assert (await connection.session_logout()).data().result.api_key is None
+
+
+def test_coin_m_events_are_those_of_the_official_models() -> None:
+    models = pytest.importorskip("binance_sdk_derivatives_trading_coin_futures.websocket_streams.models")
+    known_by_the_union_alone = {"e", "listenKey"}
+    for event in events(COIN_M):
+        parsed = models.UserDataStreamEventsResponse.from_dict(dict(event)).actual_instance
+        assert parsed.additional_properties.keys() <= known_by_the_union_alone, event
+        for part in vars(parsed).values():
+            assert not getattr(part, "additional_properties", None), event
+        shown = parsed.to_dict()
+        assert {name: shown.get(name, event[name]) for name in event} == event
+
+
+def test_spot_events_are_those_of_the_official_models() -> None:
+    models = pytest.importorskip("binance_sdk_spot.websocket_api.models")
+    for event in events(SPOT):
+        parsed = models.UserDataStreamEventsResponse.from_dict(dict(event)).actual_instance
+        assert parsed.additional_properties.keys() <= {"e"}, event
+
+
+def events(venue: Venue) -> list[dict[str, Any]]:
+    """Return one event of each type, and those of an order that rests and is filled."""
+    exchange = Exchange(venue, ManualClock())
+    exchange.add_key("HMAC", secret=SECRET)
+    texts: list[Any] = []
+    path = "/ws-dapi/v1" if venue is COIN_M else "/ws-api/v3"
+    connection = exchange.connect("10.0.0.1", path, texts.append)
+    symbol = "BTCUSD_PERP" if venue is COIN_M else "BTCUSDT"
+    params: dict[str, Any] = {"symbol": symbol, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+    params |= {"price": "59000", "quantity": "1", "apiKey": "HMAC", "timestamp": exchange.state.now_ms}
+    params["signature"] = sign_hmac("&".join(f"{name}={params[name]}" for name in sorted(params)))
+    exchange.receive(connection, json.dumps({"id": 1, "method": "order.place", "params": params}))
+    exchange.set_price(symbol, "58000")
+    exchange.transfer("BTC", "1")
+    assert len(exchange.pushed) >= 4
+    for name in event_names(exchange.state.product):
+        exchange.push_event(name)
+    return [dict(entry.event) for entry in exchange.pushed]
 
 
 async def test_a_wrong_signature_is_refused() -> None:

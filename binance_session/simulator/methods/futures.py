@@ -1,7 +1,7 @@
 """Orders, balances and positions of COIN-M and USD-M futures (PROTOCOL.md §6).
 
-One-way position mode, cross margin, one leverage for an account. The market's price does not move by itself, so
-an order is filled whole when it arrives (or is modified), or it rests.
+One-way position mode, cross margin, one leverage for an account. The market's price does not move by itself: an order
+is filled whole when it arrives (or is modified), or it rests until somebody moves the price.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from binance_session.simulator.methods.orders import (
     needs,
     new_order,
 )
+from binance_session.simulator.orderevents import account_update, order_trade_update, trade_lite
 from binance_session.simulator.product import Product
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.state import Call, State
 
-__all__ = ["FUTURES"]
+__all__ = ["FUTURES", "fill_resting"]
 
 FUTURES = Table()
 
@@ -102,11 +103,12 @@ def _order(state: State, order: Order, *, placement: bool = False) -> dict[str, 
     return answer
 
 
-def _fill(state: State, account: Account, order: Order, symbol: Symbol) -> None:
-    price = state.market.prices[symbol.name]
+def _fill(state: State, account: Account, order: Order, symbol: Symbol, *, maker: bool) -> None:
+    price = order.price if maker else state.market.prices[symbol.name]
     position = account.positions.setdefault(symbol.name, Position())
     signed = order.quantity if order.side == "BUY" else -order.quantity
     closing = min(abs(signed), abs(position.amount)) if position.amount * signed < 0 else _ZERO
+    gain = _ZERO
     if closing:
         gain = _value(symbol, closing, position.entry) - _value(symbol, closing, price)
         if not symbol.contract_size:
@@ -122,23 +124,48 @@ def _fill(state: State, account: Account, order: Order, symbol: Symbol) -> None:
     elif not closing:
         position.entry = (position.entry * abs(position.amount) + price * abs(signed)) / abs(amount)
     position.amount = amount
+    position.realized += gain
     position.update_time = account.update_time = order.update_time = state.now_ms
     state.last_trade_id += 1
     order.status = "FILLED"
     order.executed = order.quantity
     order.average = price
     order.value = _value(symbol, order.quantity, price)
+    if not state.wants_events(account):
+        return
+    # No document says in which order these come; this is how the exchange is seen to send them.
+    if state.product is Product.USD_M:
+        state.tell(account, trade_lite(state, order, maker=maker))
+    unrealized = _unrealized(state, symbol, position)
+    state.tell(account, account_update(state, account, "ORDER", symbol.asset, symbol=symbol, unrealized=unrealized))
+    state.tell(account, order_trade_update(state, account, order, "TRADE", realized=gain, maker=maker))
+
+
+def _tell(state: State, account: Account, order: Order, execution: str) -> None:
+    if state.wants_events(account):
+        state.tell(account, order_trade_update(state, account, order, execution))
 
 
 def _match(call: Call, order: Order, symbol: Symbol) -> None:
-    now = marketable(order, call.state.market.prices[symbol.name])
+    state, account = call.state, call.account
+    now = marketable(order, state.market.prices[symbol.name])
     if order.time_in_force == "GTX" and order.type == "LIMIT":
-        if now:
-            order.status = "EXPIRED"
+        expires = now
     elif now:
-        _fill(call.state, call.account, order, symbol)
-    elif order.time_in_force in ("IOC", "FOK"):
+        _fill(state, account, order, symbol, maker=False)
+        return
+    else:
+        expires = order.time_in_force in ("IOC", "FOK")
+    if expires:
         order.status = "EXPIRED"
+        _tell(state, account, order, "EXPIRED")
+
+
+def fill_resting(state: State, account: Account, symbol: Symbol) -> None:
+    """Fill the account's orders that the market's price has reached, each at its own price."""
+    for order in list(account.open_orders(symbol.name)):
+        if marketable(order, state.market.prices[symbol.name]):
+            _fill(state, account, order, symbol, maker=True)
 
 
 def _unrealized(state: State, symbol: Symbol, position: Position) -> Decimal:
@@ -234,6 +261,7 @@ def place(call: Call) -> dict[str, Any]:
     if "priceMatch" in params:
         order.price = state.market.prices[symbol.name]
     account.add(order)
+    _tell(state, account, order, "NEW")
     if params.get("newOrderRespType") == "RESULT":
         _match(call, order, symbol)
         return _order(state, order, placement=True)
@@ -260,6 +288,7 @@ def modify(call: Call) -> dict[str, Any]:
     state.limits.charge_orders(call.account, 1, state.clock.time())
     order.price, order.quantity = params["price"], params["quantity"]
     order.update_time = call.now_ms
+    _tell(state, call.account, order, "AMENDMENT")
     answer = _order(state, order, placement=True)
     if "modifyId" in params:
         answer["modifyId"] = params["modifyId"]
@@ -275,6 +304,7 @@ def cancel(call: Call) -> dict[str, Any]:
         raise Refusal(400, -2011, "Unknown order sent.")
     order.status = "CANCELED"
     order.update_time = call.now_ms
+    _tell(call.state, call.account, order, "CANCELED")
     return _order(call.state, order, placement=True)
 
 

@@ -22,12 +22,7 @@ def end_session(call: Call) -> None:
     for subscription in list(connection.subscriptions.values()):
         if subscription.by_logon:
             del connection.subscriptions[subscription.id]
-            call.afterwards.append(
-                {
-                    "subscriptionId": subscription.id,
-                    "event": {"e": "eventStreamTerminated", "E": call.now_ms},
-                }
-            )
+            call.state.tell_terminated(connection, subscription)
 
 
 def _status(call: Call) -> dict[str, Any]:

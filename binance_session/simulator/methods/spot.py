@@ -18,10 +18,11 @@ from binance_session.simulator.methods.orders import (
     needs,
     new_order,
 )
+from binance_session.simulator.orderevents import execution_report, outbound_account_position
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.state import Call, State
 
-__all__ = ["SPOT_ORDERS"]
+__all__ = ["SPOT_ORDERS", "fill_resting"]
 
 SPOT_ORDERS = Table()
 
@@ -71,8 +72,13 @@ def _order(order: Order, *, listing: bool = False) -> dict[str, Any]:
 
 def _held(order: Order, symbol: Symbol) -> tuple[str, Decimal]:
     """Return which asset a resting order holds, and how much of it."""
+    return _cost(order, symbol, order.price)
+
+
+def _cost(order: Order, symbol: Symbol, price: Decimal) -> tuple[str, Decimal]:
+    """Return which asset a fill at this price takes, and how much of it."""
     if order.side == "BUY":
-        return symbol.quote, order.quantity * order.price
+        return symbol.quote, order.quantity * price
     return symbol.base, order.quantity
 
 
@@ -87,11 +93,11 @@ def _afford(account: Account, asset: str, amount: Decimal) -> None:
 
 
 def _fill(state: State, account: Account, order: Order, symbol: Symbol) -> list[dict[str, Any]]:
-    price = state.market.prices[symbol.name]
+    """Fill an order whole, at its own price if it rested and at the market's if not; return its ``fills``."""
+    price = order.price if order.order_id in account.orders else state.market.prices[symbol.name]
     value = order.quantity * price
     paid, got = (symbol.quote, symbol.base) if order.side == "BUY" else (symbol.base, symbol.quote)
     cost, gain = (value, order.quantity) if order.side == "BUY" else (order.quantity, value)
-    _afford(account, paid, cost)
     account.balances[paid] = account.balances.get(paid, _ZERO) - cost
     account.balances[got] = account.balances.get(got, _ZERO) + gain
     account.update_time = order.update_time = state.now_ms
@@ -107,6 +113,27 @@ def _fill(state: State, account: Account, order: Order, symbol: Symbol) -> list[
             "tradeId": state.last_trade_id,
         }
     ]
+
+
+def _tell(state: State, account: Account, order: Order, execution: str, **more: Any) -> None:
+    if state.wants_events(account):
+        state.tell(account, execution_report(state, order, execution, **more))
+
+
+def _tell_balances(state: State, account: Account, symbol: Symbol) -> None:
+    account.update_time = state.now_ms
+    if state.wants_events(account):
+        state.tell(account, outbound_account_position(state, account, (symbol.base, symbol.quote)))
+
+
+def fill_resting(state: State, account: Account, symbol: Symbol) -> None:
+    """Fill the account's orders that the market's price has reached, each at its own price."""
+    for order in list(account.open_orders(symbol.name)):
+        if order.type not in _STOP_TYPES and marketable(order, state.market.prices[symbol.name]):
+            _hold(account, order, symbol, -1)
+            _fill(state, account, order, symbol)
+            _tell(state, account, order, "TRADE", maker=True)
+            _tell_balances(state, account, symbol)
 
 
 def _checked(call: Call) -> tuple[Symbol, Decimal]:
@@ -162,15 +189,22 @@ def place(call: Call) -> dict[str, Any]:
     if order.type == "LIMIT_MAKER" and now:
         raise Refusal(400, -2010, "Order would immediately match and take.")
     fills: list[dict[str, Any]] = []
-    if not now:
-        _afford(account, *_held(order, symbol))
+    price = state.market.prices[symbol.name] if now else order.price
+    _afford(account, *_cost(order, symbol, price))
     state.limits.charge_orders(account, 1, state.clock.time())
     if now:
+        _tell(state, account, order, "NEW")
         fills = _fill(state, account, order, symbol)
+        _tell(state, account, order, "TRADE")
+        _tell_balances(state, account, symbol)
     elif order.time_in_force in ("IOC", "FOK"):
+        _tell(state, account, order, "NEW")
         order.status = "EXPIRED"
+        _tell(state, account, order, "EXPIRED")
     else:
         _hold(account, order, symbol, 1)
+        _tell(state, account, order, "NEW")
+        _tell_balances(state, account, symbol)
     account.add(order)
     kind = params.get("newOrderRespType", "FULL" if order.type in ("MARKET", "LIMIT") else "ACK")
     answer = _order(order)
@@ -207,6 +241,8 @@ def _cancel(call: Call, order: Order, name: str | None = None) -> dict[str, Any]
     _hold(call.account, order, symbol, -1)
     order.status = "CANCELED"
     order.update_time = call.now_ms
+    _tell(call.state, call.account, order, "CANCELED", cancel_name=name)
+    _tell_balances(call.state, call.account, symbol)
     answer = _order(order)
     answer.pop("workingTime")
     return {

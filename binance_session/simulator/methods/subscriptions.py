@@ -55,8 +55,7 @@ def unsubscribe(call: Call) -> dict[str, Any]:
     if wanted is not None and wanted not in subscriptions:
         raise Refusal(400, -1130, "Data sent for parameter 'subscriptionId' is not valid.")
     for number in [wanted] if wanted is not None else list(subscriptions):
-        del subscriptions[number]
-        call.afterwards.append({"subscriptionId": number, "event": {"e": "eventStreamTerminated", "E": call.now_ms}})
+        call.state.tell_terminated(call.connection, subscriptions.pop(number))
     return {}
 
 

@@ -1,0 +1,153 @@
+"""Who hears of what happens to an account: every user data event goes through here (PROTOCOL.md §1.2, §5.3, §5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableSequence
+from typing import Any
+
+from attrs import field, frozen
+
+from binance_session.simulator.accounts import Account
+from binance_session.simulator.behaviours import FAULTS
+from binance_session.simulator.connections import Connection
+from binance_session.simulator.eventfaults import Envelope, EventOccasion, wrapped
+from binance_session.simulator.faults import Faults
+from binance_session.simulator.listenkeys import ListenKeyRecord
+from binance_session.simulator.state import State
+from binance_session.simulator.wire import Close, SendText, encode
+
+__all__ = ["Pushed", "UserData"]
+
+
+@frozen
+class Pushed:
+    """An event of an account, and where it went.
+
+    There is one entry for each stream that it was sent to, and one whose ``connection`` is ``None`` if nobody was
+    connected to hear it. ``time`` is in Unix seconds; ``number`` counts the exchange's events from 1, and is the
+    same in all entries of one event. ``fault`` names the fault that struck on the way, ``lost`` tells whether
+    the fault kept the event from its socket.
+    """
+
+    time: float
+    connection: Connection | None
+    event: Mapping[str, Any] = field(repr=False)
+    number: int
+    account: Account = field(repr=False)
+    fault: str | None = None
+    lost: bool = False
+
+    @property
+    def type(self) -> Any:
+        """The event's type, its ``e``."""
+        return self.event.get("e")
+
+
+class UserData:
+    """Sends the events of accounts to whoever listens, and keeps a record in ``pushed``."""
+
+    def __init__(self, state: State, faults: Faults, pushed: MutableSequence[Pushed]) -> None:
+        self.state = state
+        self.pushed = pushed
+        self._faults = faults
+        self._number = 0
+        state.on_listen_key_end = self.key_ended
+
+    def push(self, account: Account, event: Mapping[str, Any]) -> int:
+        """Send an event to whoever listens to an account, and return to how many streams it went.
+
+        Futures: each stream socket, for each of its listenKeys that is active. Spot: each API socket that subscribed.
+        """
+        self._number += 1
+        bare = None
+        reached = 0
+        for connection, envelope in list(self._listeners(account, event.get("e"))):
+            if envelope is None and bare is None:
+                bare = encode(event)
+            self._send(connection, envelope, event, account, bare)
+            reached += 1
+        if not reached:
+            self._record(None, event, account)
+        return reached
+
+    def deliver(self) -> None:
+        """Send what requests have brought about (the state's ``notices``)."""
+        notices, self.state.notices = self.state.notices, []
+        for notice in notices:
+            if notice.connection is None:
+                self.push(notice.account, notice.event)
+            else:
+                self._number += 1
+                self._send(notice.connection, ("subscriptionId", notice.subscription), notice.event, notice.account)
+
+    def key_ended(self, key: ListenKeyRecord) -> None:
+        """Tell the stream sockets of a listenKey that it ended, as often as the readings say, and close them or not."""
+        readings = self.state.readings
+        event = {"e": "listenKeyExpired", "E": self.state.now_ms, "listenKey": key.value}
+        sockets = [
+            connection
+            for connection in list(self.state.connections.values())
+            if connection.hearing and key.value in connection.streams
+        ]
+        for _ in range(readings.expired_pushes):
+            self._number += 1
+            heard = False
+            for connection in sockets:
+                allowed = connection.streams.get(key.value)
+                if allowed is None or "listenKeyExpired" in allowed:
+                    heard = True
+                    self._send(connection, _stream(connection, key.value), event, key.account)
+            if not heard:
+                self._record(None, event, key.account)
+        if readings.expiry_closes_stream:
+            for connection in sockets:
+                connection.in_turn((Close(1000),))
+
+    def _listeners(self, account: Account, kind: Any) -> Iterator[tuple[Connection, Envelope]]:
+        keys = self.state.listen_keys
+        for connection in self.state.connections.values():
+            if not connection.hearing:
+                continue
+            for value, allowed in connection.streams.items():
+                key = keys.get(value)
+                if key is not None and key.account is account and (allowed is None or kind in allowed):
+                    yield connection, _stream(connection, value)
+            for subscription in connection.subscriptions_of(account):
+                yield connection, ("subscriptionId", subscription.id)
+
+    def _send(
+        self,
+        connection: Connection,
+        envelope: Envelope,
+        event: Mapping[str, Any],
+        account: Account,
+        text: str | None = None,
+    ) -> None:
+        if connection.muted:
+            self._record(connection, event, account, "half_open", lost=True)
+            return
+        fault = self._faults.strike_event(event, connection) if self._faults else None
+        if fault is None:
+            self._record(connection, event, account)
+            connection.in_turn((SendText(text or encode(wrapped(envelope, event))),))
+            return
+        registered = FAULTS[fault.name]
+        self._record(connection, event, account, fault.name, lost=registered.loses)
+        occasion = EventOccasion(event, connection, account, self.state, fault.options, envelope)
+        connection.in_turn(registered.behaviour(occasion))
+
+    def _record(
+        self,
+        connection: Connection | None,
+        event: Mapping[str, Any],
+        account: Account,
+        fault: str | None = None,
+        *,
+        lost: bool = False,
+    ) -> None:
+        now = self.state.clock.time()
+        self.pushed.append(Pushed(now, connection, event, self._number, account, fault, lost))
+
+
+def _stream(connection: Connection, key: str) -> Envelope:
+    return ("stream", key) if connection.combined else None

@@ -1,0 +1,81 @@
+"""Somebody who listens to an account, on whatever socket the venue has for that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from binance_session.simulator import Simulator
+from binance_session.venues import COIN_M, Venue
+from tests.simulator.client import Client, simulated
+
+
+class Listener:
+    """Reads events; on Spot out of their envelopes."""
+
+    def __init__(self, simulator: Simulator, socket: ClientConnection) -> None:
+        self.simulator = simulator
+        self.socket = socket
+
+    async def event(self) -> dict[str, Any]:
+        message = json.loads(await self.socket.recv())
+        assert isinstance(message, dict)
+        event = message["event"] if "subscriptionId" in message else message
+        assert isinstance(event, dict)
+        return event
+
+    async def events(self, count: int) -> list[dict[str, Any]]:
+        return [await self.event() for _ in range(count)]
+
+    async def nothing(self) -> None:
+        """Check that nothing is on its way: a pong comes after all that was sent before it."""
+        await (await self.socket.ping())
+        try:
+            text = await _at_once(self.socket)
+        except TimeoutError:
+            return
+        raise AssertionError(f"not expected: {text!r}")
+
+
+async def _at_once(socket: ClientConnection) -> Any:
+    import asyncio
+
+    async with asyncio.timeout(0):
+        return await socket.recv()
+
+
+async def listen_key(client: Client, key: str = "ED") -> str:
+    answer = await client.ask("userDataStream.start", apiKey=key)
+    value = answer["result"]["listenKey"]
+    assert isinstance(value, str)
+    return value
+
+
+@asynccontextmanager
+async def attended(
+    venue: Venue = COIN_M, path: str = "/ws/{key}", **options: Any
+) -> AsyncIterator[tuple[Simulator, Client, Listener]]:
+    """A simulator, a client, and a listener."""
+    async with (
+        simulated(venue, **options) as simulator,
+        Client.connected(simulator) as client,
+        listening(simulator, client, path) as listener,
+    ):
+        yield simulator, client, listener
+
+
+@asynccontextmanager
+async def listening(simulator: Simulator, client: Client, path: str = "/ws/{key}") -> AsyncIterator[Listener]:
+    """Open a second socket that hears the account of the key ``ED``."""
+    if simulator.stream_url is None:
+        async with Client.connected(simulator) as second:
+            assert (await second.ask_signed("userDataStream.subscribe.signature"))["status"] == 200
+            yield Listener(simulator, second.socket)
+        return
+    key = await listen_key(client)
+    async with connect(simulator.stream_url + path.format(key=key), compression=None) as socket:
+        yield Listener(simulator, socket)
