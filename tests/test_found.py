@@ -132,7 +132,7 @@ async def test_a_parked_logon_counts_when_its_answer_is_there() -> None:
     async with exchange() as simulator:
         session = session_to(simulator, logon=False)
         opening = asyncio.ensure_future(session.open())
-        await until(lambda: session.state is SessionState.CONNECTING)
+        await session.wait_for(SessionState.CONNECTING)
         await session.logon()
         assert session.authenticated
         await session.request("account.balance")
