@@ -57,7 +57,7 @@ class Hooks:
         for name in self.__slots__[1:]:
             overridden = getattr(type(session), name) is not getattr(base, name)
             hook = getattr(session, name) if overridden else None
-            if inspect.iscoroutinefunction(hook):
+            if inspect.iscoroutinefunction(hook) or inspect.isasyncgenfunction(hook):
                 raise ConfigurationError(
                     f"{name} is a plain method, not async: start a task from it if it has something to await"
                 )
@@ -77,10 +77,13 @@ class Hooks:
         _log.error("the policy %r failed (%s); %r stands in", policy, complaint, fallback)
         return fallback.next_delay(*situation)  # type: ignore[no-any-return]
 
-    def _guarded(self, name: str, hook: Callable[..., None]) -> Callable[..., None]:
+    def _guarded(self, name: str, hook: Callable[..., object]) -> Callable[..., None]:
         def call(*args: Any) -> None:
             try:
-                hook(*args)
+                answer = hook(*args)
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                    raise TypeError(f"{name} returned a coroutine, which nobody awaits: it must be a plain method")
             except (Exception, asyncio.CancelledError):  # e.g. the result of a cancelled future, asked for in the hook
                 self._stats.hook_errors += 1
                 _log.exception("the hook %s raised; the session goes on", name)

@@ -82,8 +82,11 @@ class Host:
     @classmethod
     def of(cls, url: str, loop: asyncio.AbstractEventLoop) -> Host:
         """Return the host of a URL, the same one for every caller on this loop."""
+        parts = urlsplit(url)
+        # the exchange's doors at several ports are one house; a simulator has one for each port
+        port = None if parts.port in (80, 443, 9443) else parts.port
         hosts = _HOSTS.setdefault(loop, {})
-        return hosts.setdefault(urlsplit(url).netloc.rpartition("@")[2], cls(loop))
+        return hosts.setdefault((parts.hostname, port), cls(loop))
 
     def join(self, guest: Guest, *, watched: bool) -> None:
         """Tell ``guest`` of holds from now on, and of suspensions if it is ``watched``."""
@@ -135,4 +138,6 @@ class Host:
 
 
 # The one thing of this package that outlives a session: limits are counted by address, so sessions must share.
-_HOSTS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Host]]] = WeakKeyDictionary()
+_HOSTS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str | None, int | None], Host]]] = (
+    WeakKeyDictionary()
+)

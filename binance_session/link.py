@@ -170,6 +170,14 @@ class Link:
         Raises :class:`NotSent` when the connection cannot take it and :class:`ConfigurationError` when the
         request cannot be written; in both cases nothing was sent.
         """
+        authenticated = self.authenticated
+        request_id = next(self._ids)
+        try:
+            data = self._encoder.encode(request_id, method, params, authenticated, credentials)
+        except ConfigurationError as error:
+            error.request_id, error.method = request_id, method.name
+            raise
+        # Looked at after the encoding, which may run somebody's own credentials.
         connection = self._connection
         if connection is None or self._machine.state is not _OPEN or not connection.writable:
             raise NotSent("the connection is going away; the request was not sent", method=method.name)
@@ -178,13 +186,8 @@ class Link:
                 f"{self._bound} requests are in flight already (max_in_flight); this one was not sent",
                 method=method.name,
             )
-        authenticated = self.authenticated
-        request_id = next(self._ids)
-        try:
-            data = self._encoder.encode(request_id, method, params, authenticated, credentials)
-        except ConfigurationError as error:
-            error.request_id, error.method = request_id, method.name
-            raise
+        if future is not None and future.done():
+            return future
         vouched = authenticated and credentials is None and method.auth is not Auth.NOTHING
         future = self.router.register(request_id, method, timeout, vouched, future)
         if method.is_about_session:

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, Literal, Protocol
 
 from binance_session.clock import ServerClock
-from binance_session.errors import ApiError, ListenKeyNotFound, ProtocolError, SessionClosed
+from binance_session.errors import ApiError, ListenKeyNotFound, ProtocolError, RateLimited, SessionClosed
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.responses import ListenKey, Response
@@ -154,7 +154,9 @@ class ListenKeyKeeper:
             _log.warning("%s failed (%d in a row): %s: %s", method, self._failures, type(error).__name__, error)
             if isinstance(error, ListenKeyNotFound):
                 self._valid_until = 0.0
-            if method == "userDataStream.start":
+            if isinstance(error, RateLimited) and error.retry_at is not None:
+                await asyncio.sleep(min(max(0.0, error.retry_at - self._clock.now()), self._lifetime))
+            elif method == "userDataStream.start":
                 await asyncio.sleep(self._next_delay(self.status(loop.time())) or _RESTART_DELAY)
         else:
             self._stats.pings += 1

@@ -20,6 +20,8 @@ __all__ = ["Params", "clean", "clean_value", "text"]
 #: names to values; what a value may be is checked when it is sent, see :func:`clean_value`
 Params = Mapping[str, Any]
 
+#: digits before or after the point
+_DIGITS: Final = 50
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -64,6 +66,8 @@ def clean_value(name: str, value: Any) -> Any:
             raise ConfigurationError(f"parameter {name!r} does not fit a 64-bit integer")
         return int(value)
     if isinstance(value, Decimal):
+        if value.is_finite() and not -_DIGITS < value.adjusted() < _DIGITS:
+            raise ConfigurationError(f"parameter {name!r} has more digits than any price or quantity")
         if not value.is_finite():
             raise ConfigurationError(f"parameter {name!r} is {value}: not a number that can be sent")
         return format(value, "f")

@@ -44,6 +44,7 @@ class Router:
         "_on_response",
         "_on_session_answer",
         "_pending",
+        "_purge_at",
         "_stats",
         "_timer",
         "_wake_at",
@@ -77,6 +78,7 @@ class Router:
         self._odd_deadlines: list[tuple[float, int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = _NEVER
+        self._purge_at = _SLACK
         self._last_id = 0
 
     def register(
@@ -104,6 +106,8 @@ class Router:
             deadline = self._loop.time() + timeout
             self._odd[request_id] = (future, method, deadline, vouched)
             heapq.heappush(self._odd_deadlines, (deadline, request_id))
+            if len(self._odd) > self._purge_at:
+                self._purge_at = 2 * len(self) + _SLACK  # counting forgets those that were cancelled
             if len(self._odd_deadlines) > 2 * len(self._odd) + _SLACK:
                 self._odd_deadlines = [(entry[2], key) for key, entry in self._odd.items()]
                 heapq.heapify(self._odd_deadlines)

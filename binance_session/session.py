@@ -348,10 +348,15 @@ class Session:
     ) -> asyncio.Future[Response]:
         mode = on_unready or self._on_unready
         wait = mode == "wait" or (mode == "auto" and not method.is_trade)
-        # Written once for nothing: what is wrong with it must be said now, not when it leaves.
-        self._encoder.encode(0, method, params, self._logs_on or self.authenticated, credentials)
-        params = None if params is None else clean(params)  # theirs may change meanwhile
-        return self._supervisor.unready(method, params, credentials, timeout or self._request_timeout, wait)
+
+        def checked() -> Params | None:
+            # Written once for nothing: what is wrong with it must be said now, not when it leaves.
+            self._encoder.encode(0, method, params, self._logs_on or self.authenticated, credentials)
+            return None if params is None else clean(params)  # theirs may change meanwhile
+
+        return self._supervisor.unready(
+            method, params, credentials, timeout or self._request_timeout, wait=wait, checked=checked
+        )
 
     async def request(
         self,

@@ -112,6 +112,8 @@ class Supervisor(LinkOwner, Guest):
         self._drains: set[asyncio.Task[None]] = set()
         # connections in a row that were told to go when they had hardly begun
         self._hasty = 0
+        # logons in a row that were revoked when they had hardly been given
+        self._relogons = 0
         #: why the session failed, once it has
         self.failure: Exception | None = None
 
@@ -180,9 +182,19 @@ class Supervisor(LinkOwner, Guest):
     # Requests that cannot leave now
 
     def unready(
-        self, method: Method, params: Params | None, credentials: Credentials | None, timeout: float, wait: bool
+        self,
+        method: Method,
+        params: Params | None,
+        credentials: Credentials | None,
+        timeout: float,
+        *,
+        wait: bool,
+        checked: Callable[[], Params | None],
     ) -> asyncio.Future[Response]:
-        """Park a request until the session is READY if it may ``wait``, else raise what it must be told."""
+        """Park a request until the session is READY if it may ``wait``, else raise what it must be told.
+
+        ``checked`` returns the params as they are now, or raises what is wrong with the request.
+        """
         state = self.state
         if state.is_final or state is SessionState.CLOSING:
             raise self._ended(f"the session is {state.value}; {method.name} was not sent", method.name)
@@ -199,7 +211,7 @@ class Supervisor(LinkOwner, Guest):
                 f'the session is {state.value}; {method.name} was not sent (on_unready="wait" would have it wait)',
                 method=method.name,
             )
-        return self._parking.park(method, params, credentials, timeout)
+        return self._parking.park(method, checked(), credentials, timeout)
 
     # What links tell
 
@@ -333,6 +345,8 @@ class Supervisor(LinkOwner, Guest):
 
     async def _shut_down(self, task: asyncio.Task[None]) -> None:
         await asyncio.wait([task])
+        for link in list(self._links):  # if it was cancelled while it cleaned up
+            await self._end(link)
         self._machine.advance(_E.CLOSED)
 
     def _end_pending(self, cause: Exception | None) -> None:
@@ -491,39 +505,71 @@ class Supervisor(LinkOwner, Guest):
         next cannot be had, this one is used to its last moment.
         """
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = logged_on = loop.time()
         due = math.inf if self._rollover_after is None else began + self._rollover_after * uniform(0.9, 1.0)
         attempt = 0
-        while link.cause is None:
-            self._wake.clear()
-            if self.state is SessionState.LOGGING_ON and self._logon is not None:
-                await self._log_on_again(link, self._logon)
-                self._promote(link)
-            elif link.is_retiring:
-                link.is_retiring = False
-                # An exchange that tells each new connection to go is not dialled without end.
-                self._hasty = self._hasty + 1 if loop.time() - began < _HEALTHY else 0
-                shutdown = ConnectError("the exchange announced a shutdown")
-                wait = self._next_delay(self._hasty, shutdown) if self._hasty else 0.0
-                due = min(due, loop.time() + (wait or 0.0))
-            elif loop.time() >= due:
-                try:
-                    successor = await self._connect()
-                    # One that would not outlive this moment is not worth the connection that works.
-                    if await successor.confirm():
-                        return successor
-                    await self._end(successor)
-                    raise ConnectError(f"the second connection ended at once: {successor.cause}")
-                except BinanceSessionError as error:
-                    attempt += 1
-                    delay = self._next_delay(attempt + 1, error) if _heals(error) else None
-                    due = math.inf if delay is None else loop.time() + delay
-                    _log.warning("no second connection (%s); the first is used on", error)
-            else:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(due if due < math.inf else None):
-                        await self._wake.wait()
-        raise link.cause
+        successor: asyncio.Task[Link] | None = None
+        try:
+            while link.cause is None:
+                self._wake.clear()
+                if successor is not None and successor.done():
+                    try:
+                        return successor.result()
+                    except BinanceSessionError as error:
+                        attempt += 1
+                        delay = self._next_delay(attempt + 1, error) if _heals(error) else None
+                        due = math.inf if delay is None else loop.time() + delay
+                        _log.warning("no second connection (%s); the first is used on", error)
+                    successor = None
+                if self.state is SessionState.LOGGING_ON and self._logon is not None:
+                    # A logon that is revoked as soon as it is given is not asked for without end.
+                    self._relogons = self._relogons + 1 if loop.time() - logged_on < _HEALTHY else 0
+                    await self._pause(self._relogons, SessionRevoked("revoked again"))
+                    await self._log_on_again(link, self._logon)
+                    logged_on = loop.time()
+                    self._promote(link)
+                elif link.is_retiring:
+                    link.is_retiring = False
+                    # Nor is an exchange that tells each new connection to go dialled without end.
+                    self._hasty = self._hasty + 1 if loop.time() - began < _HEALTHY else 0
+                    wait = self._next_delay(self._hasty, ConnectError("shutdown announced")) if self._hasty else 0.0
+                    due = min(due, loop.time() + (wait or 0.0))
+                elif loop.time() >= due and successor is None:
+                    due = math.inf
+                    successor = loop.create_task(self._successor(), name="binance_session rollover")
+                    successor.add_done_callback(lambda _: self._wake.set())
+                else:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout_at(due if due < math.inf else None):
+                            await self._wake.wait()
+            if successor is not None:
+                with contextlib.suppress(BinanceSessionError):
+                    return await successor
+            raise link.cause
+        finally:
+            if successor is not None and not successor.done():
+                successor.cancel()
+                await asyncio.wait([successor])
+
+    async def _successor(self) -> Link:
+        """Return a link that can take over; one that would not outlive its logon is not worth one that works."""
+        link = await self._connect()
+        try:
+            if await link.confirm():
+                return link
+        except BaseException:
+            await self._end(link)
+            raise
+        await self._end(link)
+        raise ConnectError(f"the second connection ended at once: {link.cause}")
+
+    async def _pause(self, attempt: int, cause: BinanceSessionError) -> None:
+        """Wait as the policy says before another attempt of a kind that should not be needed; give up if it does."""
+        if attempt:
+            delay = self._next_delay(attempt, cause)
+            if delay is None:
+                raise cause
+            await asyncio.sleep(delay)
 
     def _drain(self, link: Link) -> None:
         """Close a link that was replaced, once its last answer has come or timed out."""

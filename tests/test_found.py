@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import traceback
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -121,6 +122,54 @@ async def test_a_503_with_retry_after_concerns_the_next_dial_only() -> None:
         assert session.stats.connections == 1
         await asyncio.sleep(100)
         assert session.stats.connections == 2
+
+
+@pytest.mark.virtual
+async def test_a_logon_that_is_revoked_again_and_again_is_not_hammered() -> None:
+    """Each logon is taken and revoked at once: tried ever more rarely."""
+
+    class Bot(Session):
+        def on_response(self, response: Response) -> None:
+            if response.method == "session.logon":
+                asyncio.get_running_loop().call_later(0.001, revoke)
+
+    def revoke() -> None:
+        for connection in simulator.connections:
+            connection.send({"id": None, "status": 401, "error": {"code": -2015, "msg": "revoked"}})
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot):
+        await asyncio.sleep(300)
+        assert len(requests(simulator, "session.logon")) < 60
+
+
+@pytest.mark.virtual
+async def test_a_revocation_is_seen_to_while_another_connection_is_dialled() -> None:
+    """The second dial hangs; the first connection is logged on again meanwhile."""
+    async with exchange() as simulator, session_to(simulator, open_timeout=60) as session:
+        simulator.inject(Fault("slow_handshake", delay=15.0))
+        simulator.broadcast_shutdown()
+        await asyncio.sleep(1)
+        simulator.inject(Fault("revoke", method="account.balance"))
+        began = simulator.clock.time()
+        with pytest.raises(SessionRevoked):
+            await session.request("account.balance")
+        await session.wait_for(READY)
+        assert simulator.clock.time() - began < 1
+        await asyncio.sleep(60)
+        assert session.stats.connections == 2
+
+
+async def test_a_bot_that_computes_for_seconds_keeps_its_connection() -> None:
+    """The pong lies in the socket when the timer is due: it counts."""
+    async with exchange() as simulator, session_to(simulator, ping_interval=0.05, ping_timeout=0.2) as session:
+        loop = asyncio.get_running_loop()
+        for _ in range(5):
+            await asyncio.sleep(0.06)
+            until_then = loop.time() + 0.4
+            while loop.time() < until_then:
+                pass
+        assert (await session.request("account.balance")).status == 200
+        assert session.stats.connections == 1
 
 
 # The truth about who is logged on
@@ -265,6 +314,76 @@ async def test_a_host_that_is_no_name(host: str) -> None:
     with pytest.raises(ConnectError) as caught:
         await Session(COIN_M, url=f"wss://{host}/", proxy=None).open()
     assert not caught.value.retryable
+
+
+async def test_a_signer_that_closes_the_session() -> None:
+    """What was not written is not sent, and what was told so is not written."""
+
+    class Closing:
+        api_key = HMAC.api_key
+        can_logon = False
+        session: Session | None = None
+
+        def sign(self, payload: str) -> str:
+            if self.session is not None:
+                self.session._supervisor.link = None
+                closing.append(asyncio.ensure_future(self.session.close()))
+                link = self.session._supervisor._serving
+                assert link is not None
+                link.end_requests(lambda request_id, method: SessionClosed("closed"), quietly=True)
+            return HMAC.sign(payload)
+
+    closing: list[asyncio.Task[None]] = []
+    signer = Closing()
+    async with exchange() as simulator:
+        session = session_to(simulator, signer)
+        await session.open()
+        signer.session = session
+        with pytest.raises(NotSent):
+            session.submit("order.place", ORDER)
+        await closing[0]
+        assert requests(simulator, "order.place") == []
+
+
+def test_hooks_that_hide_that_they_are_async() -> None:
+    """An async generator is refused; a coroutine from a plain method is closed, and said."""
+
+    class Generator(Session):
+        async def on_event(self, event: Any) -> Any:
+            yield event
+
+    with pytest.raises(ConfigurationError, match="on_event"):
+        Generator(COIN_M)
+
+    class Wrapped(Session):
+        def on_state_change(self, *change: Any) -> Any:
+            return self.wait_for(READY)
+
+    async def run() -> int:
+        session = Wrapped(COIN_M)
+        await session.close()
+        return session.stats.hook_errors
+
+    assert asyncio.run(run()) == 1
+
+
+@pytest.mark.parametrize("value", ["1E+50000000", "1E-50000000"])
+async def test_a_number_with_millions_of_digits(value: str) -> None:
+    """Refused instead of written."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        with pytest.raises(ConfigurationError, match="digits"):
+            session.submit("order.place", {**ORDER, "price": Decimal(value)})
+
+
+async def test_cancelled_calls_with_long_timeouts_do_not_pile_up() -> None:
+    """Nobody asks in_flight, the bound is far: they are forgotten all the same."""
+    async with exchange(enforce_limits=False) as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("no_answer", method="account.balance", times=None))
+        for _ in range(2000):
+            session.submit("account.balance", timeout=3600).cancel()
+        link = session._supervisor.link
+        assert link is not None
+        assert len(link.router._odd) < 200
 
 
 # Ends

@@ -59,13 +59,13 @@ async def test_ahead_of_the_24_hours_under_load() -> None:
     async with (
         exchange(enforce_limits=False) as simulator,
         session_to(simulator, kind=Watched, ping_interval=None) as session,
-        load(session, 300.0) as answers,
+        load(session, 400.0) as answers,
     ):
-        await asyncio.sleep(5 * 86_400)
+        await asyncio.sleep(3 * 86_400)
         assert session.seen == [SessionState.CONNECTING, SessionState.LOGGING_ON, READY]
-        assert 6 <= session.stats.connections <= 7
+        assert session.stats.connections == 4
         assert session.stats.lost == session.stats.timed_out == session.stats.refused == 0
-        assert len(answers) > 20_000
+        assert len(answers) > 10_000
         assert len(simulator.connections) == 1
         for number in range(1, session.stats.connections + 1):
             methods = on_connection(simulator, number)

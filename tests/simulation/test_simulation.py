@@ -1,0 +1,194 @@
+"""Ten years of trouble, in stories that a number tells; and proof that a broken session would be found out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from binance_session import ConnectionLost, NoKeepalive
+from binance_session.link import Link
+from binance_session.listenkey import ListenKeyKeeper
+from binance_session.parking import Parking
+from binance_session.requests import RequestEncoder
+from binance_session.router import Router
+from binance_session.state import SessionEvent
+from binance_session.supervisor import Supervisor
+from tests.simulation.recipe import DAY, Pace, Recipe
+from tests.simulation.troubles import TROUBLES
+from tests.simulation.world import Result, tell
+
+_YEAR: Final = 365 * DAY
+_HERE: Final = Path(__file__).parent
+#: fresh when they were chosen, fixed since: (first seed, how many, pace)
+_FRESH: Final[tuple[tuple[int, int, Pace], ...]] = ((100, 20, "calm"), (200, 12, "medium"), (300, 25, "dense"))
+_STORIES: Final = [(seed, pace) for first, count, pace in _FRESH for seed in range(first, first + count)]
+_told: dict[tuple[int, str], Result] = {}
+
+
+def _regressions() -> list[Any]:
+    cases = []
+    for line in (_HERE / "seeds.txt").read_text().splitlines():
+        facts, _, what = line.partition("#")
+        if facts.strip():
+            seed, pace = facts.split()
+            cases.append(pytest.param(int(seed), None if pace == "-" else pace, id=f"{seed}: {what.strip()}"))
+    return cases
+
+
+@pytest.mark.parametrize(("seed", "pace"), _regressions())
+def test_what_was_found_once(seed: int, pace: Pace | None) -> None:
+    """A story that once broke a rule keeps to all of them."""
+    assert tell(seed, pace=pace).breaches == []
+
+
+@pytest.mark.parametrize(("seed", "pace"), _STORIES)
+def test_a_story_breaks_no_rule(seed: int, pace: Pace) -> None:
+    """Replay: ``python -m tests.simulation --seed SEED --pace PACE -v``."""
+    result = _told[seed, pace] = tell(seed, pace=pace)
+    assert result.breaches == []
+    assert result.lived >= result.recipe.duration
+
+
+def test_it_is_ten_years_and_every_kind_of_trouble() -> None:
+    """The stories of the ordinary run add up; not one kind of trouble is only there by name."""
+    if len(_told) < len(_STORIES):
+        pytest.skip("only some of the stories were told")
+    assert sum(result.lived for result in _told.values()) >= 10 * _YEAR
+    struck: Counter[str] = sum((result.troubles for result in _told.values()), Counter())
+    assert len(TROUBLES) >= 20
+    assert set(struck) == set(TROUBLES)
+    told: Counter[str] = sum((result.told for result in _told.values()), Counter())
+    for how in ("answered", "cancelled", "rejected", "not_sent", "unknown"):
+        assert any(what.split()[0] == how for what in told), how
+
+
+def test_the_same_seed_tells_the_same_story(tmp_path: Path) -> None:
+    """Byte for byte, also in another process with another hash seed; another seed tells another."""
+    seed = 301
+    lines = tell(seed, pace="dense").lines
+    assert tell(seed, pace="dense").lines == lines
+    assert tell(seed + 1, pace="dense").lines != lines
+    program = (
+        "import hashlib, sys; from tests.simulation.world import tell\n"
+        f"print(hashlib.sha256('\\n'.join(tell({seed}, pace='dense').lines).encode()).hexdigest())"
+    )
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=_HERE.parents[1],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=True,
+        )
+        assert done.stdout.strip() == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def test_a_story_is_drawn_before_it_begins() -> None:
+    """The recipe is a function of the seed alone."""
+    assert Recipe.draw(5) == Recipe.draw(5)
+    assert Recipe.draw(5).options != Recipe.draw(6).options
+    assert Recipe.draw(5, days=3).duration == 3 * DAY
+
+
+# A broken session is found out: each of these breaks one promise on purpose, and some story must tell.
+
+
+def _found(what: str, seeds: range, pace: Pace) -> bool:
+    return any(what in breach for seed in seeds for breach in tell(seed, pace=pace).breaches)
+
+
+def test_a_lost_order_called_not_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worst lie."""
+    monkeypatch.setattr(ConnectionLost, "default_outcome", "not_sent")
+    assert _found("was told not sent, and arrived", range(300, 310), "dense")
+
+
+def test_an_order_sent_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helpful retry."""
+    submit = Link.submit
+
+    def twice(self: Link, method: Any, *rest: Any) -> Any:
+        if method.name == "order.place":
+            submit(self, method, *rest[:3]).add_done_callback(lambda future: future.cancelled() or future.exception())
+        return submit(self, method, *rest)
+
+    monkeypatch.setattr(Link, "submit", twice)
+    assert _found("arrived 2 times", range(300, 310), "dense")
+
+
+def test_a_future_that_never_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A router that forgets deadlines."""
+    monkeypatch.setattr(Router, "_expire", lambda self, requests, expired: [requests.pop(key) for key in expired])
+    assert _found("after its deadline", range(300, 310), "dense")
+
+
+def test_a_key_on_a_logged_on_connection_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The promise that this package is about."""
+    encode = RequestEncoder.encode
+
+    def always(self: RequestEncoder, request_id: int, method: Any, params: Any, authenticated: bool, *rest: Any) -> bytes:
+        return encode(self, request_id, method, params, False, *rest)
+
+    monkeypatch.setattr(RequestEncoder, "encode", always)
+    assert _found("carries apiKey and signature after the logon", range(300, 310), "dense")
+
+
+def test_a_request_before_the_logon_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that hands its link out too early."""
+    log_on = Supervisor._log_on
+
+    async def eagerly(self: Supervisor, link: Link, method: Any) -> None:
+        link.submit(self._session_status).add_done_callback(lambda future: future.cancelled() or future.exception())
+        await log_on(self, link, method)
+
+    from binance_session import COIN_M
+
+    monkeypatch.setattr(Supervisor, "_session_status", COIN_M.method("session.status"), raising=False)
+    monkeypatch.setattr(Supervisor, "_log_on", eagerly)
+    assert _found("before a logon", range(300, 305), "dense")
+
+
+def test_a_listen_key_that_nobody_pings_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keeper that forgets its policy."""
+    monkeypatch.setattr(ListenKeyKeeper, "_next_delay", lambda self, status: NoKeepalive().next_delay(status))
+    assert _found("the listenKey lapsed", range(200, 212), "medium")
+
+
+def test_a_session_that_does_not_come_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delay that nobody asked for."""
+    monkeypatch.setattr(Supervisor, "_next_delay", lambda self, attempt, cause: 5000.0)
+    assert _found("although all has been well", range(200, 212), "medium")
+
+
+def test_what_is_left_after_close_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keepalive task that outlives its session."""
+    monkeypatch.setattr(ListenKeyKeeper, "release", lambda self: self._set(None))
+    assert _found("after close()", range(200, 212), "medium")
+
+
+def test_a_parked_request_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing without telling who waits."""
+    monkeypatch.setattr(Parking, "end_all", lambda self, error, *, quietly: None)
+    assert _found("is open after close()", range(300, 325), "dense")
+
+
+def test_a_state_out_of_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """READY, told without LOGGING_ON."""
+    changed = Supervisor._changed
+
+    def skipping(self: Supervisor, old: Any, new: Any, cause: Any) -> None:
+        if self._machine.can(SessionEvent.SERVE) and self._logon is not None and new.name == "LOGGING_ON":
+            return
+        changed(self, old, new, cause)
+
+    monkeypatch.setattr(Supervisor, "_changed", skipping)
+    assert _found("is not in the table", range(300, 303), "dense") or _found("told", range(300, 303), "dense")
