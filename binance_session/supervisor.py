@@ -508,6 +508,7 @@ class Supervisor(LinkOwner, Guest):
         began = logged_on = loop.time()
         due = math.inf if self._rollover_after is None else began + self._rollover_after * uniform(0.9, 1.0)
         attempt = 0
+        refused: LogonRejected | None = None
         successor: asyncio.Task[Link] | None = None
         try:
             while link.cause is None:
@@ -519,6 +520,7 @@ class Supervisor(LinkOwner, Guest):
                         attempt += 1
                         delay = self._next_delay(attempt + 1, error) if _heals(error) else None
                         due = math.inf if delay is None else loop.time() + delay
+                        refused = error if isinstance(error, LogonRejected) else None
                         _log.warning("no second connection (%s); the first is used on", error)
                     successor = None
                 if self.state is SessionState.LOGGING_ON and self._logon is not None:
@@ -528,7 +530,7 @@ class Supervisor(LinkOwner, Guest):
                     await self._log_on_again(link, self._logon)
                     logged_on = loop.time()
                     self._promote(link)
-                elif link.is_retiring:
+                elif link.is_retiring and refused is None:
                     link.is_retiring = False
                     # Nor is an exchange that tells each new connection to go dialled without end.
                     self._hasty = self._hasty + 1 if loop.time() - began < _HEALTHY else 0
@@ -545,7 +547,7 @@ class Supervisor(LinkOwner, Guest):
             if successor is not None:
                 with contextlib.suppress(BinanceSessionError):
                     return await successor
-            raise link.cause
+            raise refused or link.cause
         finally:
             if successor is not None and not successor.done():
                 successor.cancel()

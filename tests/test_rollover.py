@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from binance_session import BinanceSessionError, ConnectionLost, Response, Session, SessionState
+from binance_session import BinanceSessionError, ConnectionLost, LogonRejected, Response, Session, SessionState
 from binance_session.simulator import Fault, Simulator
 from tests.certificates import Authority
 from tests.exchange import ED25519, exchange, requests, session_to, until
@@ -146,6 +146,13 @@ async def test_without_a_second_the_first_is_used_to_its_last_moment(fault: str)
             assert (await session.request("account.position")).status == 200
         assert session.stats.lost == 0
         assert (session.stats.connections == 1) == (fault == "reject_logon")
+        if fault == "reject_logon":  # once was enough
+            simulator.broadcast_shutdown()
+            await asyncio.sleep(10)
+            simulator.connections[0].drop()
+            with pytest.raises(LogonRejected):
+                await session.wait_for(SessionState.CLOSED)
+            assert len(requests(simulator, "session.logon")) == 2
 
 
 @pytest.mark.virtual
