@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from attrs import define, field, frozen
 
@@ -163,11 +163,24 @@ class SessionStatus:
         )
 
 
+class Envelope(Protocol):
+    """The fields of a message that decide its way."""
+
+    #: ``None`` also for what is no integer: it matches nothing
+    id: int | None
+    #: 0 if it has none
+    status: int
+    #: ``MISSING`` if it has none
+    result: Any
+    error: Any
+    #: ``rateLimits``, decoded or as raw text
+    limits: Any
+    event: Any
+
+
 @define
 class _PlainEnvelope:
-    """The fields of a message that decide its way. ``id`` is an ``int``, or something that matches nothing."""
-
-    id: Any
+    id: int | None
     status: int
     result: Any
     error: Any
@@ -198,7 +211,7 @@ def readable(data: bytes | bytearray) -> Any:
         return str(data, "utf-8", "replace")
 
 
-def _decode_reference(data: bytes | bytearray | memoryview) -> _PlainEnvelope:
+def _decode_reference(data: bytes | bytearray | memoryview) -> Envelope:
     message = decode_plainly(data)
     if type(message) is not dict:
         raise MalformedMessage(f"a JSON {type(message).__name__}, not an object")
@@ -216,31 +229,31 @@ def _decode_reference(data: bytes | bytearray | memoryview) -> _PlainEnvelope:
     )
 
 
-if msgspec is None:
-    Envelope = _PlainEnvelope
-    decode: Callable[[bytes | bytearray | memoryview], Any] = _decode_reference
-else:
+def _fast_decoder() -> Callable[[bytes | bytearray | memoryview], Envelope]:
+    """Return a decoder that leaves to the reference what it does not understand."""
+    fields = [
+        ("id", int | None, None),
+        ("status", int, 0),
+        ("result", Any, MISSING),
+        ("error", Any, None),
+        ("limits", msgspec.Raw, msgspec.field(default=msgspec.Raw(), name="rateLimits")),
+        ("event", Any, None),
+    ]
+    decode_fast = msgspec.json.Decoder(msgspec.defstruct("Envelope", fields, gc=False)).decode
+    refusals = (msgspec.MsgspecError, RecursionError, ValueError)
 
-    class _FastEnvelope(msgspec.Struct, gc=False):
-        id: int | None = None
-        status: int = 0
-        result: Any = MISSING
-        error: Any = None
-        limits: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="rateLimits")
-        event: Any = None
-
-    _decode_fast: Final = msgspec.json.Decoder(_FastEnvelope).decode
-
-    def _decode(data: bytes | bytearray | memoryview) -> Any:
+    def decode(data: bytes | bytearray | memoryview) -> Envelope:
         try:
-            return _decode_fast(data)
-        except (msgspec.MsgspecError, RecursionError, ValueError):
+            envelope: Envelope = decode_fast(data)
+        except refusals:
             return _decode_reference(data)
+        return envelope
 
-    Envelope = _FastEnvelope  # type: ignore[assignment, misc]
-    decode = _decode
+    return decode
 
-decode.__doc__ = """Decode one message into an envelope; raise :class:`MalformedMessage` if it is no JSON object."""
+
+#: Decode one message into an envelope; raise :class:`MalformedMessage` if it is no JSON object.
+decode: Final = _decode_reference if msgspec is None else _fast_decoder()
 
 
 def event_of(data: Any) -> Event | None:

@@ -121,7 +121,7 @@ class Router:
         An answer nobody waits for is counted as ``late`` when its id was given out (timed out, cancelled, answered
         before) and as ``unknown`` otherwise.
         """
-        request_id = envelope.id
+        request_id: Any = envelope.id
         entry = self._pending.pop(request_id, None)
         if entry is None and (entry := self._odd.pop(request_id, None)) is None:
             if request_id is not None and 0 < request_id <= self._last_id:

@@ -24,7 +24,7 @@ from binance_session import (
 )
 from binance_session.params import Params
 from tests.simulation.invariants import Call, SessionRecord, check_move, leftovers
-from tests.simulation.world import World
+from tests.simulation.world import FIXED_INTERVAL, World
 
 __all__ = ["Bot"]
 
@@ -185,7 +185,7 @@ class Bot:
         adaptive = AdaptiveKeepalive(random=random.random)
         keepalive: Any = {
             "adaptive": adaptive,
-            "fixed": FixedInterval(1200.0),
+            "fixed": FixedInterval(FIXED_INTERVAL),
             "none": NoKeepalive(),
             "broken": _BrokenPolicy(random, adaptive),
         }[recipe.keepalive]
@@ -432,7 +432,7 @@ class Bot:
     async def _do_stop_stream(self, record: SessionRecord) -> None:
         if record.session.listen_key is not None:
             await self._ask(record, "userDataStream.stop", record.session.stop_user_data_stream)
-            await asyncio.sleep(self.random.expovariate(1 / 600))
+            await asyncio.sleep(self.random.uniform(0, 300))
             await self._do_start_stream(record)
 
     async def _do_wait(self, record: SessionRecord) -> None:

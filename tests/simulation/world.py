@@ -22,12 +22,14 @@ from tests.simulation.invariants import Complaints, Ledger, LogWatch, SessionRec
 from tests.simulation.recipe import DAY, Recipe
 from tests.simulation.trace import Trace
 
-__all__ = ["Result", "World", "tell"]
+__all__ = ["FIXED_INTERVAL", "Result", "World", "tell"]
 
 #: seconds of good network and READY session that must be enough for a ping to save a key, beside the timeouts
 _MARGIN: Final = 60.0
 #: seconds of good network after which a session must be READY, or over
 _RECOVERY: Final = 240.0
+#: seconds between the pings of a bot that does not use the adaptive policy
+FIXED_INTERVAL: Final = 1200.0
 
 
 @frozen
@@ -196,6 +198,8 @@ class World:
             return
         self.inspect()
         needed = _MARGIN + 2 * self.recipe.options["request_timeout"]
+        if self.recipe.keepalive == "fixed":  # which takes its time after a failure, also one of a hook
+            needed += FIXED_INTERVAL * (3 if self.recipe.broken_hooks else 1)
         ready_since, bad_until = record.ready_since, self.bad_until
         if ready_since is not None and now - max(ready_since, bad_until) > needed:
             self.complain(f"the listenKey lapsed, READY for {now - ready_since:.0f} s, well for {now - bad_until:.0f} s")
