@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import ssl as ssl_module
+from os import urandom
+from struct import Struct
 from typing import Any, Final, Literal, Protocol
 
 from attrs import frozen
@@ -23,12 +26,23 @@ from websockets.protocol import CLOSING, OPEN
 
 from binance_session.errors import ConnectError
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # built without its C extension
+    from websockets.utils import apply_mask
+
 __all__ = ["Connection", "Receiver", "Transport", "dial"]
 
 #: seconds for the pong to a ping that was sent because the connection is in doubt
 _CHECK_TIMEOUT: Final = 2.0
 #: seconds by which a timer is late when something blocked the loop
 _BLOCKED: Final = 0.05
+# RFC 6455 §5.2: FIN and the opcode; the mask bit and the length, in three sizes
+_FINAL_TEXT: Final = 0x81
+_MASKED: Final = 0x80
+#: first bytes of the frames that there are: text, binary, continuation, final or not; close, ping, pong
+_KNOWN: Final = frozenset({0x81, 0x01, 0x82, 0x02, 0x80, 0x00, 0x88, 0x89, 0x8A})
+_SHORT_HEADER, _MEDIUM_HEADER, _LONG_HEADER = Struct("!BB"), Struct("!BBH"), Struct("!BBQ")
 _TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
 
@@ -70,15 +84,77 @@ class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
 class Connection(ClientConnection):
     """A client connection that hands each complete message to its receiver inside ``data_received``."""
 
-    def __init__(self, protocol: ClientProtocol, receiver: Receiver, **kwargs: Any) -> None:
+    def __init__(self, protocol: ClientProtocol, receiver: Receiver, max_size: int | None, **kwargs: Any) -> None:
         super().__init__(protocol, **kwargs)
         self._receiver = receiver
         self._fragments = bytearray()
         self._fragments_are_text = False
         self._ending_told = False
+        # whether frames are looked for here, and the beginning of one whose end is to come
+        self._scanning = False
+        self._rest = bytearray()
+        self._max_size = math.inf if max_size is None else max_size
+        # whether a fragmented message is under way
+        self._assembling = False
         self._check_asked = asyncio.Event()
 
-    # The way of a frame: data_received (websockets) parses, then calls process_event.
+    # The way of a frame. An answer is one unfragmented text frame; those are found and handed on right here. Every
+    # other frame goes to the library whole, so that its parser always stands at the beginning of a frame.
+
+    def data_received(self, data: bytes) -> None:
+        """Dispatch the complete messages in ``data``, and keep the rest."""
+        if not self._scanning or self.protocol.state is not OPEN:
+            self._leave_to_library(data)
+            return
+        if self._rest:
+            self._rest += data
+            data = self._rest  # type: ignore[assignment]
+        position, size = 0, len(data)
+        while size - position >= 2:
+            first, length = data[position], data[position + 1]
+            begin = position + 2
+            if length >= 126:
+                begin += 2 if length == 126 else 8
+                if begin <= size and length < 128:
+                    length = int.from_bytes(data[position + 2 : begin], "big")
+            # Masked, which no server may; of an unknown kind; too big: the library knows what to say.
+            if data[position + 1] > 127 or first not in _KNOWN or (begin <= size and length > self._max_size):
+                self._rest = bytearray()
+                self._leave_to_library(bytes(data[position:]))
+                return
+            end = begin + length
+            if end > size:
+                break
+            if first == _FINAL_TEXT and not self._assembling:
+                self._receiver.message_received(data[begin:end])
+            else:
+                super().data_received(bytes(data[position:end]))
+                if self.protocol.state is not OPEN:
+                    self._rest = bytearray()
+                    self._leave_to_library(bytes(data[end:]))
+                    return
+            position = end
+        if position == size:
+            if self._rest:
+                self._rest = bytearray()
+        elif position or data is not self._rest:  # else it is the growing beginning of one frame
+            self._rest = bytearray(data[position:])
+
+    def _leave_to_library(self, data: bytes) -> None:
+        """Have the library parse: the handshake, and all that comes once a closing handshake began."""
+        shaking_hands = self.response is None
+        self._scanning = False
+        if self._rest:
+            data, self._rest = bytes(self._rest) + data, bytearray()
+        if data:
+            super().data_received(data)
+        if shaking_hands:
+            # Scanning begins where the library stands between two frames: right behind the handshake's answer.
+            behind = self.response is not None and data.endswith(b"\r\n\r\n")
+            self._scanning = behind and self.protocol.state is OPEN and not self.protocol.extensions
+        protocol = self.protocol
+        if protocol.state is CLOSING and (protocol.close_rcvd is not None or protocol.parser_exc is not None):
+            self._tell_ending()
 
     def process_event(self, event: Any) -> None:
         """Hand a complete message to the receiver, before this returns."""
@@ -97,6 +173,7 @@ class Connection(ClientConnection):
         if frame.opcode is not _CONT:
             self._fragments_are_text = frame.opcode is _TEXT
         self._fragments += frame.data
+        self._assembling = not frame.fin
         if frame.fin:
             message, self._fragments = self._fragments, bytearray()
             if self._fragments_are_text:
@@ -110,19 +187,28 @@ class Connection(ClientConnection):
         return self.protocol.state is OPEN and not self.transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Write one text message to the socket now; only while :attr:`writable`."""
-        self.protocol.send_text(data)
-        for chunk in self.protocol.data_to_send():
-            self.transport.write(chunk)
+        """Write one text message to the socket now; only while :attr:`writable`.
+
+        The frame is made here, because what the library does for every kind of frame costs a third of a request;
+        with an extension, which may change the data, the library makes it.
+        """
+        protocol = self.protocol
+        if protocol.extensions:
+            protocol.send_text(data)
+            for chunk in protocol.data_to_send():
+                self.transport.write(chunk)
+            return
+        length = len(data)
+        if length < 126:
+            header = _SHORT_HEADER.pack(_FINAL_TEXT, _MASKED | length)
+        elif length < 65536:
+            header = _MEDIUM_HEADER.pack(_FINAL_TEXT, _MASKED | 126, length)
+        else:
+            header = _LONG_HEADER.pack(_FINAL_TEXT, _MASKED | 127, length)
+        mask = urandom(4)
+        self.transport.write(header + mask + apply_mask(data, mask))
 
     # The end
-
-    def data_received(self, data: bytes) -> None:
-        """Parse and dispatch; then see whether the closing handshake began, after which nothing more is read."""
-        super().data_received(data)
-        protocol = self.protocol
-        if protocol.state is CLOSING and (protocol.close_rcvd is not None or protocol.parser_exc is not None):
-            self._tell_ending()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the receiver that the connection is over."""
@@ -219,7 +305,7 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
     """
 
     def create(protocol: ClientProtocol, **kwargs: Any) -> Connection:
-        return Connection(protocol, receiver, **kwargs)
+        return Connection(protocol, receiver, transport.max_size, **kwargs)
 
     tls: dict[str, Any] = {} if transport.ssl is None else {"ssl": transport.ssl}
     try:

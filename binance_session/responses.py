@@ -239,7 +239,7 @@ def _fast_decoder() -> Callable[[bytes | bytearray | memoryview], Envelope]:
         ("limits", msgspec.Raw, msgspec.field(default=msgspec.Raw(), name="rateLimits")),
         ("event", Any, None),
     ]
-    decode_fast = msgspec.json.Decoder(msgspec.defstruct("Envelope", fields, gc=False)).decode
+    decode_fast: Any = msgspec.json.Decoder(msgspec.defstruct("Envelope", fields, gc=False)).decode
     refusals = (msgspec.MsgspecError, RecursionError, ValueError)
 
     def decode(data: bytes | bytearray | memoryview) -> Envelope:

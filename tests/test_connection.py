@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -155,6 +156,42 @@ def test_the_network_may_cut_the_bytes_anywhere(messages: list[bytes], cuts: lis
     asyncio.run(run())
 
 
+FRAMES = st.one_of(
+    st.builds(lambda data: frame(TEXT, data), st.binary(max_size=200)),
+    st.builds(lambda data: frame(TEXT, data, fin=False), st.binary(max_size=20)),
+    st.builds(lambda data, fin: frame(CONT, data, fin), st.binary(max_size=20), st.booleans()),
+    st.builds(lambda data, fin: frame(BINARY, data, fin), st.binary(max_size=20), st.booleans()),
+    st.builds(lambda data: frame(PING, data), st.binary(max_size=20)),
+    st.builds(lambda data: frame(Opcode.PONG, data), st.binary(max_size=20)),
+    st.just(frame(CLOSE, struct.pack("!H", 1001) + b"bye")),
+    st.just(b"\x81\x7f" + struct.pack("!Q", 33 << 20)),
+    st.just(b"\x81\x85abcdefghi"),
+    st.binary(max_size=12),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(FRAMES, min_size=1, max_size=12), st.lists(st.integers(1, 60), max_size=20))
+def test_frames_found_here_are_those_that_the_library_finds(frames: list[bytes], cuts: list[int]) -> None:
+    """Any frames, good or bad, in any segments: what is handed on is the same as when the library parses all of it."""
+
+    async def received(scanning: bool) -> list[tuple[str, bytes | str]]:
+        async with connected() as (_, collector, connection):
+            assert connection._scanning
+            connection._scanning = scanning
+            rest, sizes = b"".join(frames), iter(cuts)
+            while rest:
+                size = next(sizes, len(rest))
+                connection.data_received(rest[:size])
+                rest = rest[size:]
+            return list(collector.got)
+
+    async def run() -> None:
+        assert await received(True) == await received(False)
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -180,6 +217,27 @@ async def test_the_end_is_told_once_with_its_reason(data: bytes, words: str) -> 
         connection.transport.abort()
         await connection.wait_closed()
         assert len(collector.got) == 2
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 200_000])
+async def test_what_is_written_is_what_the_other_side_reads(size: int, compression: str | None) -> None:
+    """Frames of every length, masked as a client's must be; read by the library's own server."""
+    got: list[Any] = []
+
+    async def serve_one(websocket: ServerConnection) -> None:
+        got.extend([await websocket.recv(), await websocket.recv()])
+
+    message = ("é{" * size)[:size].encode()[:size].decode(errors="ignore")
+    async with serve(serve_one, "127.0.0.1", 0, max_size=None) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, compression=compression), Collector())
+        assert bool(connection.protocol.extensions) == (compression is not None)
+        connection.write(message.encode())
+        connection.write(b"after")
+        await until(lambda: len(got) == 2)
+        assert got == [message, "after"]
+        await connection.close_surely(5.0)
 
 
 @pytest.mark.parametrize("how", ["eof", "abort"])

@@ -24,9 +24,7 @@ def main() -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="print each story, line by line")
     arguments = parser.parse_args()
     seeds = (
-        [arguments.seed]
-        if arguments.seed is not None
-        else range(arguments.start, arguments.start + arguments.seeds)
+        [arguments.seed] if arguments.seed is not None else range(arguments.start, arguments.start + arguments.seeds)
     )
     began, lived, failed = time.process_time(), 0.0, 0
     troubles: Counter[str] = Counter()

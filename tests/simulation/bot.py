@@ -159,7 +159,8 @@ class Bot:
             while record.session.state not in _FINAL and world.loop.time() < world.end:
                 await asyncio.sleep(self.random.expovariate(1 / world.recipe.think))
                 world.inspect()
-                if self.random.random() < world.recipe.restless:
+                unready = record.session.state is not SessionState.READY
+                if self.random.random() < world.recipe.restless * (10 if unready else 1):
                     break
                 (deed,) = self.random.choices(self._deeds, self._weights)
                 await self._errand(deed, record)
@@ -224,7 +225,10 @@ class Bot:
             opening.cancel()
         await asyncio.wait([opening])
         took = world.loop.time() - began
-        if took > longest + 12 * recipe.latency + (options["close_timeout"] if opening.cancelled() else 0):
+        # an eager policy uses up the attempts of the address, and the next session waits for them too
+        if recipe.reconnect != "eager" and took > longest + 12 * recipe.latency + (
+            options["close_timeout"] if opening.cancelled() else 0
+        ):
             world.complain(f"open() of session {number} took {took:.3f} s")
         if opening.cancelled():
             world.trace("bot", f"open() of session {number} cancelled")
@@ -241,6 +245,8 @@ class Bot:
     async def _close(self, record: SessionRecord) -> None:
         world, session = self.world, record.session
         began, close_timeout = world.loop.time(), world.recipe.options["close_timeout"]
+        if self.random.random() < 0.3:  # what has just left, or waits, must be told too
+            await self._errand(self._do_burst, record, wait=False)
         world.trace("bot", f"closes session {record.number} ({session.state.name})")
         if self.random.random() < 0.2:
             closing = world.loop.create_task(session.close())
@@ -264,8 +270,10 @@ class Bot:
 
     # Deeds
 
-    async def _errand(self, deed: Callable[[SessionRecord], Awaitable[None]], record: SessionRecord) -> None:
-        """Do something, and wait for its end or not."""
+    async def _errand(
+        self, deed: Callable[[SessionRecord], Awaitable[None]], record: SessionRecord, *, wait: bool | None = None
+    ) -> None:
+        """Do something, and wait for its end or not; at least begin it."""
 
         async def run() -> None:
             await deed(record)
@@ -273,8 +281,10 @@ class Bot:
         task = self.world.loop.create_task(run(), name="bot errand")
         self._errands.add(task)
         task.add_done_callback(self._errand_done)
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.5 if wait is None else wait:
             await asyncio.wait([task])
+        else:
+            await asyncio.sleep(0)
 
     def _errand_done(self, task: asyncio.Task[None]) -> None:
         self._errands.discard(task)

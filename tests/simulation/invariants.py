@@ -256,7 +256,9 @@ class Wire(list[Received]):
         if method == "session.logon":
             line.logons += 1
             if record.refused_at is not None and now > record.refused_at + _ON_ITS_WAY:
-                self._complain(f"session {record.number} tries a key that was refused {now - record.refused_at:.3f} s ago")
+                self._complain(
+                    f"session {record.number} tries a key that was refused {now - record.refused_at:.3f} s ago"
+                )
             return
         asks_the_time = method == "session.status" and line.logons
         if not line.was_logged_on and not asks_the_time:

@@ -135,7 +135,9 @@ def test_a_key_on_a_logged_on_connection_is_found(monkeypatch: pytest.MonkeyPatc
     """The promise that this package is about."""
     encode = RequestEncoder.encode
 
-    def always(self: RequestEncoder, request_id: int, method: Any, params: Any, authenticated: bool, *rest: Any) -> bytes:
+    def always(
+        self: RequestEncoder, request_id: int, method: Any, params: Any, authenticated: bool, *rest: Any
+    ) -> bytes:
         return encode(self, request_id, method, params, False, *rest)
 
     monkeypatch.setattr(RequestEncoder, "encode", always)
@@ -172,13 +174,13 @@ def test_a_session_that_does_not_come_back_is_found(monkeypatch: pytest.MonkeyPa
 def test_what_is_left_after_close_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A keepalive task that outlives its session."""
     monkeypatch.setattr(ListenKeyKeeper, "release", lambda self: self._set(None))
-    assert _found("after close()", range(200, 212), "medium")
+    assert _found("task binance_session keepalive", range(300, 303), "dense")
 
 
 def test_a_parked_request_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing without telling who waits."""
     monkeypatch.setattr(Parking, "end_all", lambda self, error, *, quietly: None)
-    assert _found("is open after close()", range(300, 325), "dense")
+    assert _found("is open after close()", range(300, 315), "dense")
 
 
 def test_a_state_out_of_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

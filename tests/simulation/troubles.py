@@ -223,7 +223,12 @@ _strike("merged", harmless=True)
 _strike("split", 1, harmless=True)
 _strike("drop_before", 4)
 _strike("drop_after", 4)
-_strike("close", 3, code=lambda world: world.random.choice([1000, 1001, 1008, 1012]), executed=lambda world: world.random.random() < 0.5)
+_strike(
+    "close",
+    3,
+    code=lambda world: world.random.choice([1000, 1001, 1008, 1012]),
+    executed=lambda world: world.random.random() < 0.5,
+)
 _strike("revoke", 2)
 _strike("server_shutdown", 2)
 
@@ -245,7 +250,9 @@ def _error(name: str, weight: int, status: int, code: int, msg: str, *, may_exec
 _UNKNOWN: Final = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 _error("error_1007", 3, 500, -1007, _UNKNOWN, may_execute=True)
 _error("error_1006", 2, 400, -1006, "An unexpected response was received from the message bus.", may_execute=True)
-_error("error_503_unknown", 2, 503, -1000, "Unknown error, please check your request or try again later.", may_execute=True)
+_error(
+    "error_503_unknown", 2, 503, -1000, "Unknown error, please check your request or try again later.", may_execute=True
+)
 _error("error_503_failed", 2, 503, -1000, "Service Unavailable.")
 _error("error_1008", 1, 503, -1008, "Server is currently overloaded with other requests.")
 _error("error_1021", 2, 400, -1021, "Timestamp for this request is outside of the recvWindow.")
@@ -311,7 +318,9 @@ def logon_late(world: World) -> None:
 @trouble(2)
 def logon_lost(world: World) -> None:
     """The connection goes while the answer to ``session.logon`` is awaited."""
-    _inject(world, Fault(world.random.choice(["drop_before", "drop_after"]), method="session.logon", times=_times(world)))
+    _inject(
+        world, Fault(world.random.choice(["drop_before", "drop_after"]), method="session.logon", times=_times(world))
+    )
     cut(world)
 
 
@@ -322,8 +331,9 @@ def key_revoked(world: World) -> None:
         return
     key = world.credentials.api_key
     world.simulator.revoke(key)
-    if world.random.random() < 0.5:
-        length = world.random.choice([0.01, 1.0, 100.0])
+    if world.random.random() < 0.5 or world.recipe.key != "ed25519":
+        # Without a logon nothing tells the session that it is over: its calls are refused, and that is all.
+        length = world.random.choice([0.01, 1.0, 100.0, 2000.0])
         world.bad_for(length + _recovery(world))
         world.later(length, world.simulator.restore, key)
     else:

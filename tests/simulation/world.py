@@ -173,7 +173,9 @@ class World:
             if since is None:
                 record.unready_since = now
             elif min(now - since, now - self.bad_until) > _RECOVERY and not state.is_final:
-                self.complain(f"session {record.number} is {state.name} although all has been well for {_RECOVERY:.0f} s")
+                self.complain(
+                    f"session {record.number} is {state.name} although all has been well for {_RECOVERY:.0f} s"
+                )
                 record.unready_since = now
 
     def _watch_listen_keys(self) -> None:
@@ -198,14 +200,20 @@ class World:
             return
         self.inspect()
         needed = _MARGIN + 2 * self.recipe.options["request_timeout"]
-        if self.recipe.keepalive == "fixed":  # which takes its time after a failure, also one of a hook
-            needed += FIXED_INTERVAL * (3 if self.recipe.broken_hooks else 1)
+        if self.recipe.keepalive == "fixed":
+            if self.recipe.broken_hooks:  # three in a row that raise, and nothing is left of the hour
+                return
+            needed += FIXED_INTERVAL
         ready_since, bad_until = record.ready_since, self.bad_until
         if ready_since is not None and now - max(ready_since, bad_until) > needed:
-            self.complain(f"the listenKey lapsed, READY for {now - ready_since:.0f} s, well for {now - bad_until:.0f} s")
+            self.complain(
+                f"the listenKey lapsed, READY for {now - ready_since:.0f} s, well for {now - bad_until:.0f} s"
+            )
 
 
-def tell(seed: int, days: float | None = None, *, pace: Any = None, echo: Callable[[str], object] | None = None) -> Result:
+def tell(
+    seed: int, days: float | None = None, *, pace: Any = None, echo: Callable[[str], object] | None = None
+) -> Result:
     """Live one story from its beginning to its end, and return what came of it."""
     recipe = Recipe.draw(seed, days, pace)
     loop = SimulationLoop(limit=recipe.duration * 1.5 + 10 * DAY)
