@@ -84,7 +84,9 @@ class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
 class Connection(ClientConnection):
     """A client connection that hands each complete message to its receiver inside ``data_received``."""
 
-    def __init__(self, protocol: ClientProtocol, receiver: Receiver, max_size: int | None, **kwargs: Any) -> None:
+    def __init__(
+        self, protocol: ClientProtocol, receiver: Receiver, max_size: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(protocol, **kwargs)
         self._receiver = receiver
         self._fragments = bytearray()

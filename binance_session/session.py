@@ -229,7 +229,7 @@ class Session:
             status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,
-            on_response=_on_response(self._hooks, supervisor.limits_told if self._keeps_reserve else None),
+            on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
 
     def __repr__(self) -> str:

@@ -23,20 +23,20 @@ from binance_session.errors import (
     ConnectError,
     ConnectionLost,
     InvalidTimestamp,
-    IpBanned,
     LogonRejected,
     NotSent,
     RateLimited,
     SessionClosed,
     SessionRevoked,
 )
+from binance_session.gate import Gate
 from binance_session.hooks import Hooks
-from binance_session.hosts import NOT_HELD, Guest, Hold, Host
+from binance_session.hosts import NOT_HELD
 from binance_session.link import Link, LinkOwner
 from binance_session.params import Params
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
-from binance_session.responses import Event, RateLimit, Response, readable
+from binance_session.responses import Event, Response, readable
 from binance_session.state import SESSION_TABLE, Machine, SessionEvent, SessionState, reachable
 from binance_session.stats import Stats
 from binance_session.venues import Method
@@ -45,14 +45,8 @@ __all__ = ["Supervisor"]
 
 _log: Final = logging.getLogger("binance_session")
 _E: Final = SessionEvent
-#: the code of a refusal that counts orders, not requests
-_TOO_MANY_ORDERS: Final = -1015
 #: codes that speak of the exchange's state and not of the key (PROTOCOL.md §9)
 _EXCHANGE_TROUBLE: Final = frozenset({-1000, -1001, -1006, -1007, -1008, -1016})
-#: seconds: the longest ban that is documented, three days (PROTOCOL.md §8)
-_LONGEST_BAN: Final = 3 * 86_400.0
-#: seconds: the shortest, two minutes
-_SHORTEST_BAN: Final = 120.0
 #: seconds: the longest wait that a server in trouble may ask for
 _LONGEST_RETRY_AFTER: Final = 300.0
 #: seconds that a connection must have been READY for its loss to be no reason to wait
@@ -61,7 +55,7 @@ _HEALTHY: Final = 10.0
 _FALLBACK: Final = ExponentialBackoff()
 
 
-class Supervisor(LinkOwner, Guest):
+class Supervisor(LinkOwner):
     """Runs one session's connections."""
 
     def __init__(
@@ -90,13 +84,10 @@ class Supervisor(LinkOwner, Guest):
         self._reconnect = reconnect
         self._hooks = hooks
         self._stats = stats
-        self._clock = clock
         self._url = url
-        self._weight_reserve = weight_reserve
+        self.gate = Gate(clock, weight_reserve, self._gate_moved, self._check_links)
         self._watched = watched
         self._on_failed = on_failed
-        self._host: Host  # from open() on
-        self._release_timer: asyncio.TimerHandle | None = None
         self._rollover_after = rollover_after
         self._machine = Machine(SESSION_TABLE, SessionState.NEW, self._changed)
         self._waiters: list[tuple[SessionState, asyncio.Future[None]]] = []
@@ -200,10 +191,10 @@ class Supervisor(LinkOwner, Guest):
             raise self._ended(f"the session is {state.value}; {method.name} was not sent", method.name)
         if state is SessionState.NEW:
             raise NotSent(f"the session is not open; {method.name} was not sent: open it first", method=method.name)
-        hold = self._hold_on(method)
+        hold = self.gate.hold_on(method)
         if hold is not NOT_HELD:
             if not wait or hold.until - asyncio.get_running_loop().time() > timeout:
-                raise _held(hold, method.name)
+                raise self.gate.refusal(hold, method.name)
         elif state is SessionState.READY and self._serving is not None:
             return self._serving.submit(method, params, credentials, timeout)
         if not wait:
@@ -231,72 +222,25 @@ class Supervisor(LinkOwner, Guest):
             self._wake.set()
 
     def rate_limited(self, error: RateLimited) -> None:
-        """Hold everything back until the exchange listens again (PROTOCOL.md §8); order limits concern orders only."""
-        if error.code == _TOO_MANY_ORDERS:
-            return
-        is_ban = isinstance(error, IpBanned)
-        now = error.server_time or self._clock.now()
-        seconds = 0.0 if error.retry_at is None else error.retry_at - now
-        if seconds <= 0:  # not told, or over before it began: one of the clocks is wrong
-            seconds = _SHORTEST_BAN if is_ban else 60 - now % 60  # the weight is counted by the minute
-        self._hold(seconds, is_ban=is_ban)
+        """Hold requests back, of this session and of its neighbours."""
+        self.gate.rate_limited(error)
 
     def may_send(self) -> bool:
-        """Tell whether the host wants to hear of us."""
-        return self._host.everything.until <= asyncio.get_running_loop().time()
+        """Tell whether the exchange wants to hear of us."""
+        return self.gate.may_send
 
-    def _hold(self, seconds: float, *, is_ban: bool = False, ordinary_only: bool = False) -> None:
-        seconds = min(max(0.0, seconds), _LONGEST_BAN)
-        hold = Hold(asyncio.get_running_loop().time() + seconds, self._clock.now() + seconds, is_ban)
-        self._host.hold(hold, ordinary_only=ordinary_only)
-
-    def limits_told(self, limits: tuple[RateLimit, ...]) -> None:
-        """Keep the reserve of request weight, once the rest of the minute's is used up."""
-        share = 1 - (self._weight_reserve or 0.0)
-        for limit in limits:
-            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE" and limit.count >= limit.limit * share:
-                window = 60 * max(1, limit.interval_num)
-                self._hold(window - self._clock.now() % window, ordinary_only=True)
-
-    def host_holds(self) -> None:
-        """Let requests through one by one, if at all, until the host's wait is over."""
-        if self._weight_reserve is None and self._host.everything.until <= asyncio.get_running_loop().time():
-            return  # somebody else's reserve
+    def _gate_moved(self) -> None:
+        """Send what need not wait any more; have requests pass the gate one by one while some must."""
         self.link = None
-        self._release_later()
-
-    def _release_later(self) -> None:
-        if self._release_timer is not None:
-            self._release_timer.cancel()
-        host, loop = self._host, asyncio.get_running_loop()
-        ends = [hold.until for hold in (host.everything, host.ordinary) if hold.until > loop.time()]
-        self._release_timer = loop.call_at(min(ends), self._release) if ends else None
-
-    def _release(self) -> None:
-        """Send what waited for the end of a hold."""
-        self._release_timer = None
-        self._release_later()
         serving = self._serving
         if serving is not None and serving.is_open and self.state is SessionState.READY:
-            self.link = self._open_to_all(serving)
-            self._parking.send_all(serving, lambda method: self._hold_on(method) is NOT_HELD)
+            self._serve_requests(serving)
 
-    def _open_to_all(self, link: Link) -> Link | None:
-        """Return ``link`` if no request has to wait for the host."""
-        now, host = asyncio.get_running_loop().time(), self._host
-        held = host.everything.until > now or (self._weight_reserve is not None and host.ordinary.until > now)
-        return None if held else link
+    def _serve_requests(self, link: Link) -> None:
+        self.link = link if self.gate.is_open else None
+        self._parking.send_all(link, self.gate.lets)
 
-    def _hold_on(self, method: Method) -> Hold:
-        """Return what ``method`` has to wait for."""
-        now, host = asyncio.get_running_loop().time(), self._host
-        if host.everything.until > now:
-            return host.everything
-        if self._weight_reserve is not None and not method.is_urgent and host.ordinary.until > now:
-            return host.ordinary
-        return NOT_HELD
-
-    def host_woke(self) -> None:
+    def _check_links(self) -> None:
         """Check every connection now, instead of at its next ping."""
         for link in self._links:
             link.check()
@@ -319,11 +263,10 @@ class Supervisor(LinkOwner, Guest):
     async def open(self) -> None:
         """Connect; return when READY, raise why that cannot be."""
         if self._machine.can(_E.OPEN):
-            loop = asyncio.get_running_loop()
-            self._host = Host.of(self._url, loop)
+            self.gate.at(self._url)
             self._machine.advance(_E.OPEN)
             if self.state is SessionState.CONNECTING:  # a hook may have closed it
-                self._task = loop.create_task(self._run(), name="binance_session supervisor")
+                self._task = asyncio.get_running_loop().create_task(self._run(), name="binance_session supervisor")
         await self.wait_for(SessionState.READY)
 
     async def close(self) -> None:
@@ -378,7 +321,7 @@ class Supervisor(LinkOwner, Guest):
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on; leave nothing behind."""
-        self._host.join(self, watched=self._watched)
+        self.gate.join(watched=self._watched)
         cancelled = False
         try:
             await self._keep_ready()
@@ -405,9 +348,7 @@ class Supervisor(LinkOwner, Guest):
 
     async def _clean_up(self) -> None:
         self.link = None
-        self._host.leave(self)
-        if self._release_timer is not None:
-            self._release_timer.cancel()
+        self.gate.leave()
         for drain in self._drains:
             drain.cancel()
         if self._drains:
@@ -452,15 +393,9 @@ class Supervisor(LinkOwner, Guest):
 
     async def _connect(self) -> Link:
         """Return a new link, open and logged on if the session logs on; raise why there is none."""
-        loop = asyncio.get_running_loop()
-        host = self._host
-        if host.everything.until > loop.time() and not self._stats.connections:
-            raise _held(host.everything, None)
-        await self._host_listens()
-        while (wait := host.attempts.delay(loop.time())) > 0:
-            await asyncio.sleep(wait)
-            await self._host_listens()
-        host.attempts.spend(loop.time())
+        if not self._stats.connections:
+            self.gate.refuse_to_open()
+        await self.gate.may_dial()
         link = self._make_link(self)
         self._links.append(link)
         try:
@@ -473,30 +408,24 @@ class Supervisor(LinkOwner, Guest):
                     raise ConnectError(f"logged on, and at once not any more: {link.cause or 'revoked'}")
         except BaseException as error:
             if isinstance(error, ConnectError) and error.status in (418, 429) and error.retry_after is not None:
-                self._hold(error.retry_after, is_ban=error.status == 418)
+                self.gate.hold(error.retry_after, is_ban=error.status == 418)
             await self._end(link)
             raise
         self._stats.connections += 1
         return link
-
-    async def _host_listens(self) -> None:
-        """Return when the host wants to hear of us; the wait may grow while it lasts."""
-        loop = asyncio.get_running_loop()
-        while (wait := self._host.everything.until - loop.time()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(wait)
 
     def _promote(self, link: Link) -> None:
         """Have ``link`` take the requests from now on."""
         if link.cause is not None:
             raise link.cause
         self._serving = link
-        self.link = self._open_to_all(link)
+        self.link = link if self.gate.is_open else None
         if self._machine.can(_E.RETRY):  # the link before was lost while this one was being prepared
             self._machine.advance(_E.RETRY)
         if self._machine.can(_E.SERVE):
             self._machine.advance(_E.SERVE)
         if self._serving is link and self.state is SessionState.READY:
-            self._parking.send_all(link, lambda method: self._hold_on(method) is NOT_HELD)
+            self._serve_requests(link)
 
     async def _serve(self, link: Link) -> Link:
         """Stay with ``link`` until another is ready to take over, and return that; raise what ended it before.
@@ -603,13 +532,13 @@ class Supervisor(LinkOwner, Guest):
     async def _log_on(self, link: Link, method: Method) -> None:
         """Send ``session.logon`` and wait for its answer."""
         try:
-            await self._host_listens()
+            await self.gate.host_listens()
             try:
                 await link.submit(method)
             except InvalidTimestamp:
                 # The link asked for the exchange's time when it saw this; with that, once more.
                 await link.status_told()
-                await self._host_listens()
+                await self.gate.host_listens()
                 await link.submit(method)
         except RateLimited:
             raise
@@ -636,19 +565,6 @@ class Supervisor(LinkOwner, Guest):
                 f"the exchange revoked the logon and refused a new one: {error.error.message} (code {error.code})",
                 outcome=None,
             ) from error
-
-
-def _held(hold: Hold, method: str | None) -> RateLimited:
-    """Return the error for what is not sent because the exchange does not listen."""
-    kind, status, why = (IpBanned, 418, "banned") if hold.is_ban else (RateLimited, 429, "out of request weight")
-    return kind(
-        status,
-        -1003,
-        f"this address is {why} until {hold.retry_at:.0f} (Unix seconds)",
-        {"retryAfter": int(hold.retry_at * 1000)},
-        method=method,
-        outcome="not_sent",
-    )
 
 
 def _heals(cause: Exception) -> bool:
