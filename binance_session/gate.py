@@ -114,7 +114,7 @@ class Gate(Guest):
         while (wait := self._host.attempts.delay(_now())) > 0:
             await asyncio.sleep(wait)
             await self.host_listens()
-        self._host.attempts.spend(_now())
+        self._host.attempts.spend(asyncio.get_running_loop().time())
 
     # Answers
 
@@ -140,7 +140,7 @@ class Gate(Guest):
     def hold(self, seconds: float, *, is_ban: bool = False, ordinary_only: bool = False) -> None:
         """Hold back all requests to the host, or those that can wait, of sessions that keep a reserve."""
         seconds = min(max(0.0, seconds), _LONGEST_BAN)
-        hold = Hold(_now() + seconds, self._clock.now() + seconds, is_ban)
+        hold = Hold(asyncio.get_running_loop().time() + seconds, self._clock.now() + seconds, is_ban)
         self._host.hold(hold, ordinary_only=ordinary_only)
 
     def host_holds(self) -> None:
@@ -162,4 +162,5 @@ class Gate(Guest):
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    """Return the loop's time, a millisecond ahead: a hold whose timer has come is over, however the clock rounds."""
+    return asyncio.get_running_loop().time() + 0.001

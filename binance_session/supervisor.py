@@ -452,6 +452,8 @@ class Supervisor(LinkOwner):
                         refused = error if isinstance(error, LogonRejected) else None
                         _log.warning("no second connection (%s); the first is used on", error)
                     successor = None
+                if self.state is SessionState.LOGGING_ON and refused is not None:
+                    raise refused
                 if self.state is SessionState.LOGGING_ON and self._logon is not None:
                     # A logon that is revoked as soon as it is given is not asked for without end.
                     self._relogons = self._relogons + 1 if loop.time() - logged_on < _HEALTHY else 0
@@ -459,7 +461,7 @@ class Supervisor(LinkOwner):
                     await self._log_on_again(link, self._logon)
                     logged_on = loop.time()
                     self._promote(link)
-                elif link.is_retiring and refused is None:
+                elif link.is_retiring and refused is None and successor is None:
                     link.is_retiring = False
                     # Nor is an exchange that tells each new connection to go dialled without end.
                     self._hasty = self._hasty + 1 if loop.time() - began < _HEALTHY else 0
@@ -471,11 +473,15 @@ class Supervisor(LinkOwner):
                     successor.add_done_callback(lambda _: self._wake.set())
                 else:
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout_at(due if due < math.inf else None):
+                        async with asyncio.timeout_at(due if successor is None and due < math.inf else None):
                             await self._wake.wait()
             if successor is not None:
-                with contextlib.suppress(BinanceSessionError):
+                try:
                     return await successor
+                except LogonRejected as error:
+                    refused = error
+                except BinanceSessionError as error:
+                    _log.warning("no second connection (%s), and the first is gone", error)
             raise refused or link.cause
         finally:
             if successor is not None and not successor.done():

@@ -202,6 +202,19 @@ async def test_an_exchange_that_sends_every_connection_away_is_not_stormed() -> 
 
 
 @pytest.mark.virtual
+async def test_a_second_announcement_while_the_next_connection_is_made() -> None:
+    """Nothing to do but wait for it: without turning round and round."""
+    async with exchange() as simulator, session_to(simulator, kind=Watched) as session:
+        simulator.inject(Fault("late_logon", delay=3.0))
+        simulator.broadcast_shutdown()
+        await until(lambda: len(simulator.connections) == 2)
+        simulator.connections[0].send({"event": {"e": "serverShutdown", "E": 1}})
+        await asyncio.sleep(60)
+        assert session.seen.count(READY) == 1
+        assert 2 <= session.stats.connections <= 3
+
+
+@pytest.mark.virtual
 async def test_the_first_ends_while_the_second_is_being_made() -> None:
     """What was in flight is told at once; the second takes over as soon as it is ready."""
     async with exchange() as simulator, session_to(simulator, kind=Watched) as session:

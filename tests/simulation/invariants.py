@@ -15,7 +15,7 @@ from attrs import define, field
 from binance_session import BinanceSessionError, Response, Session, SessionState
 from binance_session.simulator import Received, Simulator
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.virtual import VirtualTimeLoop
+from binance_session.simulator.virtual import Stuck, VirtualTimeLoop
 from binance_session.state import SESSION_TABLE
 from tests.simulation.trace import Trace
 
@@ -26,6 +26,8 @@ _SLACK: Final = 0.01
 #: seconds after a session's end in which what it had written may still arrive (the slowest link, and some)
 _ON_ITS_WAY: Final = 30.0
 _ATTEMPTS: Final = 300
+#: turns of the loop at one moment that only a task which never waits can need
+_TURNS: Final = 200_000
 _WINDOW: Final = 300.0
 _LEGAL: Final = {(old, new) for old, moves in SESSION_TABLE.items() for new in moves.values()}
 
@@ -44,10 +46,12 @@ class Complaints(list[str]):
 
 
 class SimulationLoop(VirtualTimeLoop):
-    """A virtual loop that counts attempts to connect."""
+    """A virtual loop that counts attempts to connect, and notices when it turns and turns while no time passes."""
 
     def __init__(self, limit: float) -> None:
         super().__init__(limit=limit)
+        self._turns = 0
+        self._moment = -1.0
         self.attempts: deque[float] = deque(maxlen=_ATTEMPTS + 1)
         self.attempts_in_all = 0
 
@@ -56,6 +60,15 @@ class SimulationLoop(VirtualTimeLoop):
         self.attempts_in_all += 1
         self.attempts.append(self.time())
         return await super().create_connection(*args, **options)
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        now = self.time()
+        if now != self._moment:
+            self._moment, self._turns = now, 0
+        self._turns += 1
+        if self._turns > _TURNS:
+            self._turns = 0
+            raise Stuck(f"{_TURNS} turns of the loop, and no time has passed")
 
     @property
     def attempted_too_often(self) -> bool:
@@ -240,7 +253,7 @@ class Wire(list[Received]):
         if self.arrived[where] > 1:
             self._complain(f"session {number} used the id {where[1]} twice")
         if method == "order.place":
-            name = params.get("newClientOrderId")
+            name = str(params.get("newClientOrderId"))
             self.arrived_orders[name] += 1
             if self.arrived_orders[name] > 1:
                 self._complain(f"the order {name} arrived {self.arrived_orders[name]} times")
@@ -268,8 +281,12 @@ class Wire(list[Received]):
             self._complain(
                 f"{method} of session {record.number} carries {' and '.join(sorted(carries))} after the logon"
             )
-        if method == "session.logout":
-            line.proves_until = float("inf")
+
+    def logs_out(self, session: int) -> None:
+        """Take note that the bot tries to log out: requests may carry a key now, whether or not that arrives."""
+        for connection in self._simulator.connections:
+            if session_of(connection) == session:
+                self._lines.setdefault(connection.number, _Line()).proves_until = float("inf")
 
     def logged_on_again(self, session: int) -> None:
         """Take note that the bot was told of a logon of its own: what leaves from now on needs no key."""

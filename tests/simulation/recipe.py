@@ -13,6 +13,7 @@ from binance_session.simulator import Readings
 __all__ = ["DAY", "Pace", "Recipe"]
 
 DAY: Final = 86_400.0
+Key = Literal["ed25519", "unlogged", "hmac", "none"]
 Pace = Literal["dense", "medium", "calm"]
 
 
@@ -26,7 +27,7 @@ class Recipe:
     venue: Venue
     readings: Readings
     #: ``ed25519`` logs on; ``unlogged`` could and does not; ``hmac`` cannot; ``none`` has no key
-    key: Literal["ed25519", "unlogged", "hmac", "none"]
+    key: Key
     #: the session's keyword arguments, but for the policies
     options: dict[str, Any]
     keepalive: Literal["adaptive", "fixed", "none", "broken"]
@@ -51,10 +52,10 @@ class Recipe:
         """Draw a story for a seed, ``days`` long or as long as its pace makes it."""
         random = Random(f"recipe {seed}")
         choice = random.choice
-        drawn: Pace = random.choices(("dense", "medium", "calm"), (5, 3, 4))[0]  # type: ignore[assignment]
+        drawn: Pace = random.choices(("dense", "medium", "calm"), (5, 3, 4))[0]
         pace = drawn if pace is None else pace
         venue = random.choices((COIN_M, USD_M, SPOT), (5, 2, 2))[0]
-        key = random.choices(("ed25519", "unlogged", "hmac", "none"), (14, 2, 2, 1))[0]
+        key: Key = random.choices(("ed25519", "unlogged", "hmac", "none"), (14, 2, 2, 1))[0]
         keeps_listen_key = venue.has_listen_key and key != "none" and random.random() < {"calm": 0.1}.get(pace, 0.7)
         readings = Readings(
             revoked_answer=choice(("replaced", "added")),

@@ -1,8 +1,8 @@
 """Nonsense from the wire: mutated frames and texts, and requests that end in every possible way.
 
-What an exchange (or whatever stands between) sends may be anything. Nothing of it may raise inside the session, and after
-it the session still answers. Seeded: a failure names its seed. ``python -m tests.simulation.test_fuzz`` runs a million
-messages and 300,000 streams of frames; an ordinary test run as many as fit into some seconds.
+What an exchange (or whatever stands between) sends may be anything. Nothing of it may raise inside the session, and
+after it the session still answers. Seeded: a failure names its seed. ``python -m tests.simulation.test_fuzz`` runs a
+million messages and 300,000 streams of frames; an ordinary test run as many as fit into some seconds.
 """
 
 from __future__ import annotations
@@ -42,21 +42,18 @@ _BALANCE: Final = COIN_M.method("account.balance")
 _STATUS: Final = COIN_M.method("session.status")
 
 _SEEDS: Final = [
-    '{"id":1,"status":200,"result":[{"asset":"BTC","balance":"1.0"}],"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT",'
-    '"interval":"MINUTE","intervalNum":1,"limit":2400,"count":5}]}',
-    '{"id":1,"status":200,"result":{"apiKey":"k","authorizedSince":1,"connectedSince":1,"returnRateLimits":true,'
-    '"serverTime":1767225600000}}',
+    '{"id":1,"status":200,"result":[{"asset":"BTC"}],"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","count":5}]}',
+    '{"id":1,"status":200,"result":{"apiKey":"k","authorizedSince":1,"serverTime":1767225600000}}',
     '{"id":1,"status":400,"error":{"code":-1021,"msg":"Timestamp","data":{"serverTime":1767225600000}}}',
-    '{"id":1,"status":429,"error":{"code":-1003,"msg":"Way too much; IP banned until 1767225600000.",'
-    '"data":{"serverTime":1,"retryAfter":1767225600000}},"rateLimits":[]}',
+    '{"id":1,"status":429,"error":{"code":-1003,"msg":"until 1767225600000.","data":{"retryAfter":1767225600000}}}',
     '{"id":null,"status":401,"error":{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}}',
     '{"event":{"e":"serverShutdown","E":1767225600000}}',
     '{"subscriptionId":0,"event":{"e":"executionReport","E":"1767225600000","s":"BTCUSDT"}}',
     '{"event":{"e":"listenKeyExpired","E":1576653824250,"listenKey":"WsCMN0a4"}}',
 ]
 _TOKENS: Final = [
-    "null", "true", "0", "-1", "1e999", "-1e999", "1e-999", "1.5", "9" * 30, "9" * 400, "9" * 5000, "9223372036854775808",
-    '""', '"\\ud800"', '"1"', "[]", "{}", "[[]]", '{"a":1}', "NaN", "Infinity", "-0", "00", '"\\u0000"', '{"code":1e999}',
+    "null", "true", "0", "-1", "1e999", "-1e999", "1.5", "9" * 30, "9" * 400, "9" * 5000, "9223372036854775808",
+    '""', '"\\ud800"', '"1"', "[]", "{}", "[[]]", '{"a":1}', "NaN", "Infinity", "00", '"\\u0000"', '{"code":1e999}',
     '{"code":true,"msg":1,"data":[]}', '{"e":"x","E":1e999}', '{"e":"x","E":null}', '{"e":1}', '{"e":"","E":{}}',
     '{"retryAfter":1e999}', '{"serverTime":' + "9" * 400 + "}", "200", "401", "418", "500", "-2015", "-1193", "-1125",
 ]  # fmt: skip
@@ -145,7 +142,8 @@ def mutate_text(random: Random) -> bytes:
         holder[where] = "@@"
         text = json.dumps(message).replace('"@@"', random.choice(_TOKENS), 1)
         if random.random() < 0.3:
-            text = text.replace("{", '{"%s":%s,' % (random.choice(["id", "x", "status"]), random.choice(_TOKENS)), 1)
+            name, value = random.choice(["id", "x", "status"]), random.choice(_TOKENS)
+            text = text.replace("{", f'{{"{name}":{value},', 1)
     data = bytearray(text, "utf-8")
     for _ in range(random.choice([0, 0, 1, 1, 2, 8])):
         at = random.randrange(len(data) + 1)
@@ -193,10 +191,10 @@ async def fuzz_texts(seed: int, *, count: int | None = None, seconds: float | No
             assert not complaints, f"seed {seed}, before message {done}: {complaints[0]}"
             link.router.end_all(lambda request_id, method: SessionClosed("over", request_id=request_id, method=method))
             for future in futures:
-                error = future.exception()
-                assert error is None or isinstance(error, BinanceSessionError)
-                if error is not None:
-                    str(error), repr(error), getattr(error, "retry_at", None)
+                told = future.exception()
+                assert told is None or isinstance(told, BinanceSessionError)
+                if told is not None:
+                    str(told), repr(told), getattr(told, "retry_at", None)
             link.authenticated = random.random() < 0.5
             assert link.is_open
     future = link.submit(_BALANCE)
@@ -258,7 +256,7 @@ class Ear:
 def make_connection(ear: Ear) -> Connection:
     """Return a connection behind its handshake, on a transport that goes nowhere."""
     protocol = ClientProtocol(parse_uri("ws://127.0.0.1/"), max_size=1 << 16)
-    connection = Connection(protocol, ear, ping_interval=None)
+    connection = Connection(protocol, ear, 1 << 16, ping_interval=None)
     connection.connection_made(Pipe())
     protocol.state = WebSocketState.OPEN
     protocol.parser = Protocol.parse(protocol)  # as it goes on behind the response to the handshake

@@ -56,7 +56,7 @@ def _lines(world: World) -> list[Line]:
 def _recovery(world: World) -> float:
     """Return the seconds that a session may take to find out about a loss, and to be back."""
     options = world.recipe.options
-    return 2.0 * (options["open_timeout"] + options["request_timeout"] + options["close_timeout"]) + 60.0
+    return 2.0 * float(options["open_timeout"] + options["request_timeout"] + options["close_timeout"]) + 60.0
 
 
 @trouble(6)

@@ -14,10 +14,11 @@ from typing import Any, Final
 from attrs import define, frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from binance_session import Ed25519Key, HmacKey, Session, SessionState, hosts
+from binance_session import Ed25519Key, HmacKey, SessionState, hosts
 from binance_session.credentials import Credentials
 from binance_session.simulator import Injected, Simulator
 from binance_session.simulator.listenkeys import ListenKeyRecord
+from binance_session.simulator.virtual import Stuck
 from tests.simulation.invariants import Complaints, Ledger, LogWatch, SessionRecord, SimulationLoop, Wire
 from tests.simulation.recipe import DAY, Recipe
 from tests.simulation.trace import Trace
@@ -219,6 +220,7 @@ def tell(
     loop = SimulationLoop(limit=recipe.duration * 1.5 + 10 * DAY)
     trace = Trace(loop.time, echo)
     swallowed: list[str] = []
+    worlds: list[World] = []
 
     def swallow(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         trace("BREACH", text := f"the loop's exception handler: {_describe(context)}")
@@ -238,7 +240,10 @@ def tell(
             loggers[0].setLevel(logging.WARNING)
             loggers[1].setLevel(logging.CRITICAL + 1)
             loggers[0].propagate = False
-            world = runner.run(_live(recipe, loop, trace, loggers[0]))
+            try:
+                runner.run(_live(recipe, loop, trace, loggers[0], worlds))
+            except Stuck as error:
+                swallowed.append(f"{trace.stamp()} stuck: {str(error)[:300]}")
             gc.collect()
         gc.collect()
     finally:
@@ -249,6 +254,7 @@ def tell(
         hosts._TICK = look_every  # type: ignore[misc]
         if collects:
             gc.enable()
+    (world,) = worlds
     left = [*loop.network.servers, *(line for line in loop.network.connections if line.is_open)]
     for item in left:
         world.complain(f"left open: {item!r}")
@@ -269,12 +275,15 @@ def _describe(context: dict[str, Any]) -> str:
     return f"{context['message']}{f': {type(error).__name__}: {error}' if error is not None else ''}"
 
 
-async def _live(recipe: Recipe, loop: SimulationLoop, trace: Trace, logger: logging.Logger) -> World:
+async def _live(
+    recipe: Recipe, loop: SimulationLoop, trace: Trace, logger: logging.Logger, worlds: list[World]
+) -> None:
     from tests.simulation.bot import Bot
     from tests.simulation.troubles import make_trouble
 
     async with Simulator(recipe.venue, readings=recipe.readings) as simulator:
         world = World(recipe, loop, simulator, trace)
+        worlds.append(world)
         loop.network.latency = recipe.latency
         logger.addHandler(world.log)
         troubles = loop.create_task(make_trouble(world), name="troubles")
@@ -296,4 +305,3 @@ async def _live(recipe: Recipe, loop: SimulationLoop, trace: Trace, logger: logg
         finally:
             logger.removeHandler(world.log)
             troubles.cancel()
-    return world
