@@ -685,6 +685,28 @@ def test_a_dead_router_answers_nothing() -> None:
     run(main)
 
 
+def test_a_server_that_is_down_refuses() -> None:
+    """At once, whoever listens; what is connected already goes on."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Recorder, "localhost", 7777)
+        transport, _ = await loop.create_connection(Recorder, "localhost", 7777)
+        network().refuses_connects = True
+        with pytest.raises(ConnectionRefusedError):
+            await loop.create_connection(Recorder, "localhost", 7777)
+        assert now() == 0
+        assert not transport.is_closing()
+        network().refuses_connects = False
+        again, _ = await loop.create_connection(Recorder, "localhost", 7777)
+        for connected in (transport, again):
+            connected.abort()
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
 def test_an_address_is_taken_once() -> None:
     """Two servers cannot share an address, and a closed one gives it back."""
 
