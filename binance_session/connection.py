@@ -35,6 +35,7 @@ __all__ = ["Connection", "Receiver", "Transport", "dial"]
 
 #: seconds for the pong to a ping that was sent because the connection is in doubt
 _CHECK_TIMEOUT: Final = 2.0
+_LONG_CHECK_TIMEOUT: Final = 10.0
 #: seconds by which a timer is late when something blocked the loop
 _BLOCKED: Final = 0.05
 # RFC 6455 §5.2: FIN and the opcode; the mask bit and the length, in three sizes
@@ -72,6 +73,8 @@ class Transport:
     ping_timeout: float | None = 10.0
     max_size: int | None = 32 * 2**20
     compression: str | None = None
+    #: how often the server pings, which tells of a dead connection where ``ping_interval`` is ``None``
+    server_ping_interval: float | None = None
 
 
 class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
@@ -85,7 +88,12 @@ class Connection(ClientConnection):
     """A client connection that hands each complete message to its receiver inside ``data_received``."""
 
     def __init__(
-        self, protocol: ClientProtocol, receiver: Receiver, max_size: int | None = None, **kwargs: Any
+        self,
+        protocol: ClientProtocol,
+        receiver: Receiver,
+        max_size: int | None = None,
+        server_ping_interval: float | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(protocol, **kwargs)
         self._receiver = receiver
@@ -99,6 +107,8 @@ class Connection(ClientConnection):
         # whether a fragmented message is under way
         self._assembling = False
         self._check_asked = asyncio.Event()
+        self._server_ping_interval = server_ping_interval
+        self._last_sign = 0.0
 
     # The way of a frame. An answer is one unfragmented text frame; those are found and handed on right here. Every
     # other frame goes to the library whole, so that its parser always stands at the beginning of a frame.
@@ -169,6 +179,7 @@ class Connection(ClientConnection):
         elif opcode is _TEXT or opcode is _BINARY or opcode is _CONT:
             self._assemble(event)
         else:
+            self._last_sign = self.loop.time()
             super().process_event(event)
 
     def _assemble(self, frame: Frame) -> None:
@@ -265,6 +276,27 @@ class Connection(ClientConnection):
         """Have :meth:`keepalive` ping now, and wait less long for the pong than usual."""
         self._check_asked.set()
 
+    def start_keepalive(self) -> None:
+        """Begin to judge whether the connection is alive: by our own pings, or else by the server's."""
+        self._last_sign = self.loop.time()
+        if self.ping_interval is None and self._server_ping_interval is not None:
+            self.keepalive_task = self.loop.create_task(self._expect_pings(self._server_ping_interval))
+        else:
+            super().start_keepalive()
+
+    async def _expect_pings(self, interval: float) -> None:
+        """Ask a server that has missed two of its own pings, and cut the connection if it does not answer.
+
+        Only asked, because the documents' cadence has changed before (PROTOCOL.md §1.3).
+        """
+        while True:
+            await asyncio.sleep(self._last_sign + 2.5 * interval - self.loop.time())
+            silent = self.loop.time() - self._last_sign >= 2.5 * interval
+            if silent and not await self.confirm(_LONG_CHECK_TIMEOUT):
+                self.set_connection_exc(TimeoutError(f"the server has not pinged for {2.5 * interval:.0f} s"))
+                self.transport.abort()
+                return
+
     async def keepalive(self) -> None:
         """Ping at regular intervals, and cut the connection when no pong comes in time.
 
@@ -307,7 +339,7 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
     """
 
     def create(protocol: ClientProtocol, **kwargs: Any) -> Connection:
-        return Connection(protocol, receiver, transport.max_size, **kwargs)
+        return Connection(protocol, receiver, transport.max_size, transport.server_ping_interval, **kwargs)
 
     tls: dict[str, Any] = {} if transport.ssl is None else {"ssl": transport.ssl}
     try:

@@ -111,10 +111,9 @@ class Gate(Guest):
     async def may_dial(self) -> None:
         """Return when a connection may be attempted, and count the attempt."""
         await self.host_listens()
-        while (wait := self._host.attempts.delay(_now())) > 0:
+        while (wait := self._host.attempt(asyncio.get_running_loop().time())) > 0:
             await asyncio.sleep(wait)
             await self.host_listens()
-        self._host.attempts.spend(asyncio.get_running_loop().time())
 
     # Answers
 

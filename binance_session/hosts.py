@@ -1,4 +1,4 @@
-"""What the sessions of one event loop share about one host.
+"""What the sessions of a process share about one host.
 
 The host counts and bans addresses, not sessions, so they must know of each other: how often it may still be dialled,
 until when it does not listen, until when the rest of the request weight is kept for what must not wait. And they
@@ -10,11 +10,13 @@ Documents: PROTOCOL.md §1.3 (connection attempts), §8 (429, 418, ``retryAfter`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 import time
 from typing import Final, Protocol
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from attrs import frozen
 
@@ -51,42 +53,67 @@ class Hold:
 NOT_HELD: Final = Hold(0.0, 0.0)
 
 
+class _Counts:
+    """What a host counts by address: the same for all event loops whose time is the machine's."""
+
+    __slots__ = ("__weakref__", "attempts", "everything", "hosts", "lock", "ordinary")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.attempts = AttemptBudget()
+        self.everything = NOT_HELD
+        self.ordinary = NOT_HELD
+        self.hosts: WeakSet[Host] = WeakSet()
+
+
 class Host:
-    """One host, and the sessions of one event loop that use it."""
+    """One host, and the sessions of one event loop that use it.
 
-    __slots__ = (
-        "__weakref__",
-        "_guests",
-        "_looked",
-        "_loop",
-        "_timer",
-        "_watched",
-        "attempts",
-        "everything",
-        "ordinary",
-    )
+    What is counted by address is shared with the process's other loops; a loop in virtual time has a world of its own.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("__weakref__", "_counts", "_guests", "_looked", "_loop", "_timer", "_watched")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, counts: _Counts) -> None:
         self._loop = loop
+        self._counts = counts
+        counts.hosts.add(self)
         self._guests: WeakSet[Guest] = WeakSet()
         self._watched: WeakSet[Guest] = WeakSet()
         self._timer: asyncio.TimerHandle | None = None
         self._looked = (0.0, 0.0)
-        #: the connection attempts of all guests
-        self.attempts = AttemptBudget()
-        #: until when nothing is to be sent
-        self.everything = NOT_HELD
-        #: until when only what must not wait is to be sent, for guests that keep a reserve
-        self.ordinary = NOT_HELD
 
     @classmethod
     def of(cls, url: str, loop: asyncio.AbstractEventLoop) -> Host:
         """Return the host of a URL, the same one for every caller on this loop."""
         parts = urlsplit(url)
         # the exchange's doors at several ports are one house; a simulator has one for each port
-        port = None if parts.port in (80, 443, 9443) else parts.port
+        address = (parts.hostname, None if parts.port in (80, 443, 9443) else parts.port)
         hosts = _HOSTS.setdefault(loop, {})
-        return hosts.setdefault((parts.hostname, port), cls(loop))
+        host = hosts.get(address)
+        if host is None:
+            is_real = abs(loop.time() - time.monotonic()) < 1.0
+            counts = _COUNTS.setdefault(address, _Counts()) if is_real else _Counts()
+            host = hosts[address] = cls(loop, counts)
+        return host
+
+    @property
+    def everything(self) -> Hold:
+        """Until when nothing is to be sent."""
+        return self._counts.everything
+
+    @property
+    def ordinary(self) -> Hold:
+        """Until when only what must not wait is to be sent, by guests that keep a reserve."""
+        return self._counts.ordinary
+
+    def attempt(self, now: float) -> float:
+        """Count an attempt to connect and return 0.0, or return the seconds until one is allowed."""
+        with self._counts.lock:
+            wait = self._counts.attempts.delay(now)
+            if wait <= 0:
+                self._counts.attempts.spend(now)
+            return wait
 
     def join(self, guest: Guest, *, watched: bool) -> None:
         """Tell ``guest`` of holds from now on, and of suspensions if it is ``watched``."""
@@ -106,13 +133,25 @@ class Host:
 
     def hold(self, hold: Hold, *, ordinary_only: bool = False) -> None:
         """Have everybody wait; a wait that ends sooner than the one that is on changes nothing."""
-        current = self.ordinary if ordinary_only else self.everything
-        if hold.until <= current.until:
-            return
-        if ordinary_only:
-            self.ordinary = hold
-        else:
-            self.everything = hold
+        counts = self._counts
+        with counts.lock:
+            if hold.until <= (counts.ordinary if ordinary_only else counts.everything).until:
+                return
+            if ordinary_only:
+                counts.ordinary = hold
+            else:
+                counts.everything = hold
+            others = [host for host in counts.hosts if host is not self]
+        self._tell_guests()
+        for host in others:
+            host.tell_guests_soon()
+
+    def tell_guests_soon(self) -> None:
+        """Tell the guests of a hold, on their own event loop; may be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._tell_guests)
+
+    def _tell_guests(self) -> None:
         for guest in list(self._guests):
             guest.host_holds()
 
@@ -137,7 +176,7 @@ class Host:
             self._look_again()
 
 
-# The one thing of this package that outlives a session: limits are counted by address, so sessions must share.
-_HOSTS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str | None, int | None], Host]]] = (
-    WeakKeyDictionary()
-)
+# What outlives a session, because an address is counted whoever uses it.
+_Address = tuple[str | None, int | None]
+_HOSTS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Address, Host]]] = WeakKeyDictionary()
+_COUNTS: Final[WeakValueDictionary[_Address, _Counts]] = WeakValueDictionary()

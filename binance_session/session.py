@@ -87,7 +87,7 @@ class Session:
         An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
     ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``
         Seconds for the WebSocket's handshakes and its ping frames; ``None`` switches one off. A half-open connection is
-        found within ``ping_interval + ping_timeout``.
+        found within ``ping_interval + ping_timeout``; without pings of our own, when the server's stay away.
     ``max_size``
         Bytes of the largest message taken, at least 32 MiB; a larger one ends the connection.
     ``compression``
@@ -174,6 +174,7 @@ class Session:
             ping_timeout,
             max_size,
             compression,
+            venue.server_ping_interval,
         )
         check_url("url", transport.url, ssl)
         self._exposed = is_exposed(transport.url, proxy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -114,6 +115,35 @@ async def test_the_sessions_of_a_process_share_it() -> None:
         assert requests(elsewhere, "account.position")[0].time - began == pytest.approx(5, abs=0.05)
         for session in sessions:
             await session.close()
+
+
+async def test_the_sessions_of_other_threads_share_it_too() -> None:
+    """One loop's ban is known on another loop of the process at once."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        banned = threading.Event()
+        told: list[Any] = []
+
+        async def elsewhere() -> None:
+            other = Session(simulator.venue, HMAC, url=url)
+            async with other:
+                ready.set()
+                await asyncio.to_thread(banned.wait, 20)
+                while not told:
+                    try:
+                        await other.request("account.position", on_unready="fail")
+                    except IpBanned as error:
+                        told.append(error)
+
+        url, ready = simulator.url, threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(elsewhere()))
+        thread.start()
+        await asyncio.to_thread(ready.wait, 20)
+        simulator.inject(limited(simulator, 60, status=418))
+        with pytest.raises(IpBanned):
+            await session.request("account.balance")
+        banned.set()
+        await asyncio.to_thread(thread.join, 20)
+        assert [error.outcome for error in told] == ["not_sent"]
 
 
 @pytest.mark.virtual

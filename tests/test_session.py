@@ -441,6 +441,22 @@ async def test_a_half_open_connection_is_found_in_time() -> None:
         assert (await session.request("account.balance")).status == 200
 
 
+@pytest.mark.virtual
+@pytest.mark.parametrize("venue", [COIN_M, SPOT])
+async def test_without_pings_of_our_own_the_servers_tell(venue: Any) -> None:
+    """A dead line is found when its pings stay away; a live one, however slow its pings, is left alone."""
+    async with exchange(venue) as simulator, session_to(simulator, ping_interval=None) as session:
+        loop = virtual.VirtualTimeLoop.running()
+        await asyncio.sleep(7200)
+        assert session.stats.connections == 1
+        loop.network.connections[0].half_open()
+        began = loop.time()
+        with pytest.raises(ConnectionLost, match="has not pinged"):
+            await session.request("account.status", timeout=9999)
+        assert loop.time() - began <= 2.5 * venue.server_ping_interval + 11
+        await session.wait_for(READY)
+
+
 # Waiting for states
 
 
