@@ -439,6 +439,7 @@ class Bot:
         await self._ask(record, "session.logout", record.session.logout)
         await self._do_query(record)
         await asyncio.sleep(self.random.expovariate(1 / 30))
+        record.bot_logs_on_until = self.world.loop.time() + 2 * self.world.recipe.options["request_timeout"]
         if await self._ask(record, "session.logon", record.session.logon):
             self.world.wire.logged_on_again(record.number)
         await self._do_query(record)

@@ -89,6 +89,8 @@ class SessionRecord:
     over: float | None = None
     #: loop time at which its own logon was refused for good, as it was told
     refused_at: float | None = None
+    #: loop time until which a logon may be the bot's own, who may try what it likes
+    bot_logs_on_until: float = 0.0
     #: loop time since which it has been READY
     ready_since: float | None = None
     #: loop time since which it has been neither READY nor over
@@ -268,7 +270,8 @@ class Wire(list[Received]):
         line.was_logged_on = line.was_logged_on or connection.key is not None
         if method == "session.logon":
             line.logons += 1
-            if record.refused_at is not None and now > record.refused_at + _ON_ITS_WAY:
+            by_bot = now <= record.bot_logs_on_until
+            if record.refused_at is not None and now > record.refused_at + _ON_ITS_WAY and not by_bot:
                 self._complain(
                     f"session {record.number} tries a key that was refused {now - record.refused_at:.3f} s ago"
                 )
