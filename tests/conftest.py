@@ -13,6 +13,19 @@ from binance_session.simulator import virtual
 from tests.leftovers import check_nothing_is_left
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer a run that leaves the long tests out."""
+    parser.addoption("--brief", action="store_true", help="leave out what is marked as long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the long tests in a brief run."""
+    if config.getoption("--brief"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine test on a loop of its own; an error that the loop swallowed, or a task left over, fails it.

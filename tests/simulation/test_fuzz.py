@@ -321,12 +321,14 @@ async def fuzz_frames(seed: int, *, count: int | None = None, seconds: float | N
     return done, messages
 
 
+@pytest.mark.long
 async def test_mutated_messages() -> None:
     """Some 100,000 of them in some seconds; the link answers afterwards."""
     done = await fuzz_texts(1, seconds=_BUDGET)
     assert done > 2000
 
 
+@pytest.mark.long
 async def test_mutated_frames() -> None:
     """Streams of frames that break every rule, cut anywhere: the end is told once, nothing raises."""
     done, messages = await fuzz_frames(1, seconds=_BUDGET)
@@ -359,6 +361,7 @@ _WAYS: Final = ("answered", "refused", "timed out", "cancelled", "lost", "closed
 
 
 @pytest.mark.virtual
+@pytest.mark.long
 async def test_a_hundred_thousand_requests_leave_nothing() -> None:
     """Ended in every possible way: the maps are empty afterwards, and the memory is where it was."""
     link = make_link()
