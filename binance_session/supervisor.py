@@ -538,13 +538,13 @@ class Supervisor(LinkOwner):
     async def _log_on(self, link: Link, method: Method) -> None:
         """Send ``session.logon`` and wait for its answer."""
         try:
-            await self.gate.host_listens()
+            await self._host_listens()
             try:
                 await link.submit(method)
             except InvalidTimestamp:
                 # The link asked for the exchange's time when it saw this; with that, once more.
                 await link.status_told()
-                await self.gate.host_listens()
+                await self._host_listens()
                 await link.submit(method)
         except RateLimited:
             raise
@@ -561,6 +561,12 @@ class Supervisor(LinkOwner):
             raise ConnectError(f"connected, but session.logon failed: {error}") from error
         except BinanceSessionError as error:
             raise ConnectError(f"connected, but session.logon was not answered: {error}") from error
+
+    async def _host_listens(self) -> None:
+        """Return when something may be sent; a session that is being opened is told instead of waiting."""
+        if not self._stats.connections:
+            self.gate.refuse_to_open()
+        await self.gate.host_listens()
 
     async def _log_on_again(self, link: Link, method: Method) -> None:
         """Log on once more after a revocation; a key that is refused is not tried again."""

@@ -76,9 +76,23 @@ async def test_a_session_that_is_dialling_when_another_is_banned_does_not_log_on
         with pytest.raises(IpBanned):
             await first.request("account.balance")
         began = simulator.clock.time()
-        await opening
-        assert simulator.clock.time() - began >= 99
-        await second.close()
+        with pytest.raises(IpBanned) as caught:
+            await opening
+        assert caught.value.outcome == "not_sent"
+        assert simulator.clock.time() - began < 10
+        assert len(requests(simulator, "session.logon")) == 1
+
+
+@pytest.mark.virtual
+async def test_open_does_not_wait_for_the_end_of_a_limit() -> None:
+    """The logon came too late, the exchange's time was asked for, and that met a 429: said, not waited out."""
+    async with exchange() as simulator:
+        simulator.inject(Fault("error", method="session.logon", status=400, code=-1021, msg="late"))
+        simulator.inject(ban(simulator, 500, method="session.status", status=429))
+        began = simulator.clock.time()
+        with pytest.raises(RateLimited):
+            await session_to(simulator).open()
+        assert simulator.clock.time() - began < 10
 
 
 @pytest.mark.virtual

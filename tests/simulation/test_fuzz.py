@@ -449,7 +449,7 @@ if __name__ == "__main__":
         for seed in range(10):
             await fuzz_texts(seed, count=100_000)
             await fuzz_frames(seed, count=30_000)
-            print(f"seed {seed}: {time.process_time() - began:.0f} s of CPU", flush=True)
+            print(f"{100_000 * (seed + 1)} messages: {time.process_time() - began:.0f} s of CPU", flush=True)
 
     asyncio.run(_long())
     sys.exit(0)
