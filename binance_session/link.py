@@ -215,6 +215,9 @@ class Link:
     def _refused(self, error: ApiError, vouched: bool) -> None:
         """See what an error says about the connection, beyond the request that it answers."""
         if isinstance(error, RateLimited):
+            if error.server_time is not None:  # it left some time within the timeout
+                now = self._clock.monotonic()
+                self._clock.learn(int(error.server_time * 1000), now - self.router.timeout, now)
             self._owner.rate_limited(error)
         elif vouched and error.code == _NOT_AUTHENTICATED:
             self._revoke()

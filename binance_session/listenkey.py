@@ -56,10 +56,24 @@ class ListenKeyKeeper:
         self._round_trip: float | None = None
         # counts releases, so that an answer that comes after one is known to
         self._era = 0
+        self._starting: asyncio.Future[ListenKey] | None = None
 
     async def start(self) -> ListenKey:
         """Start the account's listenKey, or take over and extend the one that is active; keep it alive from now on."""
-        return await self._renew("userDataStream.start")
+        return await self._start()
+
+    async def _start(self, *, on_unready: Literal["wait"] | None = None) -> ListenKey:
+        """Start the key; however many ask for it at the same time, the exchange is asked once."""
+        if self._starting is None:
+            starting = asyncio.ensure_future(self._renew("userDataStream.start", on_unready=on_unready))
+            starting.add_done_callback(self._started)
+            self._starting = starting
+        return await asyncio.shield(self._starting)
+
+    def _started(self, starting: asyncio.Future[ListenKey]) -> None:
+        self._starting = None
+        if not starting.cancelled():
+            starting.exception()  # whoever waited has it; if nobody did, it is no news
 
     async def ping(self) -> ListenKey:
         """Extend the key by its lifetime; on -1125 the key is gone, and the loop starts a new one."""
@@ -137,13 +151,17 @@ class ListenKeyKeeper:
                 async with asyncio.timeout(delay):
                     await self._changed.wait()
             except TimeoutError:
-                await self._attempt("userDataStream.ping")
+                lapsed = loop.time() >= self._valid_until
+                await self._attempt("userDataStream.start" if lapsed else "userDataStream.ping")
 
     async def _attempt(self, method: str) -> None:
         """Ping once, or start anew when the key is gone, and tell what came of it."""
         loop = asyncio.get_running_loop()
         try:
-            await self._renew(method, on_unready="wait")
+            if method == "userDataStream.start":
+                await self._start(on_unready="wait")
+            else:
+                await self._renew(method, on_unready="wait")
         except SessionClosed:
             self.release()
             return

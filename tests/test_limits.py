@@ -309,6 +309,19 @@ async def test_a_wrong_clock_does_not_keep_a_session_from_logging_on(off: float)
 
 
 @pytest.mark.virtual
+async def test_a_refusal_that_names_the_time_teaches_it() -> None:
+    """``error.data.serverTime``: enough to notice that the local clock is wrong."""
+    async with exchange() as simulator:
+        session = Session(simulator.venue, HMAC, url=simulator.url, wall_clock=lambda: simulator.clock.time() - 600)
+        async with session:
+            simulator.inject(limited(simulator, 1, method="userDataStream.start"))
+            with pytest.raises(RateLimited):
+                await session.start_user_data_stream()
+            assert session.clock_offset == pytest.approx(600, abs=1)
+            assert (await session.request("account.balance", timeout=20)).status == 200
+
+
+@pytest.mark.virtual
 async def test_after_a_minus_1021_the_next_request_is_right() -> None:
     """The caller is told (it was not executed), and the session asks for the time of its own accord."""
     async with exchange() as simulator:

@@ -19,6 +19,7 @@ from binance_session import (
     NoKeepalive,
     ProtocolError,
     Session,
+    SessionClosed,
 )
 from binance_session.simulator import Fault, Readings
 from tests.exchange import ED25519, HMAC, exchange, requests, session_to, until
@@ -134,6 +135,56 @@ async def test_a_ping_of_ones_own_that_finds_the_key_gone() -> None:
         assert caught.value.code == -1125
         await until(lambda: len(session.keys) == 2)
         assert session.keys[1][0] == key.value
+
+
+@pytest.mark.virtual
+async def test_however_many_ask_for_a_key_one_start_is_sent() -> None:
+    """Callers, the loop that found the key gone: all get the same answer."""
+    async with exchange() as simulator, session_to(simulator, kind=Recorder) as session:
+        keys = await asyncio.gather(*(session.start_user_data_stream() for _ in range(10)))
+        assert len({key.value for key in keys}) == 1
+        assert len(requests(simulator, "userDataStream.start")) == 1
+        simulator.inject(Fault("expired_listen_key"))
+        simulator.inject(Fault("late_answer", method="userDataStream.start", delay=1.0))
+        with pytest.raises(ListenKeyNotFound):
+            await session.ping_user_data_stream()
+        await asyncio.sleep(0.5)
+        again = await asyncio.gather(*(session.start_user_data_stream() for _ in range(10)))
+        assert {key.value for key in again} == {session.listen_key.value if session.listen_key else ""}
+        assert len(requests(simulator, "userDataStream.start")) == 2
+
+
+@pytest.mark.virtual
+async def test_a_caller_that_goes_away_does_not_take_the_start_with_it() -> None:
+    """The others still get their key; and closing in the middle leaves nothing."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("late_answer", method="userDataStream.start", delay=1.0, times=2))
+        first, second = (asyncio.ensure_future(session.start_user_data_stream()) for _ in range(2))
+        await asyncio.sleep(0.5)
+        first.cancel()
+        assert (await second).value
+        third = asyncio.ensure_future(session.start_user_data_stream())
+        await asyncio.sleep(0.5)
+        await session.close()
+        with pytest.raises(SessionClosed):
+            await third
+
+
+@pytest.mark.virtual
+async def test_a_key_whose_hour_passed_while_disconnected_is_started_anew() -> None:
+    """It is known to have lapsed: no ping is wasted on it."""
+
+    class Later:
+        def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+            return 4000.0 if attempt == 1 else 1.0
+
+    async with exchange() as simulator, session_to(simulator, kind=Recorder, reconnect=Later()) as session:
+        key = await session.start_user_data_stream()
+        simulator.connections[0].drop()
+        await asyncio.sleep(4100)
+        assert session.listen_key is not None
+        assert session.listen_key.value != key.value
+        assert session.keys[-1] == (key.value, session.listen_key.value)
 
 
 @pytest.mark.virtual

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from binance_session import BinanceSessionError, ConnectionLost, LogonRejected, Response, Session, SessionState
-from binance_session.simulator import Fault, Simulator
+from binance_session.simulator import Fault, Simulator, virtual
 from tests.certificates import Authority
 from tests.exchange import ED25519, exchange, requests, session_to, until
 
@@ -71,6 +71,32 @@ async def test_ahead_of_the_24_hours_under_load() -> None:
             methods = on_connection(simulator, number)
             assert methods[0] == "session.logon"
             assert methods.count("session.logon") == 1
+
+
+@pytest.mark.virtual
+async def test_no_request_waits_for_a_rollover() -> None:
+    """Each takes exactly one round trip of the network before, during and after: the bound is no round trip more."""
+    async with exchange(enforce_limits=False) as simulator, session_to(simulator, kind=Watched) as session:
+        virtual.VirtualTimeLoop.running().network.latency = 0.02
+        loop = asyncio.get_running_loop()
+        took: list[float] = []
+
+        async def ask() -> None:
+            began = loop.time()
+            await session.request("account.position")
+            took.append(loop.time() - began)
+
+        asked = []
+        for turn in range(400):
+            if turn % 100 == 10:
+                simulator.broadcast_shutdown()
+            asked.append(asyncio.ensure_future(ask()))
+            await asyncio.sleep(0.003)
+        await asyncio.gather(*asked)
+        assert session.stats.connections >= 3
+        steady = took[20:]  # the first connection was made before the network became slow
+        assert max(steady) == pytest.approx(0.04, abs=0.001)
+        assert session.seen.count(READY) == 1
 
 
 async def test_server_shutdown_moves_the_session_over_a_real_socket() -> None:
