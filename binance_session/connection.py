@@ -38,6 +38,8 @@ _CHECK_TIMEOUT: Final = 2.0
 _LONG_CHECK_TIMEOUT: Final = 10.0
 #: seconds by which a timer is late when something blocked the loop
 _BLOCKED: Final = 0.05
+#: how many times in a row that is believed
+_BLOCKED_AT_MOST: Final = 6
 # RFC 6455 §5.2: FIN and the opcode; the mask bit and the length, in three sizes
 _FINAL_TEXT: Final = 0x81
 _MASKED: Final = 0x80
@@ -265,7 +267,7 @@ class Connection(ClientConnection):
             return False
         # Not under asyncio.timeout: after the loop was blocked, the timer and the pong are due in the same turn, and
         # the timer would win. And a loop that was blocked has had no time to wait.
-        for _ in range(2):
+        for _ in range(_BLOCKED_AT_MOST):
             began = self.loop.time()
             await asyncio.wait([pong], timeout=timeout)
             if pong.done() or timeout is None or self.loop.time() - began < timeout + _BLOCKED:
