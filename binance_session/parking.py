@@ -90,7 +90,8 @@ class Parking:
             except Exception as error:  # NotSent, or whatever somebody's credentials raise
                 if not link.is_open:
                     return
-                future.set_exception(error)
+                if not future.done():  # somebody's credentials may have closed the session
+                    future.set_exception(error)
             self._leave(future)
 
     def end_all(self, error: Callable[[str], BinanceSessionError], *, quietly: bool) -> None:

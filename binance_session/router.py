@@ -163,11 +163,6 @@ class Router:
         """Return the futures of what is in flight."""
         return [entry[0] for requests in (self._pending, self._odd) for entry in requests.values()]
 
-    def forget(self, request_id: int) -> None:
-        """Drop a request whose caller went away; its answer, if any, will be nobody's."""
-        if self._pending.pop(request_id, None) is None:
-            self._odd.pop(request_id, None)
-
     def end_all(
         self,
         error: Callable[[int, str], BinanceSessionError],

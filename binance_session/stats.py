@@ -17,7 +17,7 @@ class Stats:
     refused: int = 0
     #: requests sent and not answered in time
     timed_out: int = 0
-    #: requests that were in flight when their connection ended
+    #: requests that were in flight when their connection, or the session, ended
     lost: int = 0
     #: answers to requests that had already ended: timed out, cancelled, or answered before
     late: int = 0
@@ -29,9 +29,9 @@ class Stats:
     events: int = 0
     #: connections that became ready
     connections: int = 0
-    #: ``userDataStream.ping`` answered with the key
+    #: ``userDataStream.ping`` of the keepalive policy answered, or a lapsed key started anew
     pings: int = 0
-    #: ``userDataStream.ping`` that failed
+    #: such pings and starts that failed
     failed_pings: int = 0
     #: exceptions raised by hooks and policies
     hook_errors: int = 0

@@ -295,11 +295,6 @@ class Life(RuleBasedStateMachine):
         if pick in self.futures:
             self.futures[pick].cancel()
 
-    @rule(pick=st.integers(1, 30))
-    def forget(self, pick: int) -> None:
-        if pick in self.futures and self.futures[pick].cancel():
-            self.router.forget(pick)
-
     @rule(vouched_only=st.booleans())
     def lose(self, vouched_only: bool) -> None:
         self.router.end_all(lost, vouched_only=vouched_only)
