@@ -7,6 +7,7 @@ from binance_session.errors import (
     ConfigurationError,
     ConnectError,
     ConnectionLost,
+    EventsOverflow,
     InsecureTransportError,
     InvalidTimestamp,
     IpBanned,
@@ -34,6 +35,7 @@ from binance_session.responses import Event, ListenKey, RateLimit, Response, Ses
 from binance_session.session import Session
 from binance_session.state import SessionState
 from binance_session.stats import Stats
+from binance_session.stream import UserDataStream
 from binance_session.venues import (
     COIN_M,
     COIN_M_TESTNET,
@@ -61,6 +63,7 @@ __all__ = [
     "Credentials",
     "Ed25519Key",
     "Event",
+    "EventsOverflow",
     "ExponentialBackoff",
     "FixedInterval",
     "HmacKey",
@@ -90,5 +93,6 @@ __all__ = [
     "SessionState",
     "SessionStatus",
     "Stats",
+    "UserDataStream",
     "Venue",
 ]

@@ -111,6 +111,12 @@ class Connection(ClientConnection):
         self._check_asked = asyncio.Event()
         self._server_ping_interval = server_ping_interval
         self._last_sign = 0.0
+        #: loop time up to which all that the peer sent has certainly arrived
+        self.proven_at = 0.0
+        # set while the network is read, and how often it was paused
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._pauses = 0
 
     # The way of a frame. An answer is one unfragmented text frame; those are found and handed on right here. Every
     # other frame goes to the library whole, so that its parser always stands at the beginning of a frame.
@@ -223,6 +229,23 @@ class Connection(ClientConnection):
         mask = urandom(4)
         self.transport.write(header + mask + apply_mask(data, mask))
 
+    # Reading
+
+    def pause(self) -> None:
+        """Read no more from the network until :meth:`resume`; whether the peer is alive is not judged meanwhile."""
+        if self._reading.is_set():
+            self._reading.clear()
+            self._pauses += 1
+            if not self.transport.is_closing():
+                self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._reading.is_set():
+            self._reading.set()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
     # The end
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -260,6 +283,8 @@ class Connection(ClientConnection):
 
     async def confirm(self, timeout: float | None) -> bool:
         """Ping, and return whether the pong came within ``timeout`` seconds."""
+        await self._reading.wait()
+        sent = self.loop.time()
         try:
             async with asyncio.timeout(timeout):  # with full buffers, the ping itself cannot leave
                 pong = asyncio.ensure_future(await self.ping())
@@ -267,12 +292,22 @@ class Connection(ClientConnection):
             return False
         # Not under asyncio.timeout: after the loop was blocked, the timer and the pong are due in the same turn, and
         # the timer would win. And a loop that was blocked has had no time to wait.
-        for _ in range(_BLOCKED_AT_MOST):
-            began = self.loop.time()
+        blocked = 0
+        while not pong.done() and blocked < _BLOCKED_AT_MOST:
+            began, pauses = self.loop.time(), self._pauses
             await asyncio.wait([pong], timeout=timeout)
-            if pong.done() or timeout is None or self.loop.time() - began < timeout + _BLOCKED:
+            if pong.done():
                 break
-        return pong.done() and not pong.cancelled() and pong.exception() is None
+            if self._pauses != pauses or not self._reading.is_set():  # nor one that did not read
+                await self._reading.wait()
+            elif timeout is None or self.loop.time() - began < timeout + _BLOCKED:
+                break
+            else:
+                blocked += 1
+        answered = pong.done() and not pong.cancelled() and pong.exception() is None
+        if answered:  # the pong was sent after the ping had come, and after all that was sent before
+            self.proven_at = max(self.proven_at, sent)
+        return answered
 
     def check(self) -> None:
         """Have :meth:`keepalive` ping now, and wait less long for the pong than usual."""
@@ -280,7 +315,7 @@ class Connection(ClientConnection):
 
     def start_keepalive(self) -> None:
         """Begin to judge whether the connection is alive: by our own pings, or else by the server's."""
-        self._last_sign = self.loop.time()
+        self._last_sign = self.proven_at = self.loop.time()
         if self.ping_interval is None and self._server_ping_interval is not None:
             self.keepalive_task = self.loop.create_task(self._expect_pings(self._server_ping_interval))
         else:
@@ -293,6 +328,7 @@ class Connection(ClientConnection):
         """
         while True:
             await asyncio.sleep(self._last_sign + 2.5 * interval - self.loop.time())
+            await self._reading.wait()
             silent = self.loop.time() - self._last_sign >= 2.5 * interval
             if silent and not await self.confirm(_LONG_CHECK_TIMEOUT):
                 self.set_connection_exc(TimeoutError(f"the server has not pinged for {2.5 * interval:.0f} s"))

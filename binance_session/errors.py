@@ -9,6 +9,7 @@
     ├── LogonRejected               the exchange refused session.logon
     ├── SessionRevoked              the key stopped being valid while logged on
     ├── SessionClosed               the session is over
+    ├── EventsOverflow              a user data stream's reader was too slow
     ├── NotSent                     the request never left: safe to repeat
     ├── ConnectionLost              it left, and the connection ended before the answer
     ├── RequestTimeout              it left, and no answer came in time
@@ -48,6 +49,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectError",
     "ConnectionLost",
+    "EventsOverflow",
     "InsecureTransportError",
     "InvalidTimestamp",
     "IpBanned",
@@ -184,6 +186,13 @@ class SessionClosed(BinanceSessionError):
     """
 
     default_outcome = "not_sent"
+
+
+class EventsOverflow(BinanceSessionError):
+    """The reader of a user data stream was too slow: its buffer is full, and what came then was not kept.
+
+    About no request. What was buffered is read before this is raised.
+    """
 
 
 class NotSent(BinanceSessionError):

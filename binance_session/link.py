@@ -147,6 +147,11 @@ class Link:
         """What ended the connection; ``None`` while it has not ended."""
         return self._lost
 
+    @property
+    def proven_at(self) -> float:
+        """Return the loop time up to which all that the exchange sent has certainly arrived."""
+        return 0.0 if self._connection is None else self._connection.proven_at
+
     async def open(self) -> None:
         """Connect; raise :class:`ConnectError` if that cannot be had."""
         connection = await dial(self._transport, self)
@@ -259,9 +264,8 @@ class Link:
             _log.exception("a message could not be handled: this is a defect of binance_session")
 
     def _unasked(self, envelope: Envelope, data: bytes | bytearray) -> None:
-        event = event_of(envelope.event)
+        event = event_of(envelope.event, envelope.subscription)
         if event is not None:
-            self._stats.events += 1
             self._owner.event_received(self, event)
             return
         if envelope.status == 401 and self.authenticated:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, Protocol
 
 from binance_session.clock import ServerClock
@@ -54,13 +54,64 @@ class ListenKeyKeeper:
         self._failures = 0
         self._last_error: int | None = None
         self._round_trip: float | None = None
+        #: called when the key was renewed or given up
+        self.on_change: Callable[[], None] = lambda: None
+        # who uses the key: the streams that are open, and whoever started it without one
+        self._users = 0
+        self._claimed = False
+        # whether somebody needs to know at once that it is alive
+        self._in_doubt = False
+        # the key that the exchange ended last, and when we learned it
+        self._ended = ("", 0.0)
         # counts releases, so that an answer that comes after one is known to
         self._era = 0
         self._starting: asyncio.Future[ListenKey] | None = None
 
     async def start(self) -> ListenKey:
         """Start the account's listenKey, or take over and extend the one that is active; keep it alive from now on."""
-        return await self._start()
+        era = self._era
+        key = await self.use()
+        self._claimed = self._claimed or era == self._era
+        self.let_go()
+        return key
+
+    async def use(self) -> ListenKey:
+        """Start or extend the key, and keep it alive until :meth:`let_go`."""
+        self._users += 1
+        try:
+            return await self._start()
+        except BaseException:
+            self.let_go()
+            raise
+
+    def let_go(self) -> None:
+        """Take back one :meth:`use`; a key that nobody uses any more is not pinged any more."""
+        self._users -= 1
+        if not self._users and not self._claimed:
+            self.release()
+
+    @property
+    def alive_at(self) -> float:
+        """When the key was last known to be alive (loop time): the request that was answered so left then."""
+        return self._last_success
+
+    @property
+    def lapses_at(self) -> float:
+        """When the key lapses unless it is renewed (loop time); 0.0 if it has, as far as is known."""
+        return self._valid_until
+
+    def doubt(self) -> None:
+        """Ask the exchange now whether the key is alive, whatever the policy; start another if it is not."""
+        if self.key is not None:
+            self._in_doubt = True
+            self._changed.set()
+
+    def expired(self, value: str) -> None:
+        """Take note that the exchange ended the key, and start another."""
+        if self.key is not None and self.key.value == value:
+            self._valid_until = 0.0
+            self._ended = (value, asyncio.get_running_loop().time())
+            self._changed.set()
 
     async def _start(self, *, on_unready: Literal["wait"] | None = None) -> ListenKey:
         """Start the key; however many ask for it at the same time, the exchange is asked once."""
@@ -94,10 +145,12 @@ class ListenKeyKeeper:
     def release(self) -> None:
         """Forget the key without telling the exchange: it lapses by itself, or lives on for others."""
         self._era += 1
+        self._claimed = self._in_doubt = False
         self._set(None)
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        self.on_change()
 
     async def _renew(self, method: str, *, on_unready: Literal["wait"] | None = None) -> ListenKey:
         loop = asyncio.get_running_loop()
@@ -111,17 +164,21 @@ class ListenKeyKeeper:
                 f"{method} was answered without a listenKey", request_id=response.request_id, method=method
             )
         key = ListenKey(value, sent_wall + self._lifetime)
+        if value == self._ended[0] and sent <= self._ended[1]:  # the answer was on its way when the key ended
+            return key
         if era != self._era:  # released meanwhile: the key is the caller's, and nobody keeps it alive
             return key
         self._last_success = sent
         self._valid_until = sent + self._lifetime
         self._failures = 0
         self._last_error = None
+        self._in_doubt = False
         self._round_trip = loop.time() - sent
         self._set(key)
         if self._task is None:
             self._task = loop.create_task(self._keep(), name="binance_session keepalive")
         self._changed.set()
+        self.on_change()
         return key
 
     def _set(self, new: ListenKey | None) -> None:
@@ -141,10 +198,18 @@ class ListenKeyKeeper:
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
+        hasty = False
         while True:
             self._changed.clear()
             if self._valid_until <= 0.0:
+                # Keys that expire as soon as they are made are not made without end.
+                await asyncio.sleep(max(0.0, self._last_success + _RESTART_DELAY - loop.time()) if hasty else 0.0)
+                hasty = loop.time() - self._last_success < _HASTY
                 await self._attempt("userDataStream.start")
+                continue
+            if self._in_doubt:
+                lapsed = loop.time() >= self._valid_until
+                await self._attempt("userDataStream.start" if lapsed else "userDataStream.ping")
                 continue
             delay = self._next_delay(self.status(loop.time()))
             try:
@@ -174,8 +239,9 @@ class ListenKeyKeeper:
                 self._valid_until = 0.0
             if isinstance(error, RateLimited) and error.retry_at is not None:
                 await asyncio.sleep(min(max(0.0, error.retry_at - self._clock.now()), self._lifetime))
-            elif method == "userDataStream.start":
-                await asyncio.sleep(self._next_delay(self.status(loop.time())) or _RESTART_DELAY)
+            elif method == "userDataStream.start" or self._in_doubt:
+                delay = self._next_delay(self.status(loop.time())) or _RESTART_DELAY
+                await asyncio.sleep(min(delay, _RESTART_DELAY) if self._in_doubt else delay)
         else:
             self._stats.pings += 1
         if self._hooks.on_keepalive is not None:
@@ -189,5 +255,7 @@ class ListenKeyKeeper:
 _FALLBACK: Final = AdaptiveKeepalive()
 #: seconds that lie between two pings however eager the policy
 _LEAST_DELAY: Final = 0.05
-#: seconds between attempts to start a lapsed key when the policy asks for none
+#: seconds between attempts to start a lapsed key when the policy asks for none, or while its state is in doubt
 _RESTART_DELAY: Final = 5.0
+#: seconds that a key should last
+_HASTY: Final = 10.0

@@ -30,6 +30,7 @@ __all__ = [
     "Response",
     "SessionStatus",
     "decode",
+    "decode_json",
     "decode_plainly",
     "event_of",
     "readable",
@@ -114,6 +115,8 @@ class Event:
     time: int
     data: dict[str, Any] = field(repr=False)
     is_gap: bool = False
+    #: Spot: the number of the subscription that brought it, if it was told
+    subscription_id: int | None = None
 
 
 @frozen
@@ -176,6 +179,8 @@ class Envelope(Protocol):
     #: ``rateLimits``, decoded or as raw text
     limits: Any
     event: Any
+    #: of an event; ``None`` if it has none
+    subscription: Any
 
 
 @define
@@ -186,6 +191,7 @@ class _PlainEnvelope:
     error: Any
     limits: Any
     event: Any
+    subscription: Any
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -226,6 +232,7 @@ def _decode_reference(data: bytes | bytearray | memoryview) -> Envelope:
         get("error"),
         get("rateLimits"),
         get("event"),
+        get("subscriptionId"),
     )
 
 
@@ -238,6 +245,7 @@ def _fast_decoder() -> Callable[[bytes | bytearray | memoryview], Envelope]:
         ("error", Any, None),
         ("limits", msgspec.Raw, msgspec.field(default=msgspec.Raw(), name="rateLimits")),
         ("event", Any, None),
+        ("subscription", Any, msgspec.field(default=None, name="subscriptionId")),
     ]
     decode_fast: Any = msgspec.json.Decoder(msgspec.defstruct("Envelope", fields, gc=False)).decode
     refusals = (msgspec.MsgspecError, RecursionError, ValueError)
@@ -252,14 +260,24 @@ def _fast_decoder() -> Callable[[bytes | bytearray | memoryview], Envelope]:
     return decode
 
 
+def decode_json(data: bytes | bytearray) -> Any:
+    """Decode JSON text, as fast as can be; raise :class:`MalformedMessage` if it is none."""
+    if msgspec is not None:
+        try:
+            return msgspec.json.decode(data)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            pass
+    return decode_plainly(data)
+
+
 #: Decode one message into an envelope; raise :class:`MalformedMessage` if it is no JSON object.
 decode: Final = _decode_reference if msgspec is None else _fast_decoder()
 
 
-def event_of(data: Any) -> Event | None:
+def event_of(data: Any, subscription: Any = None) -> Event | None:
     """Return the :class:`Event` of a decoded event object, ``None`` if it is none.
 
-    ``E`` comes as a number or as text (PROTOCOL.md §5.3).
+    ``E`` comes as a number or as text (PROTOCOL.md §5.3). ``subscription`` is the ``subscriptionId`` beside it, if any.
     """
     if not isinstance(data, dict) or not isinstance(kind := data.get("e"), str):
         return None
@@ -268,4 +286,4 @@ def event_of(data: Any) -> Event | None:
         time = int(time)
     except (OverflowError, TypeError, ValueError):
         time = 0
-    return Event(kind, time, data)
+    return Event(kind, time, data, subscription_id=subscription if type(subscription) is int else None)

@@ -29,7 +29,8 @@ from binance_session.checks import (
 from binance_session.clock import ServerClock
 from binance_session.connection import Transport
 from binance_session.credentials import Credentials
-from binance_session.errors import ConfigurationError
+from binance_session.errors import ConfigurationError, SessionClosed
+from binance_session.feed import Feed
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
@@ -41,6 +42,9 @@ from binance_session.requests import RequestEncoder
 from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
 from binance_session.state import SessionState
 from binance_session.stats import Stats
+from binance_session.stream import OnFull, UserDataStream
+from binance_session.streamsockets import StreamSockets
+from binance_session.subscription import Subscription
 from binance_session.supervisor import Supervisor
 from binance_session.venues import Method, Venue
 
@@ -212,11 +216,36 @@ class Session:
             rollover_after,
             weight_reserve,
             watched=ping_interval is not None,
-            on_failed=lambda: self._listen_key.release(),
+            on_failed=self._failed,
         )
         self._listen_key = ListenKeyKeeper(
             self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats
         )
+        self._feed = Feed(self._clock, self._hooks, self._stats)
+        self._events: StreamSockets | Subscription | None = None
+        if venue.has_listen_key and stream_url is not None:
+            is_secure = urlsplit(stream_url).scheme == "wss"
+            self._events = StreamSockets(
+                evolve(transport, url=stream_url, ssl=ssl if is_secure else None, proxy=proxy if is_secure else None),
+                self._listen_key,
+                self._feed,
+                self._clock,
+                reconnect,
+                self._hooks,
+                self._stats,
+                rollover_after,
+            )
+        elif not venue.has_listen_key:
+            self._events = Subscription(
+                self._supervisor,
+                venue,
+                self._feed,
+                self._clock,
+                reconnect,
+                self._hooks,
+                self._stats,
+                self._request_timeout,
+            )
 
     def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
         self._clock.monotonic = asyncio.get_running_loop().time
@@ -262,8 +291,20 @@ class Session:
         """
         if self._loop is not None:
             self._demand_loop()
-        self._listen_key.release()
+        self._end_events(SessionClosed("the session was closed, and its user data streams with it"))
         await self._supervisor.close()
+        if self._events is not None:
+            await self._events.ended()
+
+    def _failed(self, failure: Exception) -> None:
+        error = SessionClosed(f"the session ended, and its user data streams with it, because {failure}")
+        error.__cause__ = failure
+        self._end_events(error)
+
+    def _end_events(self, error: SessionClosed) -> None:
+        if self._events is not None:
+            self._events.fail(error)
+        self._listen_key.release()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -398,6 +439,44 @@ class Session:
 
     # The user data stream
 
+    def user_data_stream(
+        self,
+        *,
+        buffer: int = 10_000,
+        on_full: OnFull = "fail",
+        callback: Callable[[Event], object] | None = None,
+        stop_on_exit: bool = False,
+    ) -> UserDataStream:
+        """Return the account's events: ``async with`` opens the stream, ``async for`` reads it.
+
+        Futures: the listenKey is started and kept alive while a stream is open, and its socket replaced when it is
+        lost, when the key changes and ahead of the exchange's 24 hours. Spot: the session subscribes on each of its
+        connections. Several streams share one socket, and each gets all events. When something may have been
+        missed, an event with ``is_gap`` says so before the next one (see :class:`UserDataStream`).
+
+        ``buffer``
+            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``.
+        ``on_full``
+            What happens when one more comes. ``"fail"``: the iteration ends with :class:`EventsOverflow`. ``"pause"``:
+            nothing is read from the network, for no stream of the session, until half of them are read. The
+            exchange may in the end cut a connection that is not read, which is a gap. Not on Spot, where answers
+            come the same way.
+        ``callback``
+            Called with each event inside the reception of its bytes; nothing is buffered, and the iteration brings
+            nothing until the stream ends. A plain function; what it raises is logged and counted in
+            ``stats.hook_errors``.
+        ``stop_on_exit``
+            Send ``userDataStream.stop`` when the last stream of the session is left. It ends the key **for every
+            client of the account**; without it the key is no longer pinged, and lapses by itself.
+
+        Raises :class:`ConfigurationError` for what cannot be.
+        """
+        if self._events is None:
+            raise ConfigurationError(f"{self.venue.name} names no stream_url; give the session one")
+        return UserDataStream(
+            self._events, self._stats, buffer=buffer, on_full=on_full, callback=callback, stop_on_exit=stop_on_exit
+        )
+
     async def start_user_data_stream(self) -> ListenKey:
         """Start the account's listenKey, or extend the active one, and keep it alive by the policy from now on.
 
@@ -456,7 +535,7 @@ class Session:
     @property
     def stats(self) -> Stats:
         """A copy of the session's counters."""
-        return evolve(self._stats)
+        return evolve(self._stats, event_backlog=max((reader.backlog for reader in self._feed.readers), default=0))
 
     # Hooks. Plain methods, called on the event loop; an exception is logged and counted in stats.hook_errors.
     # Those on the way of an answer run before the caller gets it, so what they take is latency. The reader of
@@ -469,7 +548,11 @@ class Session:
         """Called with each answer, error answers included, before its future ends."""
 
     def on_event(self, event: Event) -> None:
-        """Called with each event that arrives on the API connection."""
+        """Called with each event, gaps included, before a user data stream gets it.
+
+        Events come while a user data stream is open; ``serverShutdown``, and on Spot what you subscribed to
+        yourself, always.
+        """
 
     def on_unmatched(self, message: object) -> None:
         """Called with each message that is nobody's: decoded JSON, or the text or bytes that are none."""

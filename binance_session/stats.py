@@ -25,8 +25,16 @@ class Stats:
     unknown: int = 0
     #: messages that were no JSON object, or binary
     malformed: int = 0
-    #: events that arrived on the API connection
+    #: events that were passed on, each once, however many sockets brought it
     events: int = 0
+    #: times that a user data stream said that events may have been missed
+    gaps: int = 0
+    #: stream sockets that were opened, or on Spot subscriptions that were made
+    stream_connections: int = 0
+    #: events that wait now, in the user data stream in which most do
+    event_backlog: int = 0
+    #: the most events that ever waited in one
+    event_backlog_peak: int = 0
     #: connections that became ready
     connections: int = 0
     #: ``userDataStream.ping`` of the keepalive policy answered, or a lapsed key started anew

@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Callable
 from random import uniform
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
@@ -41,7 +41,7 @@ from binance_session.state import SESSION_TABLE, Machine, SessionEvent, SessionS
 from binance_session.stats import Stats
 from binance_session.venues import Method
 
-__all__ = ["Supervisor"]
+__all__ = ["LinkWatcher", "Supervisor"]
 
 _log: Final = logging.getLogger("binance_session")
 _E: Final = SessionEvent
@@ -53,6 +53,23 @@ _LONGEST_RETRY_AFTER: Final = 300.0
 _HEALTHY: Final = 10.0
 #: stands in for a reconnect policy that breaks
 _FALLBACK: Final = ExponentialBackoff()
+
+
+class LinkWatcher(Protocol):
+    """Who follows the events of the API connection from one link to the next. Nothing here may raise."""
+
+    def link_promoted(self, link: Link) -> None:
+        """Learn that a link takes the requests from now on, or that one that did was logged on anew."""
+
+    def link_ended(self, link: Link) -> None:
+        """Learn that a link is over."""
+
+    def event_received(self, link: Link, event: Event) -> bool:
+        """Take an event, and return whether it was wanted."""
+        ...
+
+    async def let_go_of(self, link: Link) -> None:
+        """Return when a link that was replaced is needed no more."""
 
 
 class Supervisor(LinkOwner):
@@ -71,13 +88,13 @@ class Supervisor(LinkOwner):
         rollover_after: float | None,
         weight_reserve: float | None,
         watched: bool,
-        on_failed: Callable[[], None],
+        on_failed: Callable[[Exception], None],
     ) -> None:
         """Connect to ``url`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
 
         A connection is replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the
         share of the request weight kept for what must not wait. ``watched``: check connections after a suspension.
-        ``on_failed`` is called when the session ends by itself.
+        ``on_failed`` is called when the session ends by itself, with the reason.
         """
         self._make_link = make_link
         self._logon = logon
@@ -101,6 +118,8 @@ class Supervisor(LinkOwner):
         #: the link in use: the same, or what it was until requests were held back, the logon revoked, the link lost
         self._serving: Link | None = None
         self._drains: set[asyncio.Task[None]] = set()
+        #: told of links and their events, where the account's events come over the API connection
+        self.watcher: LinkWatcher | None = None
         # connections in a row that were told to go when they had hardly begun
         self._hasty = 0
         # logons in a row that were revoked when they had hardly been given
@@ -119,6 +138,17 @@ class Supervisor(LinkOwner):
     def authenticated(self) -> bool:
         """Whether the connection in use is logged on."""
         return self._serving is not None and self._serving.authenticated
+
+    @property
+    def logs_on(self) -> bool:
+        """Whether the session logs its connections on."""
+        return self._logon is not None
+
+    @property
+    def serving(self) -> Link | None:
+        """The link in use, also while the exchange wants no requests; ``None`` unless READY."""
+        serving = self._serving
+        return serving if serving is not None and serving.is_open and self.state is SessionState.READY else None
 
     @property
     def in_flight(self) -> int:
@@ -212,6 +242,8 @@ class Supervisor(LinkOwner):
             self.link = None
             if self.state is SessionState.READY:
                 self._machine.advance(_E.LOST, cause)
+        if self.watcher is not None:
+            self.watcher.link_ended(link)
         self._wake.set()
 
     def logon_revoked(self, link: Link) -> None:
@@ -232,8 +264,7 @@ class Supervisor(LinkOwner):
     def _gate_moved(self) -> None:
         """Send what need not wait any more; have requests pass the gate one by one while some must."""
         self.link = None
-        serving = self._serving
-        if serving is not None and serving.is_open and self.state is SessionState.READY:
+        if (serving := self.serving) is not None:
             self._serve_requests(serving)
 
     def _serve_requests(self, link: Link) -> None:
@@ -250,6 +281,9 @@ class Supervisor(LinkOwner):
         if event.type == "serverShutdown":
             link.is_retiring = True
             self._wake.set()
+        elif self.watcher is not None and self.watcher.event_received(link, event):
+            return
+        self._stats.events += 1
         if self._hooks.on_event is not None:
             self._hooks.on_event(event)
 
@@ -340,7 +374,8 @@ class Supervisor(LinkOwner):
                 self._end_pending(self.failure)
             await self._clean_up()
         self._end_pending(self.failure)
-        self._on_failed()
+        assert self.failure is not None
+        self._on_failed(self.failure)
         if self._machine.can(_E.FAIL):
             self._machine.advance(_E.FAIL, self.failure)
         if cancelled:
@@ -426,6 +461,8 @@ class Supervisor(LinkOwner):
             self._machine.advance(_E.SERVE)
         if self._serving is link and self.state is SessionState.READY:
             self._serve_requests(link)
+            if self.watcher is not None:
+                self.watcher.link_promoted(link)
 
     async def _serve(self, link: Link) -> Link:
         """Stay with ``link`` until another is ready to take over, and return that; raise what ended it before.
@@ -513,6 +550,8 @@ class Supervisor(LinkOwner):
 
         async def drain() -> None:
             await link.drained()
+            if self.watcher is not None:
+                await self.watcher.let_go_of(link)
             await self._end(link)
 
         task = asyncio.get_running_loop().create_task(drain(), name="binance_session drain")

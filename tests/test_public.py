@@ -44,6 +44,7 @@ CONTRACT = [
     "LogonRejected",
     "SessionRevoked",
     "SessionClosed",
+    "EventsOverflow",
     "NotSent",
     "ConnectionLost",
     "RequestTimeout",

@@ -1,0 +1,139 @@
+"""One connection to the exchange's stream of events: a socket whose address holds the listenKey.
+
+Documents: PROTOCOL.md §1.2 (addresses, bare and wrapped events), §1.3 (24 hours, pings), §5.3 (it outlives its key).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from attrs import evolve
+
+from binance_session.connection import Connection, Receiver, Transport, dial
+from binance_session.errors import ConnectError
+from binance_session.responses import Event, MalformedMessage, decode_json, event_of, readable
+
+__all__ = ["EventSocket", "EventSocketOwner"]
+
+
+class EventSocketOwner(Protocol):
+    """What a socket tells upwards. Called inside ``data_received``: quick, and raising nothing."""
+
+    def event_received(self, socket: EventSocket, event: Event) -> None:
+        """Take an event."""
+
+    def message_unmatched(self, message: object) -> None:
+        """Take a message that is none."""
+
+    def socket_ended(self, socket: EventSocket) -> None:
+        """Learn that the connection is over; its ``cause`` says why."""
+
+
+class EventSocket(Receiver):
+    """A stream socket for one listenKey. Times are the event loop's."""
+
+    def __init__(self, key: str, transport: Transport, owner: EventSocketOwner) -> None:
+        """Connect to ``{transport.url}/ws/{key}`` when told to."""
+        self.key = key
+        self._transport = evolve(transport, url=f"{transport.url.rstrip('/')}/ws/{quote(key, safe='')}")
+        self._owner = owner
+        self._connection: Connection | None = None
+        # what was read before a pause took effect
+        self._kept: list[bytes] | None = None
+        self._closed = False
+        #: when it was open
+        self.opened_at = 0.0
+        #: when its listenKey was last known to be alive
+        self.key_alive_at = 0.0
+        #: when it was told that its listenKey had expired, and when that was (ms of the exchange)
+        self.expired: tuple[float, int] | None = None
+        #: since when (ms of the exchange) its listenKey should have lapsed
+        self.lapsed: int | None = None
+        #: why it ended, once it has
+        self.cause: str | None = None
+
+    async def open(self) -> None:
+        """Connect; raise :class:`ConnectError` if that cannot be had."""
+        self._connection = await dial(self._transport, self)
+        if self.cause is not None:
+            raise ConnectError(f"the stream's connection ended at once: {self.cause}")
+        self.opened_at = asyncio.get_running_loop().time()
+
+    @property
+    def proven_at(self) -> float:
+        """Return the last moment up to which all that was sent has certainly arrived."""
+        return self.opened_at if self._connection is None else self._connection.proven_at
+
+    def message_received(self, data: bytes | bytearray) -> None:
+        """Hand on an event, bare or wrapped; whatever else comes is nobody's."""
+        if self._kept is not None:
+            self._kept.append(bytes(data))
+            return
+        try:
+            message: Any = decode_json(data)
+        except MalformedMessage:
+            self._unmatched(readable(data))
+            return
+        wrapped = type(message) is dict and "stream" in message and "data" in message
+        event = event_of(message["data"] if wrapped else message)
+        if event is None:
+            self._unmatched(message)
+        elif not self._closed:
+            self._owner.event_received(self, event)
+
+    def binary_received(self, data: bytes | bytearray) -> None:
+        """Hand on a binary message, which is nobody's: this stream speaks text."""
+        self._unmatched(bytes(data))
+
+    def _unmatched(self, message: object) -> None:
+        if not self._closed:
+            self._owner.message_unmatched(message)
+
+    def connection_ending(self, reason: str) -> None:
+        """Take note of the end, and let the TCP connection go."""
+        self.cause = reason
+        if self._connection is not None:
+            self._connection.transport.close()
+        if not self._closed:
+            self._owner.socket_ended(self)
+
+    async def confirm(self, timeout: float | None) -> bool:
+        """Return whether a ping sent now is answered: then all that was sent before the answer has arrived."""
+        if self._connection is None or self.cause is not None:
+            return False
+        return await self._connection.confirm(timeout)
+
+    def check(self) -> None:
+        """Ping now, and end the connection if the answer does not come very soon."""
+        if self._connection is not None:
+            self._connection.check()
+
+    def pause(self) -> None:
+        """Read no more from the network, and judge no more whether the connection is alive."""
+        if self._kept is None and not self._closed:
+            self._kept = []
+            if self._connection is not None:
+                self._connection.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._kept is None:
+            return
+        kept, self._kept = self._kept, None
+        for position, data in enumerate(kept):
+            self.message_received(data)
+            if self._kept is not None:  # that was enough again
+                self._kept = kept[position + 1 :]
+                return
+        if self._connection is not None:
+            self._connection.resume()
+
+    async def close(self) -> None:
+        """Close the connection, heeding nothing that still comes; return when it is gone."""
+        self._closed = True
+        self._kept = None
+        if self._connection is not None:
+            self._connection.resume()  # to read the peer's closing frame
+            await self._connection.close_surely(self._transport.close_timeout)

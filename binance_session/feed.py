@@ -1,0 +1,221 @@
+"""The account's events in one order, once each, with every gap named.
+
+Events come from a source: a stream socket, or a subscription on the API connection. When one source takes over from
+another, both run for a moment and bring the same events. The old one leads until it has shown that nothing is
+left in it; what the new one brought meanwhile is held, and what both brought is delivered once.
+
+A gap is an :class:`~binance_session.Event` with ``is_gap``: events may have been missed between ``data["since"]`` and
+``data["until"]`` (ms of the exchange's clock, as well as that is known), because of ``data["cause"]``. It is delivered
+before the first event after it. One that lasts is told when that is known, and again, up to its end, when it is over.
+
+Documents: PROTOCOL.md §5.3 (expiry, told once or twice), §7 (order; there is no sequence number and no replay).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from typing import Any, Final, Protocol
+
+from binance_session.clock import ServerClock
+from binance_session.hooks import Hooks
+from binance_session.responses import Event
+from binance_session.stats import Stats
+
+__all__ = ["EXPIRED", "Feed", "Reader"]
+
+_log: Final = logging.getLogger("binance_session")
+#: the type of the event that tells of a listenKey's end
+EXPIRED: Final = "listenKeyExpired"
+#: seconds of silence after which a gap is told although it is not over
+_PATIENCE: Final = 10.0
+
+
+class Reader(Protocol):
+    """Who gets the events. Nothing here may raise."""
+
+    @property
+    def backlog(self) -> int:
+        """How many events wait to be read."""
+        ...
+
+    def put(self, event: Event) -> None:
+        """Take the next event."""
+
+    def end(self, error: Exception | None) -> None:
+        """Learn that no more will come; ``error`` says why, ``None`` that somebody wanted it."""
+
+
+class Feed:
+    """Delivers events to its readers, and to the hook ``on_event`` before them."""
+
+    def __init__(self, clock: ServerClock, hooks: Hooks, stats: Stats) -> None:
+        self._clock = clock
+        self._hooks = hooks
+        self._stats = stats
+        #: who gets the events, in the order in which they came
+        self.readers: tuple[Reader, ...] = ()
+        self._leading: object | None = None
+        self._following: object | None = None
+        # what the following source brought and the leading one has not: in order, by what it says
+        self._held: dict[str, list[Event]] = {}
+        # how often the leading source brought what the following one has not brought yet
+        self._ahead: Counter[str] = Counter()
+        self._gap: tuple[int, str] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_expiry: tuple[Any, int] | None = None
+
+    def add(self, reader: Reader) -> None:
+        """Deliver to ``reader`` too."""
+        self.readers = (*self.readers, reader)
+
+    def remove(self, reader: Reader) -> None:
+        """Deliver to ``reader`` no more; forget everything when nobody listens any more."""
+        self.readers = tuple(other for other in self.readers if other is not reader)
+        if not self.readers:
+            self._forget()
+
+    # What sources bring
+
+    def event(self, source: object, event: Event) -> None:
+        """Take one event from a source."""
+        if source is self._following:
+            if self._leading is None:
+                self.take_over()
+            elif self._is_copy(event):
+                return
+            else:
+                self._held.setdefault(_text(event), []).append(event)
+                return
+        elif source is not self._leading:
+            return
+        elif self._following is not None:
+            self._lead_on(event)
+        elif self._ahead and self._is_copy(event):
+            return
+        self._deliver(event)
+
+    def _is_copy(self, event: Event) -> bool:
+        """Tell whether the other source brought this already, and take note that the copy has come."""
+        if not self._ahead:
+            return False
+        text = _text(event)
+        count = self._ahead.pop(text, 0)
+        if count > 1:
+            self._ahead[text] = count - 1
+        return count > 0
+
+    def _lead_on(self, event: Event) -> None:
+        text = _text(event)
+        copies = self._held.get(text)
+        if copies is None:
+            self._ahead[text] += 1
+        else:
+            copies.pop()
+            if not copies:
+                del self._held[text]
+
+    # Who is who
+
+    def follow(self, source: object) -> None:
+        """Have a source run beside the leading one, to take over from it; its first event does if none leads."""
+        self._following = source
+        self._held.clear()
+        self._ahead.clear()
+
+    def take_over(self) -> None:
+        """Have the following source lead: the one before is gone, or has brought all that was in it."""
+        if self._following is not None:
+            self._leading, self._following = self._following, None
+            self._go_on()
+
+    def leave(self, source: object) -> None:
+        """Have a source that was to take over do so no more."""
+        if source is self._following:
+            self._following = None
+            self._held.clear()
+            self._ahead.clear()
+
+    def break_off(self, source: object, since: int, cause: str) -> None:
+        """Take note that a source ended, and that what happened since ``since`` (ms) may have been missed."""
+        if source is self._following:
+            self.leave(source)
+        elif source is self._leading:
+            if self._gap is None:
+                self._gap = (since, cause)
+                self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._tell_so_far)
+            self._leading, self._following = self._following, None
+            if self._leading is not None:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        self.gap_is_over()
+        held, self._held = self._held, {}
+        for copies in held.values():
+            for event in copies:
+                self._deliver(event)
+
+    # Gaps
+
+    def tell_gap(self, since: int, cause: str) -> int:
+        """Deliver a gap from ``since`` until now, and return the latter (ms)."""
+        until = max(since, self._clock.now_ms())
+        self._stats.gaps += 1
+        _log.warning("user data events may have been missed for %.3f s: %s", (until - since) / 1000, cause)
+        self._hand_out(Event("gap", until, {"cause": cause, "since": since, "until": until}, is_gap=True))
+        return until
+
+    def gap_is_over(self) -> None:
+        """Tell the gap that is open, if one is: the leading source hears everything from now on."""
+        if self._gap is not None:
+            (since, cause), self._gap = self._gap, None
+            self._disarm()
+            self.tell_gap(since, cause)
+
+    def _tell_so_far(self) -> None:
+        if self._gap is not None:
+            since, cause = self._gap
+            self._gap = (self.tell_gap(since, cause), cause)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # Delivery
+
+    def _deliver(self, event: Event) -> None:
+        if event.type == EXPIRED:
+            named = event.data.get("listenKey")
+            expiry = (named if isinstance(named, str) else None, event.time)
+            if expiry == self._last_expiry:
+                return
+            self._last_expiry = expiry
+        self._stats.events += 1
+        self._hand_out(event)
+
+    def _hand_out(self, event: Event) -> None:
+        if self._hooks.on_event is not None:
+            self._hooks.on_event(event)
+        for reader in self.readers:
+            reader.put(event)
+
+    def end(self, error: Exception | None) -> None:
+        """Tell every reader that no more will come, and why."""
+        readers = self.readers
+        self._forget()
+        for reader in readers:
+            reader.end(error)
+
+    def _forget(self) -> None:
+        self._leading = self._following = self._gap = self._last_expiry = None
+        self._held.clear()
+        self._ahead.clear()
+        self._disarm()
+
+
+def _text(event: Event) -> str:
+    """Return what an event says, the same for its copies; ``E`` may be a number in one and text in the other."""
+    return json.dumps({**event.data, "E": event.time}, sort_keys=True, default=str)

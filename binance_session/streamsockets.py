@@ -1,0 +1,381 @@
+"""Events from stream sockets: the source on futures, where a listenKey opens a connection of its own.
+
+Keeps a socket open on the current key, and a second one beside it while that takes over. The API connection and the
+stream socket fail independently: a lost socket needs only the key, a lost API connection leaves the socket alone.
+Documents: PROTOCOL.md §1.2 (addresses), §1.3 (24 hours), §5.3 (a socket outlives its key, and is silent then).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from random import uniform
+from typing import Final
+
+from binance_session.clock import ServerClock
+from binance_session.connection import Transport
+from binance_session.errors import BinanceSessionError, ConnectError
+from binance_session.eventsocket import EventSocket, EventSocketOwner
+from binance_session.feed import EXPIRED, Feed, Reader
+from binance_session.gate import Gate
+from binance_session.hooks import Hooks
+from binance_session.listenkey import ListenKeyKeeper
+from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
+from binance_session.responses import Event, ListenKey
+from binance_session.stats import Stats
+from binance_session.stream import EventSource
+
+__all__ = ["OVERLAP", "StreamSockets"]
+
+_log: Final = logging.getLogger("binance_session")
+_FALLBACK: Final = ExponentialBackoff()
+#: seconds for which the new source and the old one run side by side, so that what is late on one is not lost
+OVERLAP: Final = 1.0
+#: seconds that a socket must have been open for its loss to be no reason to wait
+_HEALTHY: Final = 10.0
+#: seconds for which a listenKey is believed to be alive after it was said to be
+_FRESH: Final = 10.0
+
+
+class StreamSockets(EventSource, EventSocketOwner):
+    """Supplies a feed from stream sockets while anybody reads it."""
+
+    can_pause = True
+
+    def __init__(
+        self,
+        transport: Transport,
+        keeper: ListenKeyKeeper,
+        feed: Feed,
+        clock: ServerClock,
+        reconnect: ReconnectPolicy,
+        hooks: Hooks,
+        stats: Stats,
+        rollover_after: float | None,
+    ) -> None:
+        """Connect to ``{transport.url}/ws/{listenKey}``; replace each socket after ``rollover_after`` seconds."""
+        self._transport = transport
+        self._keeper = keeper
+        self._feed = feed
+        self._clock = clock
+        self._reconnect = reconnect
+        self._hooks = hooks
+        self._stats = stats
+        self._rollover_after = rollover_after
+        self._gate = Gate(clock, None, lambda: None, self._check)
+        self._joined = False
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._sockets: list[EventSocket] = []
+        # what was told to end, and has not yet
+        self._ending: set[asyncio.Task[None]] = set()
+        self._pausing: set[Reader] = set()
+        self._over: Exception | None = None
+        keeper.on_change = self._key_changed
+
+    @property
+    def valid_until(self) -> float | None:
+        """When the listenKey lapses, in Unix seconds."""
+        key = self._keeper.key
+        return None if key is None else key.valid_until
+
+    # Readers
+
+    async def attach(self, reader: Reader) -> None:
+        """Add a reader; the first one starts the key and opens the socket, and gets the error if that fails."""
+        if self._over is not None:
+            raise self._over.with_traceback(None)
+        key = await self._keeper.use()
+        self._feed.add(reader)
+        try:
+            async with self._lock:
+                if self._task is None:
+                    self._join()
+                    self._gate.refuse_to_open()
+                    socket = await self._open(key.value)
+                    self._feed.take_over()
+                    self._task = asyncio.get_running_loop().create_task(
+                        self._run(socket), name="binance_session user data stream"
+                    )
+        except BaseException:
+            self._remove(reader)
+            self._keeper.let_go()
+            raise
+
+    def _join(self) -> None:
+        if not self._joined:
+            self._joined = True
+            self._gate.at(self._transport.url)
+            self._gate.join(watched=self._transport.ping_interval is not None)
+
+    async def detach(self, reader: Reader, *, stop: bool) -> None:
+        """Remove a reader; after the last one close the socket, and let go of the key."""
+        self._remove(reader)
+        try:
+            if stop and not self._feed.readers and self._over is None:
+                await self._keeper.stop()
+        finally:
+            self._keeper.let_go()
+        await self.ended()
+
+    def _remove(self, reader: Reader) -> None:
+        self._feed.remove(reader)
+        self.resume(reader)
+        if not self._feed.readers:
+            self._tear_down()
+
+    def pause(self, reader: Reader) -> None:
+        """Read no more from the sockets until every reader that asked for it has asked to resume."""
+        self._pausing.add(reader)
+        for socket in self._sockets:
+            socket.pause()
+
+    def resume(self, reader: Reader) -> None:
+        """Take back :meth:`pause`."""
+        if reader in self._pausing:
+            self._pausing.discard(reader)
+            if not self._pausing:
+                for socket in list(self._sockets):
+                    socket.resume()
+                self._wake.set()
+
+    def fail(self, error: Exception) -> None:
+        """End every reader with ``error``, and everything else: the session is over."""
+        self._over = error
+        self._feed.end(error)
+        self._tear_down()
+
+    async def ended(self) -> None:
+        """Return when nothing is left of what was told to end."""
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    def _tear_down(self) -> None:
+        """Have everything end, without waiting for it."""
+        if self._joined:
+            self._joined = False
+            self._gate.leave()
+        self._pausing.clear()
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.cancel()
+            self._see_to_its_end(task)
+        for socket in list(self._sockets):
+            self._drop(socket)
+
+    # What sockets and the key tell
+
+    def event_received(self, socket: EventSocket, event: Event) -> None:
+        """Pass an event on; see to what ``listenKeyExpired`` asks for."""
+        if event.type == EXPIRED:
+            named = event.data.get("listenKey")
+            if socket.expired is None and (not isinstance(named, str) or named == socket.key):
+                socket.expired = (_now(), event.time)
+                self._keeper.expired(socket.key)
+        else:
+            socket.lapsed = None  # whoever sends events does not think so
+        self._feed.event(socket, event)
+
+    def message_unmatched(self, message: object) -> None:
+        """Pass a message that is no event to the hook."""
+        if type(message) is not dict:
+            self._stats.malformed += 1
+        if self._hooks.on_unmatched is not None:
+            self._hooks.on_unmatched(message)
+
+    def socket_ended(self, socket: EventSocket) -> None:
+        """See to another one."""
+        self._wake.set()
+
+    def _key_changed(self) -> None:
+        key = self._keeper.key
+        for socket in self._sockets:
+            if key is not None and socket.key == key.value:
+                socket.key_alive_at = self._keeper.alive_at
+                socket.lapsed = None  # a key that has lapsed does not come back: it was alive all the time
+        self._wake.set()
+
+    def _check(self) -> None:
+        for socket in self._sockets:
+            socket.check()
+
+    # Sockets
+
+    async def _run(self, socket: EventSocket) -> None:
+        error: Exception | None = None
+        try:
+            await self._keep_open(socket)
+        except BinanceSessionError as caught:
+            error = caught
+        except Exception as caught:
+            _log.exception("the user data stream failed: this is a defect of binance_session")
+            error = caught
+        self._task = None
+        self._feed.end(error)
+        self._tear_down()
+
+    async def _keep_open(self, socket: EventSocket | None) -> None:
+        """Have a socket on the current key lead the feed; return when there is no key any more."""
+        cause: BinanceSessionError = ConnectError("the stream's connection ended")
+        attempt = 0
+        lapse_told = 0.0
+        due = self._due()
+        while (key := self._keeper.key) is not None:
+            self._wake.clear()
+            if socket is not None and _now() - socket.opened_at >= _HEALTHY:
+                attempt = 0
+            if socket is not None and socket.cause is not None:
+                cause = ConnectError(f"the stream's connection ended: {socket.cause}")
+                self._break_off(socket, self._lost_since(socket), str(cause))
+                socket = None
+            lapsed = self._keeper.lapses_at <= _now()
+            if socket is None or self._is_stale(socket, key):
+                if not lapsed:
+                    attempt += 1
+                    await self._pause_before(attempt, cause)
+                    if (key := self._keeper.key) is None:
+                        break
+                    try:
+                        fresh = await self._open(key.value)
+                    except ConnectError as error:
+                        if not error.retryable and error.status is None:
+                            raise
+                        _log.warning("no user data stream (attempt %d): %s", attempt, error)
+                        cause = error
+                        self._keeper.doubt()  # a refusal may mean that
+                        continue
+                    if socket is not None:
+                        why = "the listenKey expired" if socket.expired else "the listenKey changed"
+                        self._break_off(socket, self._lost_since(socket), why)
+                    socket, due = fresh, self._due()
+                    continue
+                self._keeper.doubt()
+            elif not lapsed:
+                if self._keeper.alive_at >= socket.opened_at - _FRESH:
+                    self._feed.take_over()  # if it does not lead yet: it was opened with a key that had to be asked for
+                else:
+                    self._keeper.doubt()
+                if _now() >= due and not self._pausing:
+                    socket, due, attempt = await self._roll_over(socket, key, attempt)
+                    continue
+            elif lapse_told < self._keeper.lapses_at:
+                lapse_told = self._keeper.lapses_at
+                socket.lapsed = self._feed.tell_gap(
+                    self._ms(socket.key_alive_at), "the listenKey could not be renewed in time: it should have lapsed"
+                )
+            elif _now() >= due:
+                self._keeper.doubt()  # whoever keeps it alive: it is to be known before a socket is opened with it
+            if lapsed:
+                await self._wake.wait()
+            else:
+                await self._woken(min(math.inf if self._pausing else due, self._keeper.lapses_at))
+
+    def _is_stale(self, socket: EventSocket, key: ListenKey) -> bool:
+        return socket.key != key.value or (socket.expired is not None and self._keeper.alive_at > socket.expired[0])
+
+    def _due(self) -> float:
+        if self._rollover_after is None:
+            return math.inf
+        return _now() + self._rollover_after * uniform(0.9, 1.0)
+
+    async def _woken(self, at: float) -> None:
+        """Return at a loop time, or when something has happened."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(at if at < math.inf else None):
+                await self._wake.wait()
+
+    async def _pause_before(self, attempt: int, cause: BinanceSessionError) -> None:
+        delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
+        if delay is None:
+            raise cause
+        if isinstance(cause, ConnectError) and attempt > 1:
+            delay = max(delay, cause.retry_after or 0.0)
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    async def _open(self, key: str) -> EventSocket:
+        """Return a new socket that follows in the feed; raise :class:`ConnectError`."""
+        await self._gate.may_dial()
+        socket = EventSocket(key, self._transport, self)
+        self._sockets.append(socket)
+        self._feed.follow(socket)
+        try:
+            await socket.open()
+        except BaseException as error:
+            if isinstance(error, ConnectError) and error.status in (418, 429) and error.retry_after is not None:
+                self._gate.hold(error.retry_after, is_ban=error.status == 418)
+            self._feed.leave(socket)
+            self._drop(socket)
+            raise
+        self._stats.stream_connections += 1
+        self._key_changed()
+        if self._pausing:
+            socket.pause()
+        return socket
+
+    async def _roll_over(self, old: EventSocket, key: ListenKey, attempt: int) -> tuple[EventSocket, float, int]:
+        """Put a new socket in the place of one that works, losing nothing; return it, and when it is due itself.
+
+        Without a new one, the old one is used on: return that, and when to try again.
+        """
+        try:
+            fresh = await self._open(key.value)
+            await asyncio.sleep(OVERLAP)
+            emptied = await old.confirm(_or_10(self._transport.ping_timeout))
+            if fresh.cause is not None or old.expired is not None:
+                self._feed.leave(fresh)
+                self._drop(fresh)
+                raise ConnectError(f"it ended at once: {fresh.cause or 'the listenKey expired'}")
+        except ConnectError as error:
+            _log.warning("no second stream connection (%s); the first is used on", error)
+            delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt + 2, error)
+            return old, math.inf if delay is None else _now() + max(delay, OVERLAP), attempt + 1
+        if emptied:
+            self._feed.take_over()
+            self._drop(old)
+        else:
+            why = f"the stream's connection ended: {old.cause or 'no answer to a ping'}"
+            self._break_off(old, self._ms(old.proven_at), why)
+        return fresh, self._due(), 0
+
+    def _break_off(self, socket: EventSocket, since: int, cause: str) -> None:
+        """Let go of a socket from which events may be missing since ``since`` (ms)."""
+        self._feed.break_off(socket, since, cause)
+        self._drop(socket)
+
+    def _lost_since(self, socket: EventSocket) -> int:
+        """Return from when on (ms of the exchange) events may be missing from a socket."""
+        if socket.lapsed is not None:
+            return socket.lapsed
+        if socket.expired is not None:
+            return socket.expired[1] or self._ms(socket.key_alive_at)
+        if socket.cause is not None:
+            return self._ms(socket.proven_at)
+        return self._ms(socket.key_alive_at)
+
+    def _ms(self, moment: float) -> int:
+        """Return a loop time as ms of the exchange's clock."""
+        return int((self._clock.now() - (_now() - moment)) * 1000)
+
+    def _drop(self, socket: EventSocket) -> None:
+        """Close a socket, without waiting for it."""
+        if socket in self._sockets:
+            self._sockets.remove(socket)
+            self._see_to_its_end(
+                asyncio.get_running_loop().create_task(socket.close(), name="binance_session stream socket's end")
+            )
+
+    def _see_to_its_end(self, task: asyncio.Task[None]) -> None:
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _or_10(seconds: float | None) -> float:
+    return 10.0 if seconds is None else seconds

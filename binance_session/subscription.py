@@ -1,0 +1,339 @@
+"""Events from the API connection: the source on Spot, where a subscription belongs to its connection.
+
+Subscribes on every connection that comes into use, and keeps the one before open until the new subscription has taken
+over. Documents: PROTOCOL.md §5.4 (methods, ``eventStreamTerminated``), §2 (``subscriptionId``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any, Final
+
+from binance_session.clock import ServerClock
+from binance_session.errors import (
+    ApiError,
+    BinanceSessionError,
+    ConnectionLost,
+    InvalidTimestamp,
+    NotSent,
+    ProtocolError,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+    SessionRevoked,
+)
+from binance_session.feed import Feed, Reader
+from binance_session.hooks import Hooks
+from binance_session.link import Link
+from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
+from binance_session.responses import Event
+from binance_session.state import SessionState
+from binance_session.stats import Stats
+from binance_session.stream import EventSource
+from binance_session.streamsockets import OVERLAP
+from binance_session.supervisor import LinkWatcher, Supervisor
+from binance_session.venues import Venue
+
+__all__ = ["Subscription"]
+
+_log: Final = logging.getLogger("binance_session")
+_FALLBACK: Final = ExponentialBackoff()
+#: seconds that a subscription should last
+_HASTY: Final = 10.0
+#: what may go better the next time, on this connection or another
+_PASSING: Final = (
+    ConnectionLost,
+    InvalidTimestamp,
+    NotSent,
+    ProtocolError,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+    SessionRevoked,
+)
+#: the connection's logon is gone; the session sees to another (PROTOCOL.md §9)
+_NOT_LOGGED_ON: Final = frozenset({-1193, -2015})
+
+
+class Subscription(EventSource, LinkWatcher):
+    """Supplies a feed from the API connection while anybody reads it."""
+
+    can_pause = False
+    valid_until = None
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        venue: Venue,
+        feed: Feed,
+        clock: ServerClock,
+        reconnect: ReconnectPolicy,
+        hooks: Hooks,
+        stats: Stats,
+        timeout: float,
+    ) -> None:
+        """Subscribe within ``timeout`` seconds for the first reader."""
+        self._supervisor = supervisor
+        self._venue = venue
+        self._feed = feed
+        self._clock = clock
+        self._reconnect = reconnect
+        self._hooks = hooks
+        self._stats = stats
+        self._timeout = timeout
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._first: asyncio.Future[None] | None = None
+        # the connection in use, if there is one
+        self._link: Link | None = None
+        # the connections that have a subscription, and its number if it was told: one, or two during a handover
+        self._numbers: dict[Link, int | None] = {}
+        # whether the last subscription was made by us, and is ours to end
+        self._is_ours = False
+        # the connection that a subscription is asked of, and what it brought before that was answered
+        self._asked: Link | None = None
+        self._early: list[Event] = []
+        # those who wait until a connection is needed no more
+        self._waiting: dict[Link, asyncio.Future[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._over: Exception | None = None
+        supervisor.watcher = self
+
+    # Readers
+
+    async def attach(self, reader: Reader) -> None:
+        """Add a reader; the first one subscribes, and gets the error if that fails."""
+        if self._over is not None:
+            raise self._over.with_traceback(None)
+        self._feed.add(reader)
+        try:
+            async with asyncio.timeout(self._timeout) as within:
+                if self._supervisor.state is SessionState.NEW:
+                    raise NotSent("the session is not open; nothing was subscribed to: open it first")
+                await self._supervisor.wait_for(SessionState.READY)
+                if self._task is None:
+                    loop = asyncio.get_running_loop()
+                    self._first = loop.create_future()
+                    self._task = loop.create_task(self._run(self._first), name="binance_session user data stream")
+                if self._first is not None:
+                    await asyncio.shield(self._first)
+        except BaseException as error:
+            self._remove(reader)
+            if isinstance(error, TimeoutError) and within.expired():
+                raise NotSent(f"no connection took the subscription within {self._timeout} s") from None
+            raise
+
+    async def detach(self, reader: Reader, *, stop: bool) -> None:
+        """Remove a reader; after the last one end the subscription, which is nobody else's."""
+        self._remove(reader)
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    def _remove(self, reader: Reader) -> None:
+        self._feed.remove(reader)
+        if not self._feed.readers:
+            self._tear_down()
+
+    def pause(self, reader: Reader) -> None:
+        """Not to be had: answers come the same way."""
+
+    def resume(self, reader: Reader) -> None:
+        """Likewise."""
+
+    def fail(self, error: Exception) -> None:
+        """End every reader with ``error``: the session is over."""
+        self._over = error
+        self._feed.end(error)
+        self._tear_down()
+
+    async def ended(self) -> None:
+        """Return when nothing is left of what was told to end."""
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    def _tear_down(self) -> None:
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        numbers, self._numbers, self._asked = self._numbers, {}, None
+        self._early.clear()
+        if self._is_ours and self._over is None and self._link in numbers:
+            self._unsubscribe(self._link, numbers[self._link])
+        for link in list(self._waiting):
+            self._let_go(link)
+
+    def _unsubscribe(self, link: Link, number: int | None) -> None:
+        """Ask for no more events; an answer is not waited for, and nothing hangs on it."""
+        if number is None:
+            return
+        with contextlib.suppress(BinanceSessionError):
+            future = link.submit(self._venue.method("userDataStream.unsubscribe"), {"subscriptionId": number})
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    # What the supervisor tells
+
+    def link_promoted(self, link: Link) -> None:
+        """Subscribe on a connection that came into use, or that was logged on anew."""
+        self._lose(link, self._ms(link.proven_at), "the logon was revoked, and with it the subscription")
+        self._link = link
+        self._wake.set()
+
+    def link_ended(self, link: Link) -> None:
+        """Take note that a connection is over."""
+        if link is self._link:
+            self._link = None
+        self._lose(link, self._ms(link.proven_at), str(link.cause))
+        self._wake.set()
+
+    def event_received(self, link: Link, event: Event) -> bool:
+        """Take an event if it is one of our subscription's."""
+        if link is self._asked:
+            self._early.append(event)
+            return True
+        if link not in self._numbers or event.subscription_id not in (None, self._numbers[link]):
+            return False
+        self._feed.event(link, event)
+        if event.type == "eventStreamTerminated":
+            self._lose(link, event.time or self._ms(link.proven_at), "the exchange ended the subscription")
+            self._wake.set()
+        return True
+
+    async def let_go_of(self, link: Link) -> None:
+        """Return when a connection that was replaced has nothing more to bring."""
+        if self._task is not None and link in self._numbers:
+            future = self._waiting.setdefault(link, asyncio.get_running_loop().create_future())
+            await asyncio.shield(future)
+
+    def _let_go(self, link: Link) -> None:
+        self._numbers.pop(link, None)
+        future = self._waiting.pop(link, None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def _lose(self, link: Link, since: int, cause: str) -> None:
+        """Take note that a connection brings nothing any more, and that events since ``since`` (ms) may be missing."""
+        if link is self._asked:
+            self._asked = None
+        self._feed.break_off(link, since, cause)
+        self._let_go(link)
+
+    # Subscriptions
+
+    async def _run(self, first: asyncio.Future[None]) -> None:
+        error: Exception | None = None
+        try:
+            await self._keep_subscribed(first)
+        except BinanceSessionError as caught:
+            error = caught
+        except Exception as caught:
+            _log.exception("the user data stream failed: this is a defect of binance_session")
+            error = caught
+        if error is not None and not first.done():
+            first.set_exception(error)
+            first.exception()  # whoever waits has it
+        self._task = None
+        self._feed.end(error)
+        self._tear_down()
+
+    async def _keep_subscribed(self, first: asyncio.Future[None]) -> None:
+        """Have a subscription on the connection in use lead the feed."""
+        loop = asyncio.get_running_loop()
+        attempt, since = 0, -_HASTY
+        self._link = self._supervisor.serving
+        while True:
+            self._wake.clear()
+            link = self._link
+            if link is None or link in self._numbers:
+                await self._wake.wait()
+                continue
+            if loop.time() - since >= _HASTY:
+                attempt = 0
+            attempt += 1
+            await self._pause_before(attempt, ConnectionLost("the subscription did not last", outcome=None))
+            try:
+                number = await self._subscribe(link)
+            except BinanceSessionError as error:
+                self._forsake(link)
+                if first.done() and self._may_pass(error):
+                    _log.warning("no user data stream (attempt %d): %s", attempt, error)
+                elif first.done() or link.cause is None:
+                    raise
+            else:
+                await self._hand_over(link, number)
+                if not first.done():
+                    first.set_result(None)
+            since = loop.time()
+
+    def _may_pass(self, error: BinanceSessionError) -> bool:
+        """Tell whether it may go better the next time, on this connection or another."""
+        if isinstance(error, ApiError) and error.code in _NOT_LOGGED_ON:
+            return self._supervisor.logs_on
+        return isinstance(error, _PASSING)
+
+    async def _subscribe(self, link: Link) -> int | None:
+        """Return the number of the subscription on ``link``; ``None`` if the exchange did not say."""
+        await self._supervisor.gate.host_listens()
+        if link.cause is not None:
+            raise link.cause.with_traceback(None)
+        self._asked = link
+        self._early.clear()
+        self._feed.follow(link)
+        name = "userDataStream.subscribe" if link.authenticated else "userDataStream.subscribe.signature"
+        try:
+            result: Any = (await link.submit(self._venue.method(name))).result
+        except ApiError as error:
+            if self._may_pass(error):
+                raise
+            # An earlier request, whose answer never came, may have been heard: there is one for each account.
+            listed = (await link.submit(self._venue.method("session.subscriptions"))).result
+            result = listed[-1] if isinstance(listed, list) and listed else None
+            if result is None:
+                raise
+            self._is_ours = False
+        else:
+            self._is_ours = True
+        number = result.get("subscriptionId") if isinstance(result, dict) else None
+        return number if type(number) is int else None
+
+    async def _hand_over(self, link: Link, number: int | None) -> None:
+        """Have the new subscription supply the feed; with an old one beside it, lose nothing."""
+        if link.cause is not None:
+            return
+        self._stats.stream_connections += 1
+        old = next(iter(self._numbers), None)
+        self._numbers[link] = number
+        self._asked = None
+        early, self._early = self._early, []
+        for event in early:
+            if not self.event_received(link, event) and self._hooks.on_event is not None:
+                self._hooks.on_event(event)
+        if old is not None:
+            await asyncio.sleep(OVERLAP)
+            emptied = await old.confirm()
+            if link not in self._numbers:
+                return
+            if not emptied and old in self._numbers:
+                self._feed.break_off(old, self._ms(old.proven_at), "the connection did not answer a ping")
+            self._let_go(old)
+        self._feed.take_over()
+
+    def _forsake(self, link: Link) -> None:
+        """Have a connection supply nothing."""
+        self._feed.leave(link)
+        if link is self._asked:
+            self._asked = None
+
+    async def _pause_before(self, attempt: int, cause: BinanceSessionError) -> None:
+        delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
+        if delay is None:
+            raise cause
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    def _ms(self, moment: float) -> int:
+        """Return a loop time as ms of the exchange's clock."""
+        return int((self._clock.now() - (asyncio.get_running_loop().time() - moment)) * 1000)
