@@ -254,6 +254,11 @@ class ApiError(BinanceSessionError):
         self.data = data
         self.response = response
 
+    @property
+    def is_passing(self) -> bool:
+        """Whether it speaks of trouble at the exchange, and not of the request or the key (PROTOCOL.md §9)."""
+        return self.status >= 500 or self.code in _EXCHANGE_TROUBLE
+
     def __str__(self) -> str:
         """Say what the exchange said, and what that means for the request."""
         meaning = {
@@ -308,6 +313,7 @@ _FAILED_503: Final = (
 )
 # -1000 and -1001 say that something inside went wrong, and with no status that it did not happen.
 _OUTCOME_UNKNOWN_CODES: Final = frozenset({-1000, -1001, -1006, -1007})
+_EXCHANGE_TROUBLE: Final = _OUTCOME_UNKNOWN_CODES | {-1008, -1016}
 #: ms; anything above is no point in time that we will see
 _NO_TIME: Final = 10**14
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")

@@ -35,7 +35,7 @@ _FALLBACK: Final = ExponentialBackoff()
 OVERLAP: Final = 1.0
 #: seconds that a socket must have been open for its loss to be no reason to wait
 _HEALTHY: Final = 10.0
-#: seconds for which a listenKey is believed to be alive after it was said to be
+#: seconds for which a listenKey is believed to be alive after it was said to be, until that was asked again
 _FRESH: Final = 10.0
 
 
@@ -255,9 +255,9 @@ class StreamSockets(EventSource, EventSocketOwner):
                 self._keeper.doubt()
             elif not lapsed:
                 if self._keeper.alive_at >= socket.opened_at - _FRESH:
-                    self._feed.take_over()  # if it does not lead yet: it was opened with a key that had to be asked for
-                else:
-                    self._keeper.doubt()
+                    self._feed.take_over()
+                if self._keeper.alive_at < socket.opened_at:
+                    self._keeper.doubt()  # a key may end before its socket stands, and who is not there is not told
                 if _now() >= due and not self._pausing:
                     socket, due, attempt = await self._roll_over(socket, key, attempt)
                     continue
@@ -268,10 +268,8 @@ class StreamSockets(EventSource, EventSocketOwner):
                 )
             elif _now() >= due:
                 self._keeper.doubt()  # whoever keeps it alive: it is to be known before a socket is opened with it
-            if lapsed:
-                await self._wake.wait()
-            else:
-                await self._woken(min(math.inf if self._pausing else due, self._keeper.lapses_at))
+            waits_for = [moment for moment in (due, self._keeper.lapses_at) if moment > _now()]
+            await self._woken(min(waits_for, default=math.inf))
 
     def _is_stale(self, socket: EventSocket, key: ListenKey) -> bool:
         return socket.key != key.value or (socket.expired is not None and self._keeper.alive_at > socket.expired[0])

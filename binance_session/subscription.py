@@ -21,7 +21,6 @@ from binance_session.errors import (
     ProtocolError,
     RateLimited,
     RequestTimeout,
-    ServerError,
     SessionRevoked,
 )
 from binance_session.feed import Feed, Reader
@@ -42,17 +41,6 @@ _log: Final = logging.getLogger("binance_session")
 _FALLBACK: Final = ExponentialBackoff()
 #: seconds that a subscription should last
 _HASTY: Final = 10.0
-#: what may go better the next time, on this connection or another
-_PASSING: Final = (
-    ConnectionLost,
-    InvalidTimestamp,
-    NotSent,
-    ProtocolError,
-    RateLimited,
-    RequestTimeout,
-    ServerError,
-    SessionRevoked,
-)
 #: the connection's logon is gone; the session sees to another (PROTOCOL.md §9)
 _NOT_LOGGED_ON: Final = frozenset({-1193, -2015})
 
@@ -88,8 +76,10 @@ class Subscription(EventSource, LinkWatcher):
         self._first: asyncio.Future[None] | None = None
         # the connection in use, if there is one
         self._link: Link | None = None
-        # the connections that have a subscription, and its number if it was told: one, or two during a handover
+        # the connections that have a subscription, and its number if it was told
         self._numbers: dict[Link, int | None] = {}
+        # those of them that are needed, oldest first: one, or two during a handover
+        self._needed: list[Link] = []
         # whether the last subscription was made by us, and is ours to end
         self._is_ours = False
         # the connection that a subscription is asked of, and what it brought before that was answered
@@ -161,6 +151,7 @@ class Subscription(EventSource, LinkWatcher):
             task.add_done_callback(self._ending.discard)
         numbers, self._numbers, self._asked = self._numbers, {}, None
         self._early.clear()
+        self._needed.clear()
         if self._is_ours and self._over is None and self._link in numbers:
             self._unsubscribe(self._link, numbers[self._link])
         for link in list(self._waiting):
@@ -204,12 +195,13 @@ class Subscription(EventSource, LinkWatcher):
 
     async def let_go_of(self, link: Link) -> None:
         """Return when a connection that was replaced has nothing more to bring."""
-        if self._task is not None and link in self._numbers:
+        if link in self._needed:
             future = self._waiting.setdefault(link, asyncio.get_running_loop().create_future())
             await asyncio.shield(future)
 
     def _let_go(self, link: Link) -> None:
-        self._numbers.pop(link, None)
+        if link in self._needed:
+            self._needed.remove(link)
         future = self._waiting.pop(link, None)
         if future is not None and not future.done():
             future.set_result(None)
@@ -219,6 +211,7 @@ class Subscription(EventSource, LinkWatcher):
         if link is self._asked:
             self._asked = None
         self._feed.break_off(link, since, cause)
+        self._numbers.pop(link, None)
         self._let_go(link)
 
     # Subscriptions
@@ -270,9 +263,10 @@ class Subscription(EventSource, LinkWatcher):
 
     def _may_pass(self, error: BinanceSessionError) -> bool:
         """Tell whether it may go better the next time, on this connection or another."""
-        if isinstance(error, ApiError) and error.code in _NOT_LOGGED_ON:
-            return self._supervisor.logs_on
-        return isinstance(error, _PASSING)
+        if isinstance(error, ApiError):
+            logon_is_gone = error.code in _NOT_LOGGED_ON and self._supervisor.logs_on
+            return logon_is_gone or error.is_passing or isinstance(error, (InvalidTimestamp, RateLimited))
+        return isinstance(error, (ConnectionLost, NotSent, ProtocolError, RequestTimeout, SessionRevoked))
 
     async def _subscribe(self, link: Link) -> int | None:
         """Return the number of the subscription on ``link``; ``None`` if the exchange did not say."""
@@ -304,8 +298,9 @@ class Subscription(EventSource, LinkWatcher):
         if link.cause is not None:
             return
         self._stats.stream_connections += 1
-        old = next(iter(self._numbers), None)
+        old = self._needed[0] if self._needed else None
         self._numbers[link] = number
+        self._needed.append(link)
         self._asked = None
         early, self._early = self._early, []
         for event in early:
@@ -314,9 +309,9 @@ class Subscription(EventSource, LinkWatcher):
         if old is not None:
             await asyncio.sleep(OVERLAP)
             emptied = await old.confirm()
-            if link not in self._numbers:
+            if link not in self._needed:
                 return
-            if not emptied and old in self._numbers:
+            if not emptied and old in self._needed:
                 self._feed.break_off(old, self._ms(old.proven_at), "the connection did not answer a ping")
             self._let_go(old)
         self._feed.take_over()

@@ -45,8 +45,6 @@ __all__ = ["LinkWatcher", "Supervisor"]
 
 _log: Final = logging.getLogger("binance_session")
 _E: Final = SessionEvent
-#: codes that speak of the exchange's state and not of the key (PROTOCOL.md §9)
-_EXCHANGE_TROUBLE: Final = frozenset({-1000, -1001, -1006, -1007, -1008, -1016})
 #: seconds: the longest wait that a server in trouble may ask for
 _LONGEST_RETRY_AFTER: Final = 300.0
 #: seconds that a connection must have been READY for its loss to be no reason to wait
@@ -595,7 +593,7 @@ class Supervisor(LinkOwner):
         except InvalidTimestamp as error:  # a slow link or a clock in motion, nothing that is wrong with the key
             raise ConnectError(f"connected, but session.logon came too late or too early: {error}") from error
         except ApiError as error:
-            if error.status < 500 and error.code not in _EXCHANGE_TROUBLE:
+            if not error.is_passing:
                 raise LogonRejected(error) from error
             raise ConnectError(f"connected, but session.logon failed: {error}") from error
         except BinanceSessionError as error:

@@ -1,0 +1,205 @@
+"""The merging of two sources into one stream of events: in order, once each, with every gap named."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from binance_session import Event, Session, Stats
+from binance_session.clock import ServerClock
+from binance_session.feed import Feed
+from binance_session.hooks import Hooks
+
+
+@define
+class Kept:
+    """A reader that keeps what it gets."""
+
+    events: list[Event] = field(factory=list)
+    errors: list[Exception | None] = field(factory=list)
+    backlog: int = 0
+
+    def put(self, event: Event) -> None:
+        self.events.append(event)
+
+    def end(self, error: Exception | None) -> None:
+        self.errors.append(error)
+
+    @property
+    def numbers(self) -> list[Any]:
+        return ["gap" if event.is_gap else event.data["n"] for event in self.events]
+
+
+def make_feed(now: float = 1_700_000_000.0) -> tuple[Feed, Kept, Stats]:
+    stats = Stats()
+    feed = Feed(ServerClock(lambda: now), Hooks(object.__new__(Session), Session, stats), stats)
+    reader = Kept()
+    feed.add(reader)
+    return feed, reader, stats
+
+
+def event(number: int, **fields: Any) -> Event:
+    return Event("ORDER_TRADE_UPDATE", 1_700_000_000_000, {"e": "ORDER_TRADE_UPDATE", "n": number, **fields})
+
+
+@pytest.mark.virtual
+async def test_what_both_bring_is_delivered_once_and_in_order() -> None:
+    feed, reader, stats = make_feed()
+    feed.follow("old")
+    feed.take_over()
+    feed.event("old", event(1))
+    feed.follow("new")
+    feed.event("old", event(2))  # on its way before the new one was there
+    feed.event("new", event(3))  # the new one is faster
+    feed.event("old", event(3))
+    feed.event("old", event(4))
+    feed.event("new", event(5))
+    assert reader.numbers == [1, 2, 3, 4]
+    feed.take_over()
+    feed.event("new", event(4))  # a copy that is late
+    feed.event("old", event(6))  # what it still says is heeded no more
+    feed.event("new", event(6))
+    assert reader.numbers == [1, 2, 3, 4, 5, 6]
+    assert stats.events == 6
+    assert stats.gaps == 0
+
+
+@pytest.mark.virtual
+async def test_copies_are_told_by_what_they_say_and_not_by_how_it_is_written() -> None:
+    """A number in one, text in the other; another order of the fields; the same thing twice is two events."""
+    feed, reader, _ = make_feed()
+    feed.follow("old")
+    feed.take_over()
+    feed.follow("new")
+    written = [{"n": 1, "E": 7}, {"E": "7", "n": 1}]
+    for _ in range(2):
+        feed.event("old", Event("x", 7, written[0]))
+    for _ in range(3):
+        feed.event("new", Event("x", 7, written[1]))
+    feed.take_over()
+    assert reader.numbers == [1, 1, 1]
+
+
+@pytest.mark.virtual
+async def test_a_gap_comes_before_the_first_event_after_it() -> None:
+    feed, reader, stats = make_feed()
+    feed.follow("old")
+    feed.take_over()
+    feed.event("old", event(1))
+    feed.break_off("old", 1_699_999_990_000, "cut")
+    feed.event("old", event(2))
+    feed.follow("new")
+    assert reader.numbers == [1]
+    feed.event("new", event(3))  # it lives, so it leads
+    assert reader.numbers == [1, "gap", 3]
+    gap = reader.events[1]
+    assert gap.data == {"cause": "cut", "since": 1_699_999_990_000, "until": 1_700_000_000_000}
+    assert gap.time == 1_700_000_000_000
+    assert stats.gaps == 1
+
+
+@pytest.mark.virtual
+async def test_a_gap_that_lasts_is_told_while_it_lasts_and_when_it_is_over() -> None:
+    loop = asyncio.get_running_loop()
+    stats = Stats()
+    feed = Feed(ServerClock(loop.time), Hooks(object.__new__(Session), Session, stats), stats)
+    reader = Kept()
+    feed.add(reader)
+    feed.follow("old")
+    feed.take_over()
+    began = int(loop.time() * 1000)
+    feed.break_off("old", began, "cut")
+    await asyncio.sleep(9.9)
+    assert reader.numbers == []
+    await asyncio.sleep(20.1)
+    assert reader.numbers == ["gap"]
+    feed.follow("new")
+    feed.take_over()
+    first, second = (gap.data for gap in reader.events)
+    assert first["since"] == began
+    assert first["until"] == second["since"]
+    assert second["until"] - began == pytest.approx(30_000, abs=2)
+
+
+@pytest.mark.virtual
+async def test_a_source_that_breaks_off_in_a_handover_leaves_the_other() -> None:
+    for dies, expected in (("old", [1, "gap", 2, 3]), ("new", [1, 3])):
+        feed, reader, _ = make_feed()
+        feed.follow("old")
+        feed.take_over()
+        feed.event("old", event(1))
+        feed.follow("new")
+        feed.event("new", event(2))
+        feed.break_off(dies, 0, "cut")
+        feed.event("new" if dies == "old" else "old", event(3))
+        assert reader.numbers == expected
+        feed.remove(reader)
+
+
+@given(
+    before=st.integers(0, 5),
+    both=st.integers(0, 12),
+    order=st.randoms(use_true_random=False),
+    dies=st.booleans(),
+)
+def test_any_interleaving_gives_the_same_stream(before: int, both: int, order: Any, dies: bool) -> None:
+    """Two sources that run side by side, each in its own order, however they interleave and whichever is faster.
+
+    The old one leads until all that was sent has arrived on it; or it dies somewhere, and then there is one gap, and
+    nothing that only the new one brought is missing.
+    """
+
+    async def run() -> None:
+        feed, reader, stats = make_feed()
+        feed.follow("old")
+        feed.take_over()
+        for number in range(before):
+            feed.event("old", event(number))
+        feed.follow("new")
+        # What is on its way when the new one opens comes on the old one alone.
+        opened_at = before + order.randint(0, both)
+        old = list(range(before, before + both))
+        new = list(range(opened_at, before + both + 3))
+        death = order.randint(0, len(old)) if dies else None
+        handed_over = False
+        while old or new:
+            if not handed_over and (len(old) == both - (death or 0) if dies else not old):
+                handed_over = True
+                if dies:
+                    feed.break_off("old", 0, "cut")
+                    old = []
+                else:
+                    feed.take_over()
+                continue
+            source = order.choice([name for name, left in (("old", old), ("new", new)) if left])
+            # the exchange sends no more on the old one once it was let go; the last three come on the new one alone
+            feed.event(source, event((old if source == "old" else new).pop(0)))
+        if not handed_over:
+            feed.break_off("old", 0, "cut") if dies else feed.take_over()
+        numbers = [number for number in reader.numbers if number != "gap"]
+        assert numbers == sorted(set(numbers)), "twice, or out of order"
+        assert stats.gaps == dies
+        if dies:
+            assert set(range(opened_at, before + both + 3)) <= set(numbers)
+        else:
+            assert numbers == list(range(before + both + 3))
+        feed.remove(reader)
+
+    asyncio.run(run())
+
+
+@pytest.mark.virtual
+async def test_an_expiry_that_is_told_twice_is_delivered_once() -> None:
+    feed, reader, _ = make_feed()
+    feed.follow("old")
+    feed.take_over()
+    said = {"e": "listenKeyExpired", "n": 1, "E": 5, "listenKey": "k"}
+    feed.event("old", Event("listenKeyExpired", 5, said))
+    feed.event("old", Event("listenKeyExpired", 5, said))
+    feed.event("old", Event("listenKeyExpired", 6, {**said, "n": 2, "E": 6}))
+    assert reader.numbers == [1, 2]
