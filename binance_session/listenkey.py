@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, Protocol
 
 from binance_session.clock import ServerClock
-from binance_session.errors import ApiError, ListenKeyNotFound, ProtocolError, RateLimited, SessionClosed
+from binance_session.errors import ApiError, ListenKeyNotFound, NotSent, ProtocolError, RateLimited, SessionClosed
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.responses import ListenKey, Response
@@ -241,7 +241,11 @@ class ListenKeyKeeper:
                 await asyncio.sleep(min(max(0.0, error.retry_at - self._clock.now()), self._lifetime))
             elif method == "userDataStream.start" or self._in_doubt:
                 delay = self._next_delay(self.status(loop.time())) or _RESTART_DELAY
-                await asyncio.sleep(min(delay, _RESTART_DELAY) if self._in_doubt else delay)
+                if self._in_doubt:
+                    delay = min(delay, _RESTART_DELAY)
+                if isinstance(error, NotSent):  # it waited for a connection, and is to be the first on it
+                    delay = min(delay, _QUEUE_AGAIN)
+                await asyncio.sleep(delay)
         else:
             self._stats.pings += 1
         if self._hooks.on_keepalive is not None:
@@ -257,5 +261,7 @@ _FALLBACK: Final = AdaptiveKeepalive()
 _LEAST_DELAY: Final = 0.05
 #: seconds between attempts to start a lapsed key when the policy asks for none, or while its state is in doubt
 _RESTART_DELAY: Final = 5.0
+#: seconds until a request that found no connection waits for one again
+_QUEUE_AGAIN: Final = 1.0
 #: seconds that a key should last
 _HASTY: Final = 10.0

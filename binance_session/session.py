@@ -86,7 +86,7 @@ class Session:
     ``max_in_flight``
         A request beyond this many raises :class:`NotSent`.
     ``url``, ``stream_url``
-        Instead of the venue's: a simulator, a gateway.
+        Instead of the venue's: a simulator, a gateway. With a ``url`` alone there is no user data stream on futures.
     ``ssl``, ``proxy``
         An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
     ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``
@@ -184,7 +184,8 @@ class Session:
         self._exposed = is_exposed(transport.url, proxy)
         if credentials is not None and self._exposed:
             raise insecure("url")
-        stream_url = venue.stream_url if stream_url is None else stream_url
+        if stream_url is None and url is None:  # who talks to a simulator must not send its listenKey to Binance
+            stream_url = venue.stream_url
         if stream_url is not None:
             check_url("stream_url", stream_url, None)
             if is_exposed(stream_url, proxy):  # a listenKey goes into its path
@@ -472,7 +473,9 @@ class Session:
         Raises :class:`ConfigurationError` for what cannot be.
         """
         if self._events is None:
-            raise ConfigurationError(f"{self.venue.name} names no stream_url; give the session one")
+            raise ConfigurationError(
+                "where the stream is, is not known: give the session its stream_url, as it was given a url of its own"
+            )
         return UserDataStream(
             self._events, self._stats, buffer=buffer, on_full=on_full, callback=callback, stop_on_exit=stop_on_exit
         )

@@ -863,6 +863,12 @@ async def test_a_session_that_fails_takes_its_streams_along(venue: Venue) -> Non
         assert session.state is SessionState.FAILED
 
 
+async def test_a_simulators_key_does_not_go_to_binance() -> None:
+    """Whoever gives the session another address says where its stream is, too."""
+    with pytest.raises(ConfigurationError, match="stream_url"):
+        Session(COIN_M, ED25519, url="ws://127.0.0.1:1").user_data_stream()
+
+
 @pytest.mark.parametrize("venue", VENUES)
 async def test_not_opened_yet(venue: Venue) -> None:
     session = Session(venue, ED25519)
