@@ -45,12 +45,8 @@ class EventSocket(Receiver):
         self._closed = False
         #: when it was open
         self.opened_at = 0.0
-        #: when its listenKey was last known to be alive
-        self.key_alive_at = 0.0
-        #: when it was told that its listenKey had expired, and when that was (ms of the exchange)
-        self.expired: tuple[float, int] | None = None
-        #: since when (ms of the exchange) its listenKey should have lapsed
-        self.lapsed: int | None = None
+        #: when it was told that its listenKey had expired
+        self.expired_at: float | None = None
         #: why it ended, once it has
         self.cause: str | None = None
 

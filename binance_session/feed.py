@@ -143,9 +143,7 @@ class Feed:
         if source is self._following:
             self.leave(source)
         elif source is self._leading:
-            if self._gap is None:
-                self._gap = (since, cause)
-                self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._tell_so_far)
+            self.open_gap(since, cause)
             self._leading, self._following = self._following, None
             if self._leading is not None:
                 self._go_on()
@@ -158,6 +156,14 @@ class Feed:
                 self._deliver(event)
 
     # Gaps
+
+    def open_gap(self, since: int, cause: str) -> None:
+        """Take note that events since ``since`` (ms) may be missing; one gap that is open already grows to that."""
+        if self._gap is not None:
+            self._gap = (min(since, self._gap[0]), self._gap[1])
+            return
+        self._gap = (since, cause)
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._tell_so_far)
 
     def tell_gap(self, since: int, cause: str) -> int:
         """Deliver a gap from ``since`` until now, and return the latter (ms)."""

@@ -66,6 +66,8 @@ class ListenKeyKeeper:
         # counts releases, so that an answer that comes after one is known to
         self._era = 0
         self._starting: asyncio.Future[ListenKey] | None = None
+        # those that nobody waits for any more
+        self._forgotten: set[asyncio.Future[ListenKey]] = set()
 
     async def start(self) -> ListenKey:
         """Start the account's listenKey, or take over and extend the one that is active; keep it alive from now on."""
@@ -122,7 +124,9 @@ class ListenKeyKeeper:
         return await asyncio.shield(self._starting)
 
     def _started(self, starting: asyncio.Future[ListenKey]) -> None:
-        self._starting = None
+        self._forgotten.discard(starting)
+        if starting is self._starting:
+            self._starting = None
         if not starting.cancelled():
             starting.exception()  # whoever waited has it; if nobody did, it is no news
 
@@ -146,6 +150,9 @@ class ListenKeyKeeper:
         """Forget the key without telling the exchange: it lapses by itself, or lives on for others."""
         self._era += 1
         self._claimed = self._in_doubt = False
+        if self._starting is not None:  # whoever comes now wants a key that is kept
+            self._forgotten.add(self._starting)
+            self._starting = None
         self._set(None)
         if self._task is not None:
             self._task.cancel()

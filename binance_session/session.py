@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import functools
 import itertools
 import ssl as ssl_module
@@ -29,8 +30,9 @@ from binance_session.checks import (
 from binance_session.clock import ServerClock
 from binance_session.connection import Transport
 from binance_session.credentials import Credentials
-from binance_session.errors import ConfigurationError, SessionClosed
+from binance_session.errors import ConfigurationError, NotSent, SessionClosed
 from binance_session.feed import Feed
+from binance_session.handoff import Handoff
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
@@ -196,6 +198,7 @@ class Session:
 
         self._credentials = credentials
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._handoff: Handoff | None = None
         self._keeps_reserve = weight_reserve is not None
         self._methods = venue.methods
         self._on_unready: OnUnready = on_unready
@@ -277,6 +280,7 @@ class Session:
         """
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
+            self._handoff = Handoff(self._loop, self.submit)
         self._demand_loop()
         try:
             await self._supervisor.open()
@@ -415,6 +419,35 @@ class Session:
         return await self.submit(
             method, params, security=security, credentials=credentials, timeout=timeout, on_unready=on_unready
         )
+
+    def submit_threadsafe(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        security: str | None = None,
+        credentials: Credentials | None = None,
+        timeout: float | None = None,
+        on_unready: OnUnready | None = None,
+    ) -> concurrent.futures.Future[Response]:
+        """Submit a request from any thread; see :meth:`submit` for the parameters.
+
+        The future ends as that of :meth:`submit` does, and with what :meth:`submit` raises. Cancelling it is possible
+        until the event loop has taken the request, and then it was not sent; afterwards ``cancel()`` returns ``False``.
+        Requests of one thread leave in their order. Waiting for the result on the event loop's own thread would wait
+        for ever.
+
+        Raises, with nothing sent: :class:`NotSent` when the session was not opened, and :class:`SessionClosed` when its
+        event loop is closed.
+        """
+        if self._handoff is None:
+            raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
+        copied = params.copy() if type(params) is dict else params  # theirs may change before the loop comes to it
+        options = {"security": security, "credentials": credentials, "timeout": timeout, "on_unready": on_unready}
+        try:
+            return self._handoff.give((method, copied), options)
+        except RuntimeError:
+            raise SessionClosed(f"the session's event loop is closed; {method} was not sent", method=method) from None
 
     # The connection's logon
 
@@ -587,7 +620,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 def _wrong_loop(method: str | None) -> ConfigurationError:
     return ConfigurationError(
         "a session is used on the event loop, and so in the thread, on which it was opened; from another thread use"
-        " asyncio.run_coroutine_threadsafe(session.request(...), loop)",
+        " session.submit_threadsafe(...)",
         method=method,
     )
 

@@ -73,6 +73,12 @@ class StreamSockets(EventSource, EventSocketOwner):
         # what was told to end, and has not yet
         self._ending: set[asyncio.Task[None]] = set()
         self._pausing: set[Reader] = set()
+        # The key of the last socket, and when it was last known to live (loop time); when it ended, if the exchange
+        # told, and when it should have lapsed, if it should (ms).
+        self._key = ""
+        self._key_alive_at = 0.0
+        self._key_ended: int | None = None
+        self._key_lapsed: int | None = None
         self._over: Exception | None = None
         keeper.on_change = self._key_changed
 
@@ -95,6 +101,8 @@ class StreamSockets(EventSource, EventSocketOwner):
                 if self._task is None:
                     self._join()
                     self._gate.refuse_to_open()
+                    self._key, self._key_ended = "", None
+                    self._change_key(key)
                     socket = await self._open(key.value)
                     self._feed.take_over()
                     self._task = asyncio.get_running_loop().create_task(
@@ -172,11 +180,13 @@ class StreamSockets(EventSource, EventSocketOwner):
         """Pass an event on; see to what ``listenKeyExpired`` asks for."""
         if event.type == EXPIRED:
             named = event.data.get("listenKey")
-            if socket.expired is None and (not isinstance(named, str) or named == socket.key):
-                socket.expired = (_now(), event.time)
+            if socket.expired_at is None and (not isinstance(named, str) or named == socket.key):
+                socket.expired_at = _now()
+                if socket.key == self._key:
+                    self._key_ended = event.time or self._ms(self._key_alive_at)
                 self._keeper.expired(socket.key)
-        else:
-            socket.lapsed = None  # whoever sends events does not think so
+        elif socket.key == self._key:
+            self._key_lapsed = None  # whoever sends events does not think so
         self._feed.event(socket, event)
 
     def message_unmatched(self, message: object) -> None:
@@ -192,10 +202,9 @@ class StreamSockets(EventSource, EventSocketOwner):
 
     def _key_changed(self) -> None:
         key = self._keeper.key
-        for socket in self._sockets:
-            if key is not None and socket.key == key.value:
-                socket.key_alive_at = self._keeper.alive_at
-                socket.lapsed = None  # a key that has lapsed does not come back: it was alive all the time
+        if key is not None and key.value == self._key:
+            self._key_alive_at = self._keeper.alive_at
+            self._key_lapsed = None  # one that has lapsed does not come back: it was alive all the time
         self._wake.set()
 
     def _check(self) -> None:
@@ -229,7 +238,7 @@ class StreamSockets(EventSource, EventSocketOwner):
                 attempt = 0
             if socket is not None and socket.cause is not None:
                 cause = ConnectError(f"the stream's connection ended: {socket.cause}")
-                self._break_off(socket, self._lost_since(socket), str(cause))
+                self._break_off(socket, socket.proven_at, str(cause))
                 socket = None
             lapsed = self._keeper.lapses_at <= _now()
             if socket is None or self._is_stale(socket, key):
@@ -238,6 +247,7 @@ class StreamSockets(EventSource, EventSocketOwner):
                     await self._pause_before(attempt, cause)
                     if (key := self._keeper.key) is None:
                         break
+                    self._change_key(key)
                     try:
                         fresh = await self._open(key.value)
                     except ConnectError as error:
@@ -248,8 +258,9 @@ class StreamSockets(EventSource, EventSocketOwner):
                         self._keeper.doubt()  # a refusal may mean that
                         continue
                     if socket is not None:
-                        why = "the listenKey expired" if socket.expired else "the listenKey changed"
-                        self._break_off(socket, self._lost_since(socket), why)
+                        # An expiry that came this way came last. Else nobody knows how long nothing has come.
+                        since = socket.proven_at if socket.expired_at is None else _now()
+                        self._break_off(socket, since, "the listenKey changed")
                     socket, due = fresh, self._due()
                     continue
                 self._keeper.doubt()
@@ -263,8 +274,9 @@ class StreamSockets(EventSource, EventSocketOwner):
                     continue
             elif lapse_told < self._keeper.lapses_at:
                 lapse_told = self._keeper.lapses_at
-                socket.lapsed = self._feed.tell_gap(
-                    self._ms(socket.key_alive_at), "the listenKey could not be renewed in time: it should have lapsed"
+                self._key_lapsed = self._feed.tell_gap(
+                    self._ms(min(self._key_alive_at, socket.proven_at)),
+                    "the listenKey could not be renewed in time: it should have lapsed",
                 )
             elif _now() >= due:
                 self._keeper.doubt()  # whoever keeps it alive: it is to be known before a socket is opened with it
@@ -272,7 +284,7 @@ class StreamSockets(EventSource, EventSocketOwner):
             await self._woken(min(waits_for, default=math.inf))
 
     def _is_stale(self, socket: EventSocket, key: ListenKey) -> bool:
-        return socket.key != key.value or (socket.expired is not None and self._keeper.alive_at > socket.expired[0])
+        return socket.key != key.value or (socket.expired_at is not None and self._keeper.alive_at > socket.expired_at)
 
     def _due(self) -> float:
         if self._rollover_after is None:
@@ -323,7 +335,7 @@ class StreamSockets(EventSource, EventSocketOwner):
             fresh = await self._open(key.value)
             await asyncio.sleep(OVERLAP)
             emptied = await old.confirm(_or_10(self._transport.ping_timeout))
-            if fresh.cause is not None or old.expired is not None:
+            if fresh.cause is not None or old.expired_at is not None:
                 self._feed.leave(fresh)
                 self._drop(fresh)
                 raise ConnectError(f"it ended at once: {fresh.cause or 'the listenKey expired'}")
@@ -336,23 +348,27 @@ class StreamSockets(EventSource, EventSocketOwner):
             self._drop(old)
         else:
             why = f"the stream's connection ended: {old.cause or 'no answer to a ping'}"
-            self._break_off(old, self._ms(old.proven_at), why)
+            self._break_off(old, old.proven_at, why)
         return fresh, self._due(), 0
 
-    def _break_off(self, socket: EventSocket, since: int, cause: str) -> None:
-        """Let go of a socket from which events may be missing since ``since`` (ms)."""
-        self._feed.break_off(socket, since, cause)
-        self._drop(socket)
+    def _change_key(self, key: ListenKey) -> None:
+        """Take note of the key that the next socket is opened with; one before it may have been dead for a while.
 
-    def _lost_since(self, socket: EventSocket) -> int:
-        """Return from when on (ms of the exchange) events may be missing from a socket."""
-        if socket.lapsed is not None:
-            return socket.lapsed
-        if socket.expired is not None:
-            return socket.expired[1] or self._ms(socket.key_alive_at)
-        if socket.cause is not None:
-            return self._ms(socket.proven_at)
-        return self._ms(socket.key_alive_at)
+        However many sockets were lost meanwhile: pings show that a line works, and not that its key does.
+        """
+        if key.value != self._key or self._key_ended is not None:
+            if self._key_ended is not None:
+                self._feed.open_gap(self._key_ended, "the listenKey expired")
+            elif self._key:
+                since = self._ms(self._key_alive_at) if self._key_lapsed is None else self._key_lapsed
+                self._feed.open_gap(since, "the listenKey changed")
+            self._key, self._key_ended, self._key_lapsed = key.value, None, None
+            self._key_alive_at = self._keeper.alive_at
+
+    def _break_off(self, socket: EventSocket, since: float, cause: str) -> None:
+        """Let go of a socket from which events may be missing since a loop time."""
+        self._feed.break_off(socket, self._ms(since), cause)
+        self._drop(socket)
 
     def _ms(self, moment: float) -> int:
         """Return a loop time as ms of the exchange's clock."""

@@ -74,8 +74,6 @@ class Subscription(EventSource, LinkWatcher):
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
-        # the connection in use, if there is one
-        self._link: Link | None = None
         # the connections that have a subscription, and its number if it was told
         self._numbers: dict[Link, int | None] = {}
         # those of them that are needed, oldest first: one, or two during a handover
@@ -152,8 +150,9 @@ class Subscription(EventSource, LinkWatcher):
         numbers, self._numbers, self._asked = self._numbers, {}, None
         self._early.clear()
         self._needed.clear()
-        if self._is_ours and self._over is None and self._link in numbers:
-            self._unsubscribe(self._link, numbers[self._link])
+        link = self._supervisor.serving
+        if self._is_ours and self._over is None and link is not None and link in numbers:
+            self._unsubscribe(link, numbers[link])
         for link in list(self._waiting):
             self._let_go(link)
 
@@ -170,13 +169,10 @@ class Subscription(EventSource, LinkWatcher):
     def link_promoted(self, link: Link) -> None:
         """Subscribe on a connection that came into use, or that was logged on anew."""
         self._lose(link, self._ms(link.proven_at), "the logon was revoked, and with it the subscription")
-        self._link = link
         self._wake.set()
 
     def link_ended(self, link: Link) -> None:
         """Take note that a connection is over."""
-        if link is self._link:
-            self._link = None
         self._lose(link, self._ms(link.proven_at), str(link.cause))
         self._wake.set()
 
@@ -236,10 +232,9 @@ class Subscription(EventSource, LinkWatcher):
         """Have a subscription on the connection in use lead the feed."""
         loop = asyncio.get_running_loop()
         attempt, since = 0, -_HASTY
-        self._link = self._supervisor.serving
         while True:
             self._wake.clear()
-            link = self._link
+            link = self._supervisor.serving  # none while it logs on again: then it will be promoted again
             if link is None or link in self._numbers:
                 await self._wake.wait()
                 continue

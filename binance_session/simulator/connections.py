@@ -58,7 +58,8 @@ class Connection:
     pings: dict[bytes, float] = field(factory=dict, repr=False)
     _timers: set[Timer] = field(factory=set, repr=False)
     _control_frames: tuple[int, int] = (0, 0)
-    _turns: deque[Iterator[Action]] = field(factory=deque, repr=False)
+    # what is to be done one after the other, and the texts of what is nothing but text
+    _turns: deque[tuple[Iterator[Action], list[str] | None]] = field(factory=deque, repr=False)
 
     @property
     def authenticated_key(self) -> str | None:
@@ -106,22 +107,25 @@ class Connection:
 
         Events go this way: those behind a late one are late too, so that their order never changes.
         """
-        self._turns.append(iter(actions))
+        texts = [action.text for action in actions if type(action) is SendText] if type(actions) is tuple else []
+        plain = type(actions) is tuple and len(texts) == len(actions)
+        self._turns.append((iter(actions), texts if plain else None))
         if len(self._turns) == 1:
             self._take_turns()
 
     def waiting_texts(self) -> list[str]:
-        """Take the texts of the events that wait for their turn behind the one that is under way."""
-        texts = []
+        """Take the texts of the events that wait behind the one that is under way, up to one that is more than text."""
+        texts: list[str] = []
         under_way = self._turns.popleft()
-        while self._turns:
-            texts += [action.text for action in self._turns.popleft() if isinstance(action, SendText)]
-        self._turns.append(under_way)
+        while self._turns and (waiting := self._turns[0][1]) is not None:
+            texts += waiting
+            self._turns.popleft()
+        self._turns.appendleft(under_way)
         return texts
 
     def _take_turns(self) -> None:
         while self._turns:
-            for action in self._turns[0]:
+            for action in self._turns[0][0]:
                 if not self.open:
                     return
                 if type(action) is Wait:

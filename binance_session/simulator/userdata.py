@@ -58,17 +58,21 @@ class UserData:
 
         Futures: each stream socket, for each of its listenKeys that is active. Spot: each API socket that subscribed.
         """
-        self._number += 1
+        number = self._next_number()
         bare = None
         reached = 0
         for connection, envelope in list(self._listeners(account, event.get("e"))):
             if envelope is None and bare is None:
                 bare = encode(event)
-            self._send(connection, envelope, event, account, bare)
+            self._send(connection, envelope, event, account, number, bare)
             reached += 1
         if not reached:
-            self._record(None, event, account)
+            self._record(None, event, account, number)
         return reached
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
     def deliver(self) -> None:
         """Send what requests have brought about (the state's ``notices``)."""
@@ -77,8 +81,8 @@ class UserData:
             if notice.connection is None:
                 self.push(notice.account, notice.event)
             else:
-                self._number += 1
-                self._send(notice.connection, ("subscriptionId", notice.subscription), notice.event, notice.account)
+                envelope = ("subscriptionId", notice.subscription)
+                self._send(notice.connection, envelope, notice.event, notice.account, self._next_number())
 
     def key_ended(self, key: ListenKeyRecord) -> None:
         """Tell the stream sockets of a listenKey that it ended, as often as the readings say, and close them or not."""
@@ -90,15 +94,15 @@ class UserData:
             if connection.hearing and key.value in connection.streams
         ]
         for _ in range(readings.expired_pushes):
-            self._number += 1
+            number = self._next_number()
             heard = False
             for connection in sockets:
                 allowed = connection.streams.get(key.value)
                 if allowed is None or "listenKeyExpired" in allowed:
                     heard = True
-                    self._send(connection, _stream(connection, key.value), event, key.account)
+                    self._send(connection, _stream(connection, key.value), event, key.account, number)
             if not heard:
-                self._record(None, event, key.account)
+                self._record(None, event, key.account, number)
         if readings.expiry_closes_stream:
             for connection in sockets:
                 connection.in_turn((Close(1000),))
@@ -121,18 +125,19 @@ class UserData:
         envelope: Envelope,
         event: Mapping[str, Any],
         account: Account,
+        number: int,
         text: str | None = None,
     ) -> None:
         if connection.muted:
-            self._record(connection, event, account, "half_open", lost=True)
+            self._record(connection, event, account, number, "half_open", lost=True)
             return
         fault = self._faults.strike_event(event, connection) if self._faults else None
         if fault is None:
-            self._record(connection, event, account)
+            self._record(connection, event, account, number)
             connection.in_turn((SendText(text or encode(wrapped(envelope, event))),))
             return
         registered = FAULTS[fault.name]
-        self._record(connection, event, account, fault.name, lost=registered.loses)
+        self._record(connection, event, account, number, fault.name, lost=registered.loses)
         occasion = EventOccasion(event, connection, account, self.state, fault.options, envelope)
         connection.in_turn(registered.behaviour(occasion))
 
@@ -141,12 +146,13 @@ class UserData:
         connection: Connection | None,
         event: Mapping[str, Any],
         account: Account,
+        number: int,
         fault: str | None = None,
         *,
         lost: bool = False,
     ) -> None:
         now = self.state.clock.time()
-        self.pushed.append(Pushed(now, connection, event, self._number, account, fault, lost))
+        self.pushed.append(Pushed(now, connection, event, number, account, fault, lost))
 
 
 def _stream(connection: Connection, key: str) -> Envelope:
