@@ -101,6 +101,8 @@ def check_url(name: str, url: object, ssl: ssl_module.SSLContext | None) -> None
         usable = False
     if not usable:
         raise ConfigurationError(f"{name} must be a ws:// or wss:// address with a host")
+    if name == "stream_url" and (parts.query or parts.fragment):
+        raise ConfigurationError("stream_url must have neither query nor fragment: /ws/ and the listenKey go behind it")
     if ssl is not None and parts.scheme == "ws":
         raise ConfigurationError(f"ssl was given, but {name} is a ws:// address, which has no TLS")
 

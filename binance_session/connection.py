@@ -16,7 +16,7 @@ from os import urandom
 from struct import Struct
 from typing import Any, Final, Literal, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
@@ -66,7 +66,8 @@ class Receiver(Protocol):
 class Transport:
     """How to reach the exchange. Times in seconds, sizes in bytes; ``None`` switches a timeout off."""
 
-    url: str
+    #: may hold a listenKey or a password
+    url: str = field(repr=False)
     ssl: ssl_module.SSLContext | None = None
     proxy: str | Literal[True] | None = True
     open_timeout: float | None = 10.0
@@ -329,7 +330,7 @@ class Connection(ClientConnection):
         while True:
             await asyncio.sleep(self._last_sign + 2.5 * interval - self.loop.time())
             await self._reading.wait()
-            silent = self.loop.time() - self._last_sign >= 2.5 * interval
+            silent = self.loop.time() - self._last_sign >= 2.5 * interval - 0.001  # however the clock rounds
             if silent and not await self.confirm(_LONG_CHECK_TIMEOUT):
                 self.set_connection_exc(TimeoutError(f"the server has not pinged for {2.5 * interval:.0f} s"))
                 self.transport.abort()

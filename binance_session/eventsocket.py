@@ -13,6 +13,7 @@ from attrs import evolve
 
 from binance_session.connection import Connection, Receiver, Transport, dial
 from binance_session.errors import ConnectError
+from binance_session.masking import masked
 from binance_session.responses import Event, MalformedMessage, decode_json, event_of, readable
 
 __all__ = ["EventSocket", "EventSocketOwner"]
@@ -47,6 +48,8 @@ class EventSocket(Receiver):
         self.opened_at = 0.0
         #: when it was told that its listenKey had expired
         self.expired_at: float | None = None
+        #: set when it has ended, or its listenKey has
+        self.over = asyncio.Event()
         #: why it ended, once it has
         self.cause: str | None = None
 
@@ -56,6 +59,8 @@ class EventSocket(Receiver):
         if self.cause is not None:
             raise ConnectError(f"the stream's connection ended at once: {self.cause}")
         self.opened_at = asyncio.get_running_loop().time()
+        if self._kept is not None:  # paused meanwhile
+            self._connection.pause()
 
     @property
     def proven_at(self) -> float:
@@ -89,7 +94,8 @@ class EventSocket(Receiver):
 
     def connection_ending(self, reason: str) -> None:
         """Take note of the end, and let the TCP connection go."""
-        self.cause = reason
+        self.cause = reason.replace(self.key, masked(self.key))  # who closes may say which key was wrong
+        self.over.set()
         if self._connection is not None:
             self._connection.transport.close()
         if not self._closed:

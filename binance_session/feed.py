@@ -165,8 +165,17 @@ class Feed:
         self._gap = (since, cause)
         self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._tell_so_far)
 
-    def tell_gap(self, since: int, cause: str) -> int:
-        """Deliver a gap from ``since`` until now, and return the latter (ms)."""
+    @property
+    def has_gap(self) -> bool:
+        """Whether a gap is open."""
+        return self._gap is not None
+
+    def drop_gap(self) -> None:
+        """Take :meth:`open_gap` back: nothing was missing."""
+        self._gap = None
+        self._disarm()
+
+    def _tell_gap(self, since: int, cause: str) -> int:
         until = max(since, self._clock.now_ms())
         self._stats.gaps += 1
         _log.warning("user data events may have been missed for %.3f s: %s", (until - since) / 1000, cause)
@@ -178,12 +187,12 @@ class Feed:
         if self._gap is not None:
             (since, cause), self._gap = self._gap, None
             self._disarm()
-            self.tell_gap(since, cause)
+            self._tell_gap(since, cause)
 
     def _tell_so_far(self) -> None:
         if self._gap is not None:
             since, cause = self._gap
-            self._gap = (self.tell_gap(since, cause), cause)
+            self._gap = (self._tell_gap(since, cause), cause)
 
     def _disarm(self) -> None:
         if self._timer is not None:

@@ -54,7 +54,7 @@ class ListenKeyKeeper:
         self._failures = 0
         self._last_error: int | None = None
         self._round_trip: float | None = None
-        #: called when the key was renewed or given up
+        #: called when the key was renewed or given up, or is gone
         self.on_change: Callable[[], None] = lambda: None
         # who uses the key: the streams that are open, and whoever started it without one
         self._users = 0
@@ -136,15 +136,26 @@ class ListenKeyKeeper:
             return await self._renew("userDataStream.ping")
         except ListenKeyNotFound:
             if self.key is not None:
-                self._valid_until = 0.0
-                self._changed.set()
+                self._is_gone()
             raise
 
-    async def stop(self) -> None:
-        """End the key, for every client of the account; keep nothing alive any more."""
+    def _is_gone(self) -> None:
+        self._valid_until = 0.0
+        self._changed.set()
+        self.on_change()
+
+    async def stop(self, *, unless_used: bool = False) -> None:
+        """End the key, for every client of the account; keep nothing alive any more.
+
+        ``unless_used``: who stops it has yet to let go of it; if others began to use it meanwhile, they get another.
+        """
+        sent = asyncio.get_running_loop().time()
         with contextlib.suppress(ListenKeyNotFound):  # then it is what was asked for
             await self._request("userDataStream.stop")
-        self.release()
+        if not unless_used or self._users <= 1:
+            self.release()
+        elif self.key is not None and self._last_success <= sent:
+            self._is_gone()
 
     def release(self) -> None:
         """Forget the key without telling the exchange: it lapses by itself, or lives on for others."""
@@ -243,7 +254,7 @@ class ListenKeyKeeper:
             self._stats.failed_pings += 1
             _log.warning("%s failed (%d in a row): %s: %s", method, self._failures, type(error).__name__, error)
             if isinstance(error, ListenKeyNotFound):
-                self._valid_until = 0.0
+                self._is_gone()
             if isinstance(error, RateLimited) and error.retry_at is not None:
                 await asyncio.sleep(min(max(0.0, error.retry_at - self._clock.now()), self._lifetime))
             elif method == "userDataStream.start" or self._in_doubt:

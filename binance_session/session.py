@@ -294,8 +294,7 @@ class Session:
         Returns when no task, timer or socket is left. May be called at any time, again, and concurrently. The
         listenKey is not stopped: that would end it for every other client of the account.
         """
-        if self._loop is not None:
-            self._demand_loop()
+        self._demand_loop()
         self._end_events(SessionClosed("the session was closed, and its user data streams with it"))
         await self._supervisor.close()
         if self._events is not None:
@@ -334,7 +333,7 @@ class Session:
             await self._supervisor.wait_for(state)
 
     def _demand_loop(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
+        if self._loop is not None and asyncio.get_running_loop() is not self._loop:
             raise _wrong_loop(None)
 
     # Requests
@@ -503,6 +502,9 @@ class Session:
             Send ``userDataStream.stop`` when the last stream of the session is left. It ends the key **for every
             client of the account**; without it the key is no longer pinged, and lapses by itself.
 
+        On Spot the exchange takes one subscription for each account and connection, so it refuses this one to a bot
+        that subscribed by itself.
+
         Raises :class:`ConfigurationError` for what cannot be.
         """
         if self._events is None:
@@ -510,7 +512,13 @@ class Session:
                 "where the stream is, is not known: give the session its stream_url, as it was given a url of its own"
             )
         return UserDataStream(
-            self._events, self._stats, buffer=buffer, on_full=on_full, callback=callback, stop_on_exit=stop_on_exit
+            self._events,
+            self._stats,
+            buffer=buffer,
+            on_full=on_full,
+            callback=callback,
+            stop_on_exit=stop_on_exit,
+            demand_loop=self._demand_loop,
         )
 
     async def start_user_data_stream(self) -> ListenKey:

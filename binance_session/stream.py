@@ -77,6 +77,7 @@ class UserDataStream(Reader):
         on_full: OnFull,
         callback: Callable[[Event], object] | None,
         stop_on_exit: bool,
+        demand_loop: Callable[[], None],
     ) -> None:
         check_count("buffer", buffer, least=0)
         check_choice("on_full", on_full, ("fail", "pause"))
@@ -93,6 +94,7 @@ class UserDataStream(Reader):
         self._callback = callback
         self._keeps = callback is None and buffer > 0
         self._stop_on_exit = stop_on_exit
+        self._demand_loop = demand_loop
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._was_entered = False
@@ -120,6 +122,7 @@ class UserDataStream(Reader):
         """
         if self._was_entered:
             raise ConfigurationError("a user data stream is opened once; ask the session for another")
+        self._demand_loop()
         self._was_entered = True
         try:
             await self._source.attach(self)

@@ -66,9 +66,10 @@ class StreamSockets(EventSource, EventSocketOwner):
         self._rollover_after = rollover_after
         self._gate = Gate(clock, None, lambda: None, self._check)
         self._joined = False
-        self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        # done when the first socket stands, or cannot be had
+        self._first: asyncio.Future[None] | None = None
         self._sockets: list[EventSocket] = []
         # what was told to end, and has not yet
         self._ending: set[asyncio.Task[None]] = set()
@@ -97,17 +98,13 @@ class StreamSockets(EventSource, EventSocketOwner):
         key = await self._keeper.use()
         self._feed.add(reader)
         try:
-            async with self._lock:
-                if self._task is None:
-                    self._join()
-                    self._gate.refuse_to_open()
-                    self._key, self._key_ended = "", None
-                    self._change_key(key)
-                    socket = await self._open(key.value)
-                    self._feed.take_over()
-                    self._task = asyncio.get_running_loop().create_task(
-                        self._run(socket), name="binance_session user data stream"
-                    )
+            if self._over is not None:
+                raise self._over.with_traceback(None)
+            if self._first is None:
+                loop = asyncio.get_running_loop()
+                self._first = loop.create_future()
+                self._task = loop.create_task(self._run(self._first, key), name="binance_session user data stream")
+            await asyncio.shield(self._first)
         except BaseException:
             self._remove(reader)
             self._keeper.let_go()
@@ -124,7 +121,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         self._remove(reader)
         try:
             if stop and not self._feed.readers and self._over is None:
-                await self._keeper.stop()
+                await self._keeper.stop(unless_used=True)
         finally:
             self._keeper.let_go()
         await self.ended()
@@ -147,12 +144,19 @@ class StreamSockets(EventSource, EventSocketOwner):
             self._pausing.discard(reader)
             if not self._pausing:
                 for socket in list(self._sockets):
-                    socket.resume()
+                    if not self._pausing:  # what the one before had read may have been enough again
+                        socket.resume()
                 self._wake.set()
 
     def fail(self, error: Exception) -> None:
         """End every reader with ``error``, and everything else: the session is over."""
         self._over = error
+        self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        if self._first is not None and not self._first.done():
+            self._first.set_exception(error or ConnectError("the listenKey was given up"))
+            self._first.exception()  # whoever waits has it
         self._feed.end(error)
         self._tear_down()
 
@@ -167,8 +171,9 @@ class StreamSockets(EventSource, EventSocketOwner):
             self._joined = False
             self._gate.leave()
         self._pausing.clear()
+        self._first = None
         task, self._task = self._task, None
-        if task is not None and not task.done():
+        if task is not None and task is not asyncio.current_task():
             task.cancel()
             self._see_to_its_end(task)
         for socket in list(self._sockets):
@@ -182,11 +187,12 @@ class StreamSockets(EventSource, EventSocketOwner):
             named = event.data.get("listenKey")
             if socket.expired_at is None and (not isinstance(named, str) or named == socket.key):
                 socket.expired_at = _now()
+                socket.over.set()
                 if socket.key == self._key:
                     self._key_ended = event.time or self._ms(self._key_alive_at)
                 self._keeper.expired(socket.key)
-        elif socket.key == self._key:
-            self._key_lapsed = None  # whoever sends events does not think so
+        elif self._key_lapsed is not None and socket.key == self._key and event.time > self._key_lapsed:
+            self._has_not_lapsed()
         self._feed.event(socket, event)
 
     def message_unmatched(self, message: object) -> None:
@@ -204,8 +210,13 @@ class StreamSockets(EventSource, EventSocketOwner):
         key = self._keeper.key
         if key is not None and key.value == self._key:
             self._key_alive_at = self._keeper.alive_at
-            self._key_lapsed = None  # one that has lapsed does not come back: it was alive all the time
+            if self._key_lapsed is not None and self._keeper.lapses_at > _now():
+                self._has_not_lapsed()  # what has lapsed does not come back
         self._wake.set()
+
+    def _has_not_lapsed(self) -> None:
+        self._key_lapsed = None
+        self._feed.drop_gap()
 
     def _check(self) -> None:
         for socket in self._sockets:
@@ -213,29 +224,36 @@ class StreamSockets(EventSource, EventSocketOwner):
 
     # Sockets
 
-    async def _run(self, socket: EventSocket) -> None:
+    async def _run(self, first: asyncio.Future[None], key: ListenKey) -> None:
         error: Exception | None = None
         try:
+            self._join()
+            self._gate.refuse_to_open()
+            self._key, self._key_ended, self._key_lapsed = "", None, None
+            self._change_key(key)
+            socket = await self._open(key.value)
+            self._feed.take_over()
+            first.set_result(None)
             await self._keep_open(socket)
         except BinanceSessionError as caught:
             error = caught
         except Exception as caught:
             _log.exception("the user data stream failed: this is a defect of binance_session")
             error = caught
-        self._task = None
-        self._feed.end(error)
-        self._tear_down()
+        self._end(error)
 
     async def _keep_open(self, socket: EventSocket | None) -> None:
         """Have a socket on the current key lead the feed; return when there is no key any more."""
         cause: BinanceSessionError = ConnectError("the stream's connection ended")
-        attempt = 0
-        lapse_told = 0.0
+        attempt = rollovers = 0
+        lapse_seen = -1.0
+        well = True
         due = self._due()
         while (key := self._keeper.key) is not None:
             self._wake.clear()
-            if socket is not None and _now() - socket.opened_at >= _HEALTHY:
-                attempt = 0
+            if socket is not None and well and (socket.cause is not None or self._is_stale(socket, key)):
+                well = False
+                attempt = 0 if _now() - socket.opened_at >= _HEALTHY else attempt
             if socket is not None and socket.cause is not None:
                 cause = ConnectError(f"the stream's connection ended: {socket.cause}")
                 self._break_off(socket, socket.proven_at, str(cause))
@@ -261,7 +279,7 @@ class StreamSockets(EventSource, EventSocketOwner):
                         # An expiry that came this way came last. Else nobody knows how long nothing has come.
                         since = socket.proven_at if socket.expired_at is None else _now()
                         self._break_off(socket, since, "the listenKey changed")
-                    socket, due = fresh, self._due()
+                    socket, due, well = fresh, self._due(), True
                     continue
                 self._keeper.doubt()
             elif not lapsed:
@@ -270,14 +288,18 @@ class StreamSockets(EventSource, EventSocketOwner):
                 if self._keeper.alive_at < socket.opened_at:
                     self._keeper.doubt()  # a key may end before its socket stands, and who is not there is not told
                 if _now() >= due and not self._pausing:
-                    socket, due, attempt = await self._roll_over(socket, key, attempt)
+                    socket, due, rollovers = await self._roll_over(socket, key, rollovers)
                     continue
-            elif lapse_told < self._keeper.lapses_at:
-                lapse_told = self._keeper.lapses_at
-                self._key_lapsed = self._feed.tell_gap(
-                    self._ms(min(self._key_alive_at, socket.proven_at)),
-                    "the listenKey could not be renewed in time: it should have lapsed",
+            elif socket.expired_at is None and lapse_seen != self._keeper.alive_at:
+                lapse_seen = self._keeper.alive_at
+                self._key_lapsed = self._ms(_now())
+                gone = self._keeper.lapses_at <= 0.0
+                why = (
+                    "the listenKey was found to be gone"
+                    if gone
+                    else "the listenKey should have lapsed: no ping got through"
                 )
+                self._feed.open_gap(self._ms(min(self._key_alive_at, socket.proven_at)), why)
             elif _now() >= due:
                 self._keeper.doubt()  # whoever keeps it alive: it is to be known before a socket is opened with it
             waits_for = [moment for moment in (due, self._keeper.lapses_at) if moment > _now()]
@@ -331,8 +353,13 @@ class StreamSockets(EventSource, EventSocketOwner):
 
         Without a new one, the old one is used on: return that, and when to try again.
         """
+        opening = asyncio.get_running_loop().create_task(self._open(key.value), name="binance_session rollover")
+        trouble = asyncio.get_running_loop().create_task(old.over.wait(), name="binance_session rollover")
         try:
-            fresh = await self._open(key.value)
+            await asyncio.wait([opening, trouble], return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                raise ConnectError(f"the first ended meanwhile: {old.cause or 'the listenKey expired'}")
+            fresh = opening.result()
             await asyncio.sleep(OVERLAP)
             emptied = await old.confirm(_or_10(self._transport.ping_timeout))
             if fresh.cause is not None or old.expired_at is not None:
@@ -343,6 +370,10 @@ class StreamSockets(EventSource, EventSocketOwner):
             _log.warning("no second stream connection (%s); the first is used on", error)
             delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt + 2, error)
             return old, math.inf if delay is None else _now() + max(delay, OVERLAP), attempt + 1
+        finally:
+            for task in (opening, trouble):
+                task.cancel()
+            await asyncio.wait([opening, trouble])
         if emptied:
             self._feed.take_over()
             self._drop(old)
@@ -359,9 +390,10 @@ class StreamSockets(EventSource, EventSocketOwner):
         if key.value != self._key or self._key_ended is not None:
             if self._key_ended is not None:
                 self._feed.open_gap(self._key_ended, "the listenKey expired")
-            elif self._key:
-                since = self._ms(self._key_alive_at) if self._key_lapsed is None else self._key_lapsed
-                self._feed.open_gap(since, "the listenKey changed")
+            elif self._key and self._key_lapsed is None:
+                self._feed.open_gap(self._ms(self._key_alive_at), "the listenKey changed")
+            elif self._key and not self._feed.has_gap:
+                self._feed.open_gap(self._key_lapsed or 0, "the listenKey had lapsed")
             self._key, self._key_ended, self._key_lapsed = key.value, None, None
             self._key_alive_at = self._keeper.alive_at
 

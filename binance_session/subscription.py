@@ -78,8 +78,9 @@ class Subscription(EventSource, LinkWatcher):
         self._numbers: dict[Link, int | None] = {}
         # those of them that are needed, oldest first: one, or two during a handover
         self._needed: list[Link] = []
-        # whether the last subscription was made by us, and is ours to end
-        self._is_ours = False
+        # a connection on which there may be a subscription that we do not know, and one that is to be replaced for it
+        self._suspect: Link | None = None
+        self._avoided: Link | None = None
         # the connection that a subscription is asked of, and what it brought before that was answered
         self._asked: Link | None = None
         self._early: list[Event] = []
@@ -133,6 +134,12 @@ class Subscription(EventSource, LinkWatcher):
     def fail(self, error: Exception) -> None:
         """End every reader with ``error``: the session is over."""
         self._over = error
+        self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        if self._first is not None and not self._first.done() and error is not None:
+            self._first.set_exception(error)
+            self._first.exception()  # whoever waits has it
         self._feed.end(error)
         self._tear_down()
 
@@ -143,15 +150,17 @@ class Subscription(EventSource, LinkWatcher):
 
     def _tear_down(self) -> None:
         task, self._task = self._task, None
-        if task is not None and not task.done():
+        if task is not None and task is not asyncio.current_task():
             task.cancel()
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
-        numbers, self._numbers, self._asked = self._numbers, {}, None
-        self._early.clear()
+        if self._asked is not None:
+            self._suspect = self._asked  # it may have been heard
+            self._forsake(self._asked)
+        numbers, self._numbers = self._numbers, {}
         self._needed.clear()
         link = self._supervisor.serving
-        if self._is_ours and self._over is None and link is not None and link in numbers:
+        if self._over is None and link is not None and link in numbers and self._supervisor.gate.may_send:
             self._unsubscribe(link, numbers[link])
         for link in list(self._waiting):
             self._let_go(link)
@@ -168,8 +177,13 @@ class Subscription(EventSource, LinkWatcher):
 
     def link_promoted(self, link: Link) -> None:
         """Subscribe on a connection that came into use, or that was logged on anew."""
-        self._lose(link, self._ms(link.proven_at), "the logon was revoked, and with it the subscription")
         self._wake.set()
+
+    def logon_revoked(self, link: Link) -> None:
+        """Take the subscription for lost; whether it is, no document says."""
+        if link in self._numbers:
+            self._suspect = link
+            self._lose(link, self._ms(link.proven_at), "the logon was revoked, and with it the subscription")
 
     def link_ended(self, link: Link) -> None:
         """Take note that a connection is over."""
@@ -181,7 +195,10 @@ class Subscription(EventSource, LinkWatcher):
         if link is self._asked:
             self._early.append(event)
             return True
-        if link not in self._numbers or event.subscription_id not in (None, self._numbers[link]):
+        if link not in self._numbers:
+            return False
+        number = self._numbers[link]
+        if number is not None and event.subscription_id not in (None, number):
             return False
         self._feed.event(link, event)
         if event.type == "eventStreamTerminated":
@@ -205,7 +222,7 @@ class Subscription(EventSource, LinkWatcher):
     def _lose(self, link: Link, since: int, cause: str) -> None:
         """Take note that a connection brings nothing any more, and that events since ``since`` (ms) may be missing."""
         if link is self._asked:
-            self._asked = None
+            self._forsake(link)
         self._feed.break_off(link, since, cause)
         self._numbers.pop(link, None)
         self._let_go(link)
@@ -221,12 +238,7 @@ class Subscription(EventSource, LinkWatcher):
         except Exception as caught:
             _log.exception("the user data stream failed: this is a defect of binance_session")
             error = caught
-        if error is not None and not first.done():
-            first.set_exception(error)
-            first.exception()  # whoever waits has it
-        self._task = None
-        self._feed.end(error)
-        self._tear_down()
+        self._end(error)
 
     async def _keep_subscribed(self, first: asyncio.Future[None]) -> None:
         """Have a subscription on the connection in use lead the feed."""
@@ -235,23 +247,33 @@ class Subscription(EventSource, LinkWatcher):
         while True:
             self._wake.clear()
             link = self._supervisor.serving  # none while it logs on again: then it will be promoted again
-            if link is None or link in self._numbers:
+            if link is None or link in self._numbers or link is self._avoided:
                 await self._wake.wait()
                 continue
             if loop.time() - since >= _HASTY:
                 attempt = 0
             attempt += 1
-            await self._pause_before(attempt, ConnectionLost("the subscription did not last", outcome=None))
+            if attempt > 1:
+                await self._pause_before(attempt, ConnectionLost("the subscription did not last", outcome=None))
             try:
                 number = await self._subscribe(link)
             except BinanceSessionError as error:
                 self._forsake(link)
+                if error.outcome == "rejected" and link is self._suspect and not self._may_pass(error):
+                    # There is one subscription for each account and connection; another connection has none yet.
+                    self._avoided = link
+                    self._supervisor.replace(link)
+                    continue
+                if error.outcome == "unknown":
+                    self._suspect = link
                 if first.done() and self._may_pass(error):
                     _log.warning("no user data stream (attempt %d): %s", attempt, error)
                 elif first.done() or link.cause is None:
                     raise
             else:
                 await self._hand_over(link, number)
+                if link.cause is not None and not first.done():
+                    raise link.cause.with_traceback(None)
                 if not first.done():
                     first.set_result(None)
             since = loop.time()
@@ -272,19 +294,7 @@ class Subscription(EventSource, LinkWatcher):
         self._early.clear()
         self._feed.follow(link)
         name = "userDataStream.subscribe" if link.authenticated else "userDataStream.subscribe.signature"
-        try:
-            result: Any = (await link.submit(self._venue.method(name))).result
-        except ApiError as error:
-            if self._may_pass(error):
-                raise
-            # An earlier request, whose answer never came, may have been heard: there is one for each account.
-            listed = (await link.submit(self._venue.method("session.subscriptions"))).result
-            result = listed[-1] if isinstance(listed, list) and listed else None
-            if result is None:
-                raise
-            self._is_ours = False
-        else:
-            self._is_ours = True
+        result: Any = (await link.submit(self._venue.method(name))).result
         number = result.get("subscriptionId") if isinstance(result, dict) else None
         return number if type(number) is int else None
 
@@ -297,10 +307,7 @@ class Subscription(EventSource, LinkWatcher):
         self._numbers[link] = number
         self._needed.append(link)
         self._asked = None
-        early, self._early = self._early, []
-        for event in early:
-            if not self.event_received(link, event) and self._hooks.on_event is not None:
-                self._hooks.on_event(event)
+        self._replay(link)
         if old is not None:
             await asyncio.sleep(OVERLAP)
             emptied = await old.confirm()
@@ -316,6 +323,16 @@ class Subscription(EventSource, LinkWatcher):
         self._feed.leave(link)
         if link is self._asked:
             self._asked = None
+            self._replay(link)
+
+    def _replay(self, link: Link) -> None:
+        """Pass on what came before the subscription was answered: what is not ours, to the hook alone."""
+        early, self._early = self._early, []
+        for event in early:
+            if not self.event_received(link, event):
+                self._stats.events += 1
+                if self._hooks.on_event is not None:
+                    self._hooks.on_event(event)
 
     async def _pause_before(self, attempt: int, cause: BinanceSessionError) -> None:
         delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)

@@ -62,6 +62,9 @@ class LinkWatcher(Protocol):
     def link_ended(self, link: Link) -> None:
         """Learn that a link is over."""
 
+    def logon_revoked(self, link: Link) -> None:
+        """Learn that a link is logged on no more."""
+
     def event_received(self, link: Link, event: Event) -> bool:
         """Take an event, and return whether it was wanted."""
         ...
@@ -246,10 +249,17 @@ class Supervisor(LinkOwner):
 
     def logon_revoked(self, link: Link) -> None:
         """Hold requests back until the link is logged on again."""
+        if self.watcher is not None:
+            self.watcher.logon_revoked(link)
         if link is self._serving and self._logon is not None and self.state is SessionState.READY:
             self.link = None
             self._machine.advance(_E.REVOKED, SessionRevoked("the exchange revoked the logon", outcome=None))
             self._wake.set()
+
+    def replace(self, link: Link) -> None:
+        """Have another link take the place of this one, as in a planned move."""
+        link.is_retiring = True
+        self._wake.set()
 
     def rate_limited(self, error: RateLimited) -> None:
         """Hold requests back, of this session and of its neighbours."""
@@ -277,8 +287,7 @@ class Supervisor(LinkOwner):
     def event_received(self, link: Link, event: Event) -> None:
         """Pass an event to the hook; ``serverShutdown`` asks for another connection (PROTOCOL.md §2)."""
         if event.type == "serverShutdown":
-            link.is_retiring = True
-            self._wake.set()
+            self.replace(link)
         elif self.watcher is not None and self.watcher.event_received(link, event):
             return
         self._stats.events += 1

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from binance_session.cli import check, demo, keygen, simulate
+from binance_session.cli import check, demo, keygen, run, simulate
 from binance_session.errors import ConfigurationError
 
 __all__ = ["main"]
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"%(prog)s {importlib.metadata.version('binance-session')}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (demo, check, keygen, simulate):
+    for command in (demo, run, check, keygen, simulate):
         command.add(commands)
     return parser
 

@@ -9,16 +9,15 @@ import secrets
 import socket
 import textwrap
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from binance_session.cli.keys import add_key_options, credentials
+from binance_session.cli.keys import add_key_options, checked_credentials
 from binance_session.cli.terminal import Terminal
-from binance_session.cli.venues import VENUES
+from binance_session.cli.venues import VENUES, symbol_of
 from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey, masked
 from binance_session.errors import ApiError, BinanceSessionError, ConnectError, RateLimited
 from binance_session.venues import Venue
@@ -39,7 +38,6 @@ _ROUND_TRIPS: Final = 10
 _CLOCK_ADVICE: Final = "let the system keep the time (Linux: timedatectl set-ntp true; Windows: w32tm /resync)"
 #: columns of a finding's text
 _WIDTH: Final = 74
-_SYMBOLS: Final = {"/ws-dapi/": "BTCUSD_PERP", "/ws-fapi/": "BTCUSDT", "/ws-api/": "BTCUSDT"}
 #: "Unknown order sent" and "Order does not exist": the key was let through, and there was nothing to cancel
 _NO_SUCH_ORDER: Final = (-2011, -2013)
 _NOT_ALLOWED: Final = (-2014, -2015)
@@ -84,14 +82,11 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     venue = VENUES[arguments.venue]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        key = credentials(arguments)
+    key, warnings = checked_credentials(arguments)
     url = venue.url if arguments.url is None else arguments.url
     report = _Report(Terminal(), venue, _shown(url), quiet=arguments.json)
-    # The same file may have been read twice: each thing is said once.
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        report.add(Finding("key file", "warning", message))
+    for warning in warnings:
+        report.add(Finding("key file", "warning", warning))
     asyncio.run(_examine_at(url, venue, key, arguments.timeout, report.add))
     return report.end(has_key=key is not None)
 
@@ -211,8 +206,7 @@ async def _trading(session: Session, key: Credentials) -> Finding:
     """Learn whether the key may trade, from what the exchange says to the cancelling of an order that is not there."""
     if isinstance(key, ApiKey):
         return Finding("trading", "skipped", "needs a signature")
-    path = urlsplit(session.venue.url).path
-    symbol = next(symbol for prefix, symbol in _SYMBOLS.items() if path.startswith(prefix))
+    symbol = symbol_of(session.venue)
     nobodys = f"check-{secrets.token_hex(12)}"
     try:
         await session.request("order.cancel", {"symbol": symbol, "origClientOrderId": nobodys})

@@ -6,18 +6,22 @@ import argparse
 import getpass
 import os
 import sys
+import warnings
 from pathlib import Path
+from typing import Final
 
 from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey
 from binance_session.errors import ConfigurationError
 
-__all__ = ["add_key_options", "credentials", "from_environment", "from_file"]
+__all__ = ["KEY_OPTIONS", "add_key_options", "checked_credentials", "from_environment", "from_file"]
 
+#: the options that name a key or a part of it, as argparse keeps them
+KEY_OPTIONS: Final = ("api_key_env", "api_key_file", "key_file", "secret_env", "secret_file", "password_env")
 _API_KEY_VARIABLE = "BINANCE_API_KEY"
 
 
 def add_key_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that :func:`credentials` reads."""
+    """Add the options that :func:`checked_credentials` reads."""
     group = parser.add_argument_group("the key (never an argument: process lists show those)")
     public = group.add_mutually_exclusive_group()
     public.add_argument(
@@ -37,11 +41,19 @@ def add_key_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def credentials(arguments: argparse.Namespace) -> Credentials | None:
-    """Return the key that the options name, ``None`` if they name none.
+def checked_credentials(arguments: argparse.Namespace) -> tuple[Credentials | None, list[str]]:
+    """Return the key that the options name, ``None`` if they name none, and what its owner should be warned of.
 
     Raises :class:`ConfigurationError` for what is missing or cannot be read.
     """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        key = _credentials(arguments)
+    # The same file may have been read twice: each thing is said once.
+    return key, list(dict.fromkeys(str(warning.message) for warning in caught))
+
+
+def _credentials(arguments: argparse.Namespace) -> Credentials | None:
     secret = None
     if arguments.secret_env is not None:
         secret = from_environment(arguments.secret_env, "the HMAC secret")

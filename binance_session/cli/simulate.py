@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from binance_session.cli.keys import from_environment, from_file
+from binance_session.cli.signals import on_stop_signal
 from binance_session.cli.venues import VENUES
 from binance_session.errors import ConfigurationError
 from binance_session.masking import masked
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from binance_session.simulator import Fault, Simulator
 
 __all__ = ["add"]
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 _NO_KEY = """\
 No key yet, so only public methods answer. To add one:
@@ -79,7 +77,8 @@ async def _serve(arguments: argparse.Namespace) -> int:
     keys = _add_keys(simulator, arguments.api_key, arguments.proofs)
     for text in arguments.fault:
         simulator.inject(_fault(text))
-    stop = _stop_signal()
+    stop = asyncio.Event()
+    on_stop_signal(lambda _number: stop.set())
     try:
         await simulator.start()
     except (OSError, OverflowError) as error:
@@ -166,18 +165,6 @@ def _is_like(value: object, usual: object) -> bool:
     if usual is None or type(value) is type(usual):
         return True
     return type(value) is int and type(usual) is float
-
-
-def _stop_signal() -> asyncio.Event:
-    """Return an event that SIGINT and SIGTERM set."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    return stop
 
 
 def _introduce(simulator: Simulator, keys: list[str], *, as_json: bool) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from binance_session.venues import COIN_M, COIN_M_TESTNET, SPOT, SPOT_TESTNET, USD_M, USD_M_TESTNET, Venue
 
-__all__ = ["VENUES"]
+__all__ = ["VENUES", "symbol_of"]
 
 VENUES: Final[dict[str, Venue]] = {
     "coin-m": COIN_M,
@@ -16,3 +17,11 @@ VENUES: Final[dict[str, Venue]] = {
     "spot": SPOT,
     "spot-testnet": SPOT_TESTNET,
 }
+
+_SYMBOLS: Final = {"/ws-dapi/": "BTCUSD_PERP", "/ws-fapi/": "BTCUSDT", "/ws-api/": "BTCUSDT"}
+
+
+def symbol_of(venue: Venue) -> str:
+    """Return something that is traded there."""
+    path = urlsplit(venue.url).path
+    return next(symbol for prefix, symbol in _SYMBOLS.items() if path.startswith(prefix))

@@ -22,11 +22,11 @@ def test_help_names_every_command() -> None:
     result = run("--help")
     assert result.returncode == 0
     assert result.stderr == ""
-    for command in ("demo", "check", "keygen", "simulate"):
+    for command in ("demo", "run", "check", "keygen", "simulate"):
         assert command in result.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "check", "keygen", "simulate"])
+@pytest.mark.parametrize("command", ["demo", "run", "check", "keygen", "simulate"])
 def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])

@@ -15,8 +15,9 @@ from typing import Final
 from attrs import frozen
 
 from binance_session.cli.demo.frames import carrying_a_key, of_method
-from binance_session.cli.demo.player import ObservedSession, throwaway_key
+from binance_session.cli.demo.player import ObservedSession
 from binance_session.cli.demo.stage import Stage
+from binance_session.cli.throwaway import throwaway_key
 from binance_session.keepalive import AdaptiveKeepalive
 from binance_session.simulator import Fault, LoopClock, Received, Simulator
 from binance_session.simulator.virtual import VirtualTimeLoop, run

@@ -7,8 +7,9 @@ import time
 from typing import Final
 
 from binance_session.cli.demo.frames import carrying_a_key, of_method, shown
-from binance_session.cli.demo.player import ObservedSession, throwaway_key
+from binance_session.cli.demo.player import ObservedSession
 from binance_session.cli.demo.stage import Stage
+from binance_session.cli.throwaway import throwaway_key
 from binance_session.credentials import masked
 from binance_session.errors import ApiError, BinanceSessionError, ConnectionLost, NotSent, RequestTimeout
 from binance_session.responses import Response

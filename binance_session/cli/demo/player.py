@@ -1,29 +1,15 @@
-"""The key and the session of the demo."""
+"""The session of the demo."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import string
 from typing import Any
 
-from binance_session.credentials import Ed25519Key
 from binance_session.keepalive import KeepaliveStatus
 from binance_session.session import Session
-from binance_session.simulator import Simulator
 from binance_session.state import SessionState
 
-__all__ = ["ObservedSession", "throwaway_key"]
-
-
-def throwaway_key(simulator: Simulator) -> Ed25519Key:
-    """Make an Ed25519 key and an apiKey for this run, and register the public half with the simulator."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    private_key = Ed25519PrivateKey.generate()
-    api_key = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(64))
-    simulator.add_key(api_key, public_key=private_key.public_key())
-    return Ed25519Key(api_key, private_key)
+__all__ = ["ObservedSession"]
 
 
 class ObservedSession(Session):

@@ -1,0 +1,189 @@
+"""``binance-session run``: the session as a program, for bots in any language: events out, one line of JSON each."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NoReturn
+
+from binance_session.cli.keys import KEY_OPTIONS, add_key_options, checked_credentials
+from binance_session.cli.run.lines import line_of
+from binance_session.cli.run.log import Log
+from binance_session.cli.run.writer import Writer, watch_reader
+from binance_session.cli.signals import on_stop_signal
+from binance_session.cli.venues import VENUES
+from binance_session.credentials import Credentials
+from binance_session.errors import ConfigurationError
+from binance_session.responses import Event
+
+__all__ = ["add"]
+
+Write = Callable[[Event], Awaitable[None]]
+
+_log: Final = logging.getLogger("binance_session")
+_STOPPED: Final = 0
+_UNWRITABLE: Final = 1
+_REFUSED: Final = 3
+#: seconds that the last line is given to be read
+_GRACE: Final = 1.0
+#: seconds that the end may take in all: less than whoever sent the signal waits before it kills
+_LONGEST_END: Final = 8.0
+
+_DESCRIPTION: Final = """\
+Log on, keep the account's user data stream alive, and write its events to standard output, one line of JSON each,
+the moment they come. Whatever breaks is replaced, for ever, also when the exchange is not there yet. A log for people
+goes to standard error."""
+
+_EPILOG: Final = """\
+each line of output:
+  {"type":"ORDER_TRADE_UPDATE","time":1736996475556,"gap":false,"data":{...}}
+    type   the event's "e"
+    time   its "E", in ms of the exchange's clock; 0 if it has none
+    gap    whether events may be missing here; false for those of the exchange
+    data   the event as it came, but for a listenKey, which is masked: it opens the stream to whoever has it
+  {"type":"gap","time":1736996480000,"gap":true,"data":{"cause":"...","since":1736996475556,"until":1736996480000}}
+    Events may have been missed between "since" and "until" (ms): ask the exchange about orders and positions, and
+    read on. The first line is always one, with "since":0; it comes when the stream is open. A gap that lasts is
+    told when it is noticed, and again when it is over.
+  A last line without its end is incomplete.
+
+If nobody reads, up to --buffer events wait, and the session lives on. What comes then is lost: a gap, once the rest
+was read.
+
+exit status:
+  0  SIGINT or SIGTERM ended it (a second one kills it at once)
+  1  standard output is read no more, or cannot be written
+  2  the options, the key's file or the environment cannot be right; nothing was sent
+  3  the exchange refuses the key; or its address was never right: a certificate that is not accepted, HTTP 4xx
+"""
+
+
+def add(commands: Any) -> None:
+    """Describe the command to argparse."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "run",
+        help="write the account's events as lines of JSON, for ever",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--venue", choices=tuple(VENUES), default="coin-m", help="default: %(default)s")
+    parser.add_argument("--url", help="instead of the venue's: a simulator, a gateway")
+    parser.add_argument("--stream-url", help="likewise, for the events; futures need both or neither")
+    parser.add_argument(
+        "--simulate", action="store_true", help="bring a simulated exchange, with a key and some orders"
+    )
+    parser.add_argument(
+        "--buffer", type=int, default=10_000, metavar="N", help="events that may wait to be written (default: 10000)"
+    )
+    parser.add_argument(
+        "--stop-on-exit",
+        action="store_true",
+        help="end the listenKey at the end, for every client of the account (futures)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="log only what goes wrong")
+    add_key_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from binance_session.cli.run.sidecar import Refused, Unwritable
+
+    _check(arguments)
+    key, warnings = (None, []) if arguments.simulate else checked_credentials(arguments)
+    if key is None and not arguments.simulate:
+        raise ConfigurationError("events are an account's: name its key, or --simulate (see --help)")
+    with contextlib.ExitStack() as afterwards:
+        log = Log(logging.WARNING if arguments.quiet else logging.INFO)
+        afterwards.callback(log.close)
+        writer = Writer(sys.stdout.fileno())
+        afterwards.callback(writer.close, _GRACE)
+        for warning in warnings:
+            _log.warning("%s", warning)
+
+        async def write(event: Event) -> None:
+            await writer.write(line_of(event))
+
+        try:
+            return asyncio.run(_until_told(arguments, key, write, afterwards))
+        except Unwritable as error:
+            _log.error("standard output cannot be written: %s", error)
+            return _UNWRITABLE
+        except Refused as error:
+            _log.error("%s; trying again would not help", error)
+            return _REFUSED
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what cannot be meant."""
+    has_stream = VENUES[arguments.venue].stream_url is not None
+    if arguments.buffer < 1:
+        raise ConfigurationError("--buffer is a number of events, at least 1")
+    if has_stream and (arguments.url is None) != (arguments.stream_url is None):
+        raise ConfigurationError("--url and --stream-url come together: one account's events are at one exchange")
+    if not has_stream and arguments.stream_url is not None:
+        raise ConfigurationError(f"--stream-url: {arguments.venue} has none, its events come over --url")
+    if arguments.simulate:
+        for option in ("url", "stream_url", *KEY_OPTIONS):
+            if getattr(arguments, option) is not None:
+                raise ConfigurationError(f"--simulate brings its own: leave --{option.replace('_', '-')} out")
+    if sys.stdout is None:
+        raise ConfigurationError("standard output is closed: the events have nowhere to go")
+
+
+async def _until_told(
+    arguments: argparse.Namespace, key: Credentials | None, write: Write, afterwards: contextlib.ExitStack
+) -> int:
+    """Run until a signal comes or nobody reads any more; return the exit status."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def end(status: int, why: str) -> None:
+        if not ended.done():
+            _log.info("the end: %s", why)
+            ended.set_result(status)
+            # The lookup of a name, for one, cannot be interrupted, and takes very long without a network.
+            last_resort = threading.Timer(_LONGEST_END, os._exit, (status,))
+            last_resort.daemon = True
+            last_resort.start()
+            afterwards.callback(last_resort.cancel)
+
+    on_stop_signal(lambda number: end(_STOPPED, number.name))
+    watch_reader(sys.stdout.fileno(), lambda: end(_UNWRITABLE, "standard output is read no more"))
+    work = loop.create_task(_follow(arguments, key, write))
+    both: set[asyncio.Future[Any]] = {work, ended}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if not ended.done():
+        await work
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    return ended.result()
+
+
+async def _follow(arguments: argparse.Namespace, key: Credentials | None, write: Write) -> NoReturn:
+    from binance_session.cli.run.sidecar import Sidecar
+
+    venue, url, stream_url = VENUES[arguments.venue], arguments.url, arguments.stream_url
+    async with contextlib.AsyncExitStack() as simulation:
+        if arguments.simulate:
+            from binance_session.cli.run.rehearsal import rehearsal
+
+            exchange, key = await simulation.enter_async_context(rehearsal(venue))
+            url, stream_url = exchange.url, exchange.stream_url
+            _log.info("a simulated %s exchange, at %s", venue.name, url)
+        assert key is not None
+        await Sidecar(
+            venue,
+            key,
+            write,
+            url=url,
+            stream_url=stream_url,
+            buffer=arguments.buffer,
+            stop_on_exit=arguments.stop_on_exit,
+        ).run()

@@ -1,0 +1,180 @@
+"""The account's events, from one session after the other, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, NoReturn
+
+from binance_session.credentials import Credentials
+from binance_session.errors import (
+    ApiError,
+    BinanceSessionError,
+    ConfigurationError,
+    ConnectError,
+    EventsOverflow,
+    LogonRejected,
+    SessionClosed,
+    SessionRevoked,
+)
+from binance_session.keepalive import KeepaliveStatus
+from binance_session.masking import masked
+from binance_session.reconnect import ExponentialBackoff
+from binance_session.responses import Event, ListenKey
+from binance_session.session import Session
+from binance_session.state import SessionState
+from binance_session.venues import Venue
+
+__all__ = ["Refused", "Sidecar", "Unwritable"]
+
+_log: Final = logging.getLogger("binance_session")
+#: what the exchange says of a key that it does not take, whatever the request
+_BAD_KEY: Final = frozenset({-1022, -2014, -2015})
+#: seconds that a stream must have been open for its end to be no reason to wait
+_HEALTHY: Final = 10.0
+#: seconds: the longest wait that a server in trouble may ask for
+_LONGEST_RETRY_AFTER: Final = 300.0
+#: seconds that each step of the ending may take: whoever sent the signal kills the process after ten or so
+_BRIEFLY: Final = 2.0
+
+
+class Refused(Exception):
+    """The exchange will not have us, and trying again would not help."""
+
+
+class Unwritable(Exception):
+    """The events cannot be written any more."""
+
+
+class Sidecar:
+    """Opens a session and its user data stream, writes each event, and begins anew whatever ends them."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        key: Credentials,
+        write: Callable[[Event], Awaitable[None]],
+        *,
+        url: str | None,
+        stream_url: str | None,
+        buffer: int,
+        stop_on_exit: bool,
+    ) -> None:
+        """``write`` raises :class:`OSError` when nobody will read any more. At most ``buffer`` events wait for it."""
+        self._venue = venue
+        self._key = key
+        self._url = url
+        self._stream_url = stream_url
+        self._write_event = write
+        self._buffer = buffer
+        self._stops_key = stop_on_exit and venue.has_listen_key
+        self._backoff = ExponentialBackoff()
+        self._was_open = False
+        #: when the stream was opened (loop time)
+        self._opened_at = math.inf
+        # up to when (ms of the exchange) nothing was missed, and why something may have been since
+        self._complete_until = 0
+        self._cause = "the stream begins here"
+
+    async def run(self) -> NoReturn:
+        """Write events until cancelled.
+
+        Raises :class:`Refused`, :class:`Unwritable`, and :class:`ConfigurationError` for what a session does not take.
+        """
+        attempt = 0
+        while True:
+            self._opened_at = math.inf
+            try:
+                async with self._session() as session:
+                    await self._follow(session)
+            except BinanceSessionError as error:
+                cause = error
+                if isinstance(error, SessionClosed) and isinstance(error.__cause__, BinanceSessionError):
+                    cause = error.__cause__
+            if isinstance(cause, ConfigurationError):
+                raise cause
+            if not self._may_heal(cause):
+                raise Refused(str(cause)) from cause
+            self._cause = str(cause)
+            attempt = 1 if asyncio.get_running_loop().time() - self._opened_at >= _HEALTHY else attempt + 1
+            delay = self._backoff.next_delay(attempt, cause) or 0.0
+            if isinstance(cause, ConnectError):
+                delay = max(delay, min(cause.retry_after or 0.0, _LONGEST_RETRY_AFTER))
+            _log.warning("no user data stream: %s; a new session begins in %.1f s", cause, delay)
+            await asyncio.sleep(delay)
+
+    def _session(self) -> Session:
+        return _Session(self._venue, self._key, url=self._url, stream_url=self._stream_url, close_timeout=_BRIEFLY)
+
+    def _may_heal(self, cause: BinanceSessionError) -> bool:
+        """Tell whether the same may go well later. An address that was right once is not wrong because it fails now."""
+        if isinstance(cause, ConnectError):
+            return cause.retryable or self._was_open
+        if isinstance(cause, ApiError):
+            return cause.code not in _BAD_KEY
+        return not isinstance(cause, (LogonRejected, SessionRevoked))
+
+    async def _follow(self, session: Session) -> NoReturn:
+        try:
+            while True:
+                async with session.user_data_stream(buffer=self._buffer) as events:
+                    self._was_open = True
+                    self._opened_at = asyncio.get_running_loop().time()
+                    await self._tell_gap(session)
+                    try:
+                        async for event in events:
+                            await self._write(event)
+                    except EventsOverflow as error:
+                        _log.warning("%s", error)
+                        self._cause = f"{self._buffer} events waited to be written, and what came then was not kept"
+                    else:
+                        self._cause = "the stream ended"
+        except (asyncio.CancelledError, Unwritable):
+            if self._stops_key and session.state is SessionState.READY:
+                await _stop_key(session)
+            raise
+
+    async def _tell_gap(self, session: Session) -> None:
+        """Say that what happened before the stream was opened may be missing."""
+        now = int((time.time() + session.clock_offset) * 1000)
+        data = {"cause": self._cause, "since": min(self._complete_until, now), "until": now}
+        _log.info("events from here on; what came before may be missing: %s", self._cause)
+        await self._write(Event("gap", now, data, is_gap=True))
+
+    async def _write(self, event: Event) -> None:
+        try:
+            await self._write_event(event)
+        except OSError as error:
+            raise Unwritable(str(error.strerror or error)) from error
+        self._complete_until = max(self._complete_until, event.time)
+
+
+async def _stop_key(session: Session) -> None:
+    try:
+        async with asyncio.timeout(_BRIEFLY):
+            await session.stop_user_data_stream()
+    except (BinanceSessionError, TimeoutError) as error:
+        _log.warning("the listenKey could not be stopped: %s", str(error) or "no answer in time")
+    else:
+        _log.info("the listenKey was stopped")
+
+
+class _Session(Session):
+    """A session that logs what a person who watches it wants to know beyond its changes of state."""
+
+    def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
+        """Log when the next attempt is made."""
+        _log.info("attempt %d to connect in %.1f s", attempt, delay)
+
+    def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
+        """Log which key there is."""
+        if new is not None:
+            _log.info("listenKey %s, kept alive from now on", masked(new.value))
+
+    def on_keepalive(self, status: KeepaliveStatus) -> None:
+        """Log that the key was extended; failures are logged already."""
+        if not status.consecutive_failures:
+            _log.info("the listenKey was extended")
