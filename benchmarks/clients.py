@@ -1,6 +1,6 @@
-"""The clients whose round trips are compared: this package's session, and reference lines.
+"""The clients whose round trips are compared: this package's session, reference lines, and the peers.
 
-Another library joins by a class with these four methods and a line in :func:`clients`.
+Another library joins by a class with the methods of :class:`~benchmarks.kinds.Client` and a line in ``PEERS``.
 """
 
 from __future__ import annotations
@@ -9,37 +9,20 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
 
-from benchmarks.workload import ORDER, PACKAGES, make_session
+from benchmarks.environment import has
+from benchmarks.kinds import Kind
+from benchmarks.peers import PEERS
+from benchmarks.workload import ORDER, make_session
 
-__all__ = ["Client", "clients"]
+__all__ = ["BARE", "KINDS", "OURS", "OURS_HMAC", "OURS_PLAIN", "OURS_TASKS", "READER", "usable"]
 
 _METHOD, _PARAMS = ORDER
-
-
-class Client(Protocol):
-    """What is measured, connected to the answering server. All methods run on one event loop."""
-
-    async def open(self, url: str) -> None:
-        """Connect, and log on if the client can."""
-
-    async def one(self) -> None:
-        """Send one order and return when its answer is here, decoded."""
-
-    async def many(self, count: int) -> None:
-        """Send ``count`` orders without waiting in between and return when the last answer is here, decoded.
-
-        The server answers in order, so the last answer is the end of all.
-        """
-
-    async def close(self) -> None:
-        """Leave no task and no socket behind."""
 
 
 class BareProtocol(asyncio.Protocol):
@@ -130,7 +113,8 @@ class ReaderTask:
 
     async def many(self, count: int) -> None:
         futures = [await self._send() for _ in range(count)]
-        await futures[-1]
+        for future in futures:
+            await future
 
     async def close(self) -> None:
         await self._connection.close()
@@ -138,13 +122,14 @@ class ReaderTask:
 
 
 class OurSession:
-    """This package, logged on, with one of its JSON decoders."""
+    """This package with one of its JSON decoders: logged on, unless each request is to be ``signed`` with HMAC."""
 
-    def __init__(self, decoder: str) -> None:
+    def __init__(self, decoder: str, *, signed: bool = False) -> None:
         self._decoder = decoder
+        self._signed = signed
 
     async def open(self, url: str) -> None:
-        self._session = make_session(self._decoder, url)
+        self._session = make_session(self._decoder, url, signed=self._signed)
         await self._session.open()
 
     async def one(self) -> None:
@@ -153,18 +138,47 @@ class OurSession:
     async def many(self, count: int) -> None:
         submit = self._session.submit
         futures = [submit(_METHOD, _PARAMS) for _ in range(count)]
-        await futures[-1]
+        for future in futures:
+            await future
 
     async def close(self) -> None:
         await self._session.close()
 
 
-def clients() -> dict[str, tuple[str, Callable[[], Client]]]:
-    """Return name -> (JSON decoder, what makes one); the first is the reference."""
-    found: dict[str, tuple[str, Callable[[], Client]]] = {
-        "websockets + json + reader task": ("json", ReaderTask),
-        "bare asyncio.Protocol, nothing parsed": ("none", BareProtocol),
-    }
-    for decoder in PACKAGES:
-        found[f"binance_session ({decoder})"] = (decoder, lambda decoder=decoder: OurSession(decoder))  # type: ignore[misc]
-    return found
+class OurTasks(OurSession):
+    """The same, each caller a task of its own that awaits ``request()``, which is how the peers must be called."""
+
+    async def many(self, count: int) -> None:
+        request = self._session.request
+        await asyncio.gather(*[request(_METHOD, _PARAMS) for _ in range(count)])
+
+
+READER: Final = "websockets + json + reader task"
+BARE: Final = "bare asyncio.Protocol, nothing parsed"
+OURS: Final = "binance_session (msgspec)"
+OURS_TASKS: Final = "binance_session (msgspec), a task each"
+OURS_HMAC: Final = "binance_session (msgspec), HMAC"
+OURS_PLAIN: Final = "binance_session (json)"
+#: name -> kind; the first is the reference
+KINDS: Final[dict[str, Kind]] = {
+    READER: Kind(ReaderTask),
+    BARE: Kind(BareProtocol, decoder="none"),
+    OURS: Kind(lambda: OurSession("msgspec"), ("msgspec",), "msgspec"),
+    OURS_TASKS: Kind(lambda: OurTasks("msgspec"), ("msgspec",), "msgspec"),
+    OURS_HMAC: Kind(lambda: OurSession("msgspec", signed=True), ("msgspec",), "msgspec"),
+    OURS_PLAIN: Kind(lambda: OurSession("json")),
+    **PEERS,
+}
+
+
+def usable() -> tuple[dict[str, Kind], list[str]]:
+    """Return the kinds that can be measured here, and a line about each that cannot."""
+    found: dict[str, Kind] = {}
+    left_out = []
+    for name, kind in KINDS.items():
+        missing = [package for package in kind.needs if not has(package)]
+        if missing:
+            left_out.append(f"{name} is left out: {', '.join(missing)} not installed")
+        else:
+            found[name] = kind
+    return found, left_out

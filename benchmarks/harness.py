@@ -8,13 +8,16 @@ should be 1, shows how much of any other ratio is noise.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median, quantiles
 from typing import Any, Final
 
 from attrs import field, frozen
 
-__all__ = ["Contestant", "Metric", "Row", "Table", "measure", "median_of", "percentile"]
+from benchmarks.report import Sheet
+
+__all__ = ["Contestant", "Metric", "Row", "Table", "compare", "measure", "median_of", "per_operation", "percentile"]
 
 #: fewer rounds than this conclude nothing
 FEWEST_ROUNDS: Final = 5
@@ -96,6 +99,10 @@ class Table:
     metric: Metric
     rows: tuple[Row, ...]
 
+    def row(self, name: str) -> Row | None:
+        """Return the row of this name, if there is one."""
+        return next((row for row in self.rows if row.name == name), None)
+
     def warnings(self) -> list[str]:
         """Return what keeps this table from being conclusive; nothing, on a quiet machine."""
         found = []
@@ -132,6 +139,7 @@ class Table:
     def as_json(self) -> dict[str, Any]:
         """Return the table with every round, for a file."""
         return {
+            "kind": "table",
             "metric": self.metric.key,
             "title": self.metric.title,
             "unit": self.metric.unit,
@@ -176,10 +184,37 @@ def measure(
     return tuple(tables)
 
 
-def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the value that ``percent`` of 100 of the values do not exceed."""
+def compare(title: str, pairs: Sequence[tuple[Table, str, str]]) -> Sheet:
+    """Return a sheet of ratios, each the first row's figure of a table over the second's within each round.
+
+    A pair whose rows were not both measured is left out.
+    """
+    rows: list[tuple[str | float | None, ...]] = []
+    noisy = []
+    for table, name, other in pairs:
+        mine, theirs = table.row(name), table.row(other)
+        if mine is None or theirs is None:
+            continue
+        both = Row(name, mine.rounds, theirs.rounds)
+        label = f"{table.metric.key}: {' '.join(name.split())} / {' '.join(other.split())}"
+        rows.append((label, both.ratio, both.ratio_spread / 2, mine.value, theirs.value))
+        if both.is_noisy:
+            noisy.append(label)
+    notes = [f"too noisy to conclude: {label}" for label in noisy]
+    if pairs and len(pairs[0][0].rows[0].rounds) < FEWEST_ROUNDS:
+        notes = [f"fewer than {FEWEST_ROUNDS} rounds conclude nothing"]
+    return Sheet(title, ("", "ratio", "±", "the one", "the other"), tuple(rows), tuple(notes))
+
+
+def per_operation(size: int, **seconds: float) -> dict[str, float]:
+    """Return the seconds that ``size`` operations took as microseconds of one."""
+    return {key: value / size * 1e6 for key, value in seconds.items()}
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the value that ``percent`` of 100 of the values do not exceed; 0 percent is the smallest."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100 - 1e-9) - 1)]
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -1,104 +1,160 @@
 """Over loopback, the server in another process: how long one answer takes, and what many cost.
 
-*Sequential*: one order at a time, wall clock from the call to the decoded answer, p50 and p99 of each slice.
-*Pipelined*: a burst of orders without waiting, CPU time of this process per order; the server's time is not in it.
-The server answers each read with one write, so the answers to a burst come many to a read.
+*Sequential*: one order at a time, wall clock from the call to the decoded answer, percentiles of each slice.
+*Pipelined*: bursts of orders without waiting, CPU time of the client's process per order; the server's is not in it.
+The server answers each read with one write, so the answers to a burst come many to a read. Each client lives in a
+process of its own (:mod:`benchmarks.worker`), on one core; the server has another.
 """
 
 from __future__ import annotations
 
-import asyncio
+import math
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.clients import Client, clients
-from benchmarks.environment import LOOPS
-from benchmarks.harness import Contestant, Metric, Table, measure, median_of, percentile
+from attrs import evolve
+
+from benchmarks.clients import BARE, OURS, OURS_HMAC, OURS_PLAIN, OURS_TASKS, usable
+from benchmarks.environment import FASTEST_LOOP, LOOPS
+from benchmarks.harness import Contestant, Metric, Table, compare, measure, percentile
+from benchmarks.latency import Latencies
+from benchmarks.peers import PICOWS, SDK, SDK_BARELY, SDK_HMAC
+from benchmarks.report import Notes, Plan, Section, Sheet
+from benchmarks.worker import BURST, Worker
 
 __all__ = ["run", "serving"]
-
-#: orders in flight at once, in the pipelined half
-_BURST: Final = 100
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving(*options: str, scheme: str = "ws") -> Iterator[str]:
     """Run the answering server in another process, on the fastest loop there is; yield its URL."""
-    loop = "uvloop" if "uvloop" in LOOPS else "asyncio"
-    command = [sys.executable, "-m", "benchmarks.server", "--loop", loop]
+    command = [sys.executable, "-m", "benchmarks.server", "--loop", FASTEST_LOOP, *options]
     with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdin is not None
         try:
-            yield f"ws://127.0.0.1:{int(process.stdout.readline())}/ws-dapi/v1"
+            yield f"{scheme}://127.0.0.1:{int(process.stdout.readline())}/ws-dapi/v1"
         finally:
             process.stdin.close()
             process.wait(10)
 
 
 class _Runner:
-    """One client on one event loop, which stands still between its slices."""
+    """One client's worker, and all its latencies but those of the first slice, in which everything is cold.
 
-    def __init__(self, client: Client, loop: asyncio.AbstractEventLoop, url: str) -> None:
-        self._client = client
-        self._loop = loop
-        loop.run_until_complete(client.open(url))
+    A client that fails is given up, not the run: its figures are no numbers from then on.
+    """
 
-    def close(self) -> None:
-        self._loop.run_until_complete(self._client.close())
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._is_warm = False
+        self.latencies = Latencies()
+        self.failure: str | None = None
 
     def run(self, size: int) -> Mapping[str, float]:
-        return self._loop.run_until_complete(self._slice(size))
+        if self.failure is None:
+            try:
+                return self._slice(size)
+            except RuntimeError as error:
+                self.failure = str(error)
+        return dict.fromkeys(("p50", "p99", "p999", "cpu"), math.nan)
 
-    async def _slice(self, size: int) -> Mapping[str, float]:
-        one, many, clock = self._client.one, self._client.many, time.perf_counter
-        latencies = []
-        for _ in range(size):
-            start = clock()
-            await one()
-            latencies.append(clock() - start)
-        bursts = max(1, 2 * size // _BURST)
-        count = min(_BURST, 2 * size)
-        busy = time.process_time()
-        for _ in range(bursts):
-            await many(count)
-        busy = time.process_time() - busy
-        return {
-            "p50": median_of(latencies) * 1e6,
-            "p99": percentile(latencies, 99) * 1e6,
-            "cpu": busy / (bursts * count) * 1e6,
-        }
+    def _slice(self, size: int) -> Mapping[str, float]:
+        slice_of = self._worker.run(size)
+        latencies: list[int] = slice_of["latencies"]
+        if self._is_warm:
+            self.latencies.add(latencies)
+        self._is_warm = True
+        percents = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
+        figures = {key: percentile(latencies, percent) / 1000 for key, percent in percents.items()}
+        return {**figures, "cpu": slice_of["cpu"]}
 
 
-def run(rounds: int, size: int) -> list[Table]:
+def run(plan: Plan) -> Sequence[Section]:
     """Measure every client on every event loop, all of them interleaved, against one server."""
-    loops = {name: make() for name, make in LOOPS.items()}
-    runners: list[_Runner] = []
+    kinds, left_out = usable()
+    workers: list[Worker] = []
+    runners: dict[str, _Runner] = {}
     contestants = []
     with serving() as url:
         try:
-            for loop_name, loop in loops.items():
-                for name, (decoder, make_client) in clients().items():
-                    runner = _Runner(make_client(), loop, url)
-                    runners.append(runner)
-                    facts = {"loop": loop_name, "decoder": decoder}
-                    contestants.append(Contestant(f"{loop_name:8}{name}", runner.run, facts))
+            started = []
+            for loop in LOOPS:
+                for name, kind in kinds.items():
+                    if kind.own_loop and loop != "asyncio":
+                        continue
+                    workers.append(Worker(name, loop, url))
+                    started.append((_name(loop, name), loop, kind, workers[-1]))
+            for name, loop, kind, worker in started:
+                if (failure := worker.ready()) is not None:
+                    left_out.append(f"{name} is left out: {failure}")
+                    continue
+                runners[name] = _Runner(worker)
+                facts = {"loop": loop, "decoder": kind.decoder, "about": kind.about}
+                contestants.append(Contestant(name, runners[name].run, facts))
             metrics = [
                 Metric("p50", "order.place: sequential round trip, p50"),
                 Metric("p99", "order.place: sequential round trip, p99"),
-                Metric("cpu", f"order.place: pipelined, {_BURST} in flight, client CPU per order"),
+                Metric("p999", "order.place: sequential round trip, p99.9"),
+                Metric("cpu", f"order.place: pipelined, {BURST} in flight, client CPU per order"),
             ]
-            return list(measure(metrics, contestants, rounds=rounds, size=size))
+            tables = measure(metrics, contestants, rounds=plan.rounds, size=plan.size)
+            failed = {name: runner.failure for name, runner in runners.items() if runner.failure is not None}
+            left_out += [f"{name} is left out: it failed on the way, {failure}" for name, failure in failed.items()]
         finally:
-            for runner in runners:
-                runner.close()
-            for loop in loops.values():
-                loop.run_until_complete(loop.shutdown_asyncgens())
-                loop.close()
+            for worker in workers:
+                worker.close()
+    tables = _without(tables, failed)
+    runners = {name: runner for name, runner in runners.items() if name not in failed}
+    about = [f"{name}: {kind.about}" for name, kind in kinds.items() if kind.about]
+    return [*tables, _distribution(runners), _ratios(tables), Notes((*about, *left_out))]
+
+
+def _without(tables: Sequence[Table], failed: Collection[str]) -> tuple[Table, ...]:
+    """Return the tables without the rows of these; the reference, to which all others are compared, must not fail."""
+    if tables[0].rows[0].name in failed:
+        raise RuntimeError("the reference failed")
+    return tuple([evolve(table, rows=tuple([row for row in table.rows if row.name not in failed])) for table in tables])
+
+
+def _name(loop: str, client: str) -> str:
+    return f"{loop:8}{client}"
+
+
+def _distribution(runners: Mapping[str, _Runner]) -> Sheet:
+    """Return the percentiles over all the rounds together."""
+    rows = []
+    for name, runner in runners.items():
+        at = runner.latencies.at
+        rows.append((name, at(50), at(90), at(99), at(99.9), at(100), runner.latencies.count))
+    return Sheet(
+        "order.place: sequential round trip, all rounds together (µs)",
+        ("", "p50", "p90", "p99", "p99.9", "longest", "samples"),
+        tuple(rows),
+        facts={"curves": {name: runner.latencies.curve() for name, runner in runners.items()}},
+    )
+
+
+def _ratios(tables: Sequence[Table]) -> Sheet:
+    p50, _, p999, cpu = tables
+    pairs = []
+    for loop in LOOPS:
+        ours = _name(loop, OURS)
+        pairs += [
+            (cpu, ours, _name(loop, PICOWS)),
+            (cpu, ours, _name(loop, SDK)),
+            (cpu, ours, _name(loop, SDK_BARELY)),
+            (cpu, _name(loop, OURS_TASKS), _name(loop, SDK_BARELY)),
+            (cpu, _name(loop, OURS_HMAC), _name(loop, SDK_HMAC)),
+            (cpu, _name(loop, OURS_PLAIN), _name(loop, SDK)),
+            (cpu, _name(loop, OURS_PLAIN), _name(loop, SDK_BARELY)),
+            (p50, ours, _name(loop, BARE)),
+            (p999, ours, _name(loop, BARE)),
+        ]
+    return compare("the ratios to read: median of the ratios within each round", pairs)

@@ -4,8 +4,9 @@ It stands in for the exchange where the client is what is measured: it finds the
 pastes it into a ready-made answer, and answers everything that one read brought with one write. It checks no
 key, no parameter and no UTF-8; to test against, use the simulator.
 
-``python -m benchmarks.server [--loop uvloop]`` listens on a free loopback port, prints it, and serves until its
-standard input ends, which it does when the process that started it is gone.
+``python -m benchmarks.server [--loop uvloop] [--tls PEM]`` listens on a free loopback port, prints it, and serves until
+its standard input ends, which it does when the process that started it is gone. The method ``benchmark.cut`` cuts the
+connection that it came over.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import asyncio
 import base64
 import hashlib
 import re
+import ssl
 import struct
 import sys
 import threading
 from typing import Final, cast
 
-from benchmarks.environment import LOOPS
+from benchmarks.environment import LOOPS, pin
 
-__all__ = ["Answerer", "frame"]
+__all__ = ["CUT", "Answerer", "answer", "frame"]
+
+#: the method whose answer is the end of the TCP connection
+CUT: Final = "benchmark.cut"
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
@@ -32,6 +37,7 @@ _find_id: Final = re.compile(rb'"id"\s*:\s*("[^"]*"|-?\d+|null)').search
 _find_method: Final = re.compile(rb'"method"\s*:\s*"([^"]*)"').search
 _find_api_key: Final = re.compile(rb'"apiKey"\s*:\s*("[^"]*")').search
 
+_CUT: Final = CUT.encode()
 _LIMITS: Final = (
     b'"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":2400,"count":2}]'
 )
@@ -87,6 +93,8 @@ class Answerer:
         self._upgraded = False
         #: whether the closing handshake is done, and the connection is to be closed
         self.closing = False
+        #: whether the client asked to be cut off
+        self.cut = False
 
     def feed(self, data: bytes) -> bytes:
         """Take what was read, return what is to be written."""
@@ -125,6 +133,9 @@ class Answerer:
 
     def _reply(self, opcode: int, payload: bytes) -> bytes:
         if opcode == _TEXT:
+            if _CUT in payload:
+                self.cut = True
+                return b""
             return frame(_TEXT, answer(payload))
         if opcode == _PING:
             return frame(_PONG, payload)
@@ -142,12 +153,15 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
-        self._transport.write(self._answerer.feed(data))
-        if self._answerer.closing:
+        if reply := self._answerer.feed(data):
+            self._transport.write(reply)
+        if self._answerer.cut:
+            self._transport.abort()
+        elif self._answerer.closing:
             self._transport.close()
 
 
-async def _serve() -> None:
+async def _serve(tls: ssl.SSLContext | None) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
 
@@ -155,7 +169,7 @@ async def _serve() -> None:
         sys.stdin.buffer.read()
         loop.call_soon_threadsafe(over.set)
 
-    server = await loop.create_server(_Connection, "127.0.0.1", 0)
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, ssl=tls, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)  # the port, for who started this
     threading.Thread(target=watch, daemon=True).start()
     await over.wait()
@@ -166,9 +180,15 @@ def main() -> None:
     """Serve until the standard input ends."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description="an answering server")
     parser.add_argument("--loop", choices=sorted(LOOPS), default="asyncio")
+    parser.add_argument("--tls", metavar="PEM", help="a file with a key and its certificate")
     arguments = parser.parse_args()
+    tls = None
+    if arguments.tls is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(arguments.tls)
+    pin(-1)
     with asyncio.Runner(loop_factory=LOOPS[arguments.loop]) as runner:
-        runner.run(_serve())
+        runner.run(_serve(tls))
 
 
 if __name__ == "__main__":

@@ -67,8 +67,16 @@ def _packages() -> dict[str, ModuleType]:
 PACKAGES: Final = _packages()
 
 
-def make_session(decoder: str, url: str) -> Any:
-    """Return a session, not open yet, that logs on with a key made up for the occasion."""
+def make_session(decoder: str, url: str, *, signed: bool = False, **options: Any) -> Any:
+    """Return a session, not open yet, that logs on with a key made up for the occasion.
+
+    ``signed``: it does not log on, and signs each request with HMAC. The other options are the session's own.
+    """
     package = PACKAGES[decoder]
-    key = package.Ed25519Key(api_key="benchmark", private_key=Ed25519PrivateKey.generate())
-    return package.Session(package.COIN_M, key, url=url, ping_interval=None, max_in_flight=1_000_000)
+    key: Any
+    if signed:
+        key = package.HmacKey("benchmark", "benchmark-secret")
+    else:
+        key = package.Ed25519Key(api_key="benchmark", private_key=Ed25519PrivateKey.generate())
+    options = {"ping_interval": None, "max_in_flight": 1_000_000, **options}
+    return package.Session(package.COIN_M, key, url=url, **options)

@@ -2,70 +2,305 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
+import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from benchmarks import counts, figures
 from benchmarks.__main__ import main
-from benchmarks.environment import LOOPS
-from benchmarks.harness import Contestant, Metric, measure, percentile
+from benchmarks.clients import BARE, KINDS, OURS_PLAIN, READER, usable
+from benchmarks.environment import FASTEST_LOOP, LOOPS
+from benchmarks.harness import Contestant, Metric, compare, measure, percentile
+from benchmarks.imports import HEAVY
+from benchmarks.latency import Latencies
+from benchmarks.peers import PEERS
+from benchmarks.roundtrip import _Runner, _without, serving
 from benchmarks.server import Answerer, frame
+from benchmarks.svg import Bar, Series, bars, linear, lines, logarithmic
+from benchmarks.worker import Worker
 from benchmarks.workload import PACKAGES
 
 SESSIONS = [f"binance_session ({decoder})" for decoder in PACKAGES]
-CLIENTS = ["websockets + json + reader task", "bare asyncio.Protocol, nothing parsed", *SESSIONS]
 AGAIN = "the reference, measured again"
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def run(benchmark: str, file: Path, size: int) -> dict[str, Any]:
-    main([benchmark, "--rounds", "2", "--size", str(size), "--json", str(file)])
+def run(benchmark: str, file: Path, size: int, *options: str) -> list[dict[str, Any]]:
+    """Run two rounds of one benchmark, and return the sections that it wrote as JSON."""
+    main([benchmark, "--rounds", "2", "--size", str(size), "--json", str(file), *options])
     document: dict[str, Any] = json.loads(file.read_text())
     assert set(document) == {"environment", "benchmarks"}
     assert {"python", "system", "cpu", "packages"} <= set(document["environment"])
     assert list(document["benchmarks"]) == [benchmark]
-    tables: dict[str, Any] = {table["title"]: table for table in document["benchmarks"][benchmark]["tables"]}
-    for table in tables.values():
+    sections: list[dict[str, Any]] = document["benchmarks"][benchmark]["sections"]
+    for table in of_kind(sections, "table"):
         for row in table["rows"]:
             assert len(row["rounds"]) == 2
             assert min(row["rounds"]) > 0
         assert table["rows"][0]["ratio"] == 1
         assert table["rows"][1]["name"] == AGAIN
         assert table["warnings"], "two rounds conclude nothing"
-    return tables
+    return sections
+
+
+def of_kind(sections: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [section for section in sections if section["kind"] == kind]
+
+
+def cells(sheet: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return the rows of a sheet by their names."""
+    return {row[0]: row[1:] for row in sheet["rows"]}
 
 
 def test_dispatch_measures_both_directions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both directions of both requests, each with its reference lines and with this package."""
     tables = run("dispatch", tmp_path / "dispatch.json", 3)
-    assert [(table["metric"], title.split(":")[0]) for title, table in tables.items()] == [
+    assert [(table["metric"], table["title"].split(":")[0]) for table in tables] == [
         ("submit", "userDataStream.ping"),
         ("resolve", "userDataStream.ping"),
         ("submit", "order.place"),
         ("resolve", "order.place"),
     ]
-    for table in tables.values():
+    for table in tables:
         names = [row["name"] for row in table["rows"]]
         assert names[0] in ("json.dumps + Frame.serialize", "json.loads + dict.pop + set_result")
         assert names[-len(SESSIONS) :] == SESSIONS
     printed = capsys.readouterr().out
-    for text in [*tables, *SESSIONS, "websockets parses the frame, no more", f"written to {tmp_path}"]:
+    for text in [*[table["title"] for table in tables], *SESSIONS, "websockets parses the frame, no more"]:
         assert text in printed
+    assert f"written to {tmp_path}" in printed
 
 
-def test_roundtrip_measures_every_client_on_every_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Latency and CPU, for each event loop and each client, against a server in another process."""
-    tables = run("roundtrip", tmp_path / "roundtrip.json", 3)
-    assert [table["metric"] for table in tables.values()] == ["p50", "p99", "cpu"]
-    for table in tables.values():
+def test_roundtrip_measures_every_client_on_every_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Latency and CPU, for each event loop and each client, against a server in another process; then the figures."""
+    for name in [name for name in KINDS if name not in (READER, BARE, *SESSIONS)]:
+        monkeypatch.delitem(KINDS, name)  # peers take long to start
+    sections = run("roundtrip", tmp_path / "roundtrip.json", 3, "--figures", str(tmp_path))
+    tables = of_kind(sections, "table")
+    assert [table["metric"] for table in tables] == ["p50", "p99", "p999", "cpu"]
+    for table in tables:
         del table["rows"][1]  # the reference again
-        assert [row["name"] for row in table["rows"]] == [f"{loop:8}{name}" for loop in LOOPS for name in CLIENTS]
+        assert [row["name"] for row in table["rows"]] == [f"{loop:8}{name}" for loop in LOOPS for name in KINDS]
         assert {row["loop"] for row in table["rows"]} == set(LOOPS)
+    together, ratios = of_kind(sections, "sheet")
+    assert set(together["curves"]) == set(cells(together))
+    assert any("bare asyncio.Protocol" in row for row in cells(ratios)) == ("msgspec" in PACKAGES)
     printed = capsys.readouterr().out
-    for title in tables:
-        assert title in printed
+    for table in tables:
+        assert table["title"] in printed
+    for name in ("peers", "latency"):
+        assert f"drawn: {tmp_path / name}.svg" in printed
+        text = "".join(ElementTree.parse(tmp_path / f"{name}.svg").getroot().itertext())
+        assert OURS_PLAIN in text
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.clients.has", lambda package: package != "ccxt")
+    found, left_out = usable()
+    assert set(KINDS) - set(found) == {"ccxt pro, HMAC"}
+    assert left_out == ["ccxt pro, HMAC is left out: ccxt not installed"]
+
+
+def test_a_client_that_fails_on_the_way_is_given_up_and_not_the_run() -> None:
+    class Failing:
+        def run(self, size: int) -> dict[str, Any]:
+            raise RuntimeError("an answer was lost")
+
+    class Steady:
+        def run(self, size: int) -> dict[str, Any]:
+            return {"latencies": [1000] * size, "cpu": 1.0}
+
+    runners = {"steady": _Runner(cast("Worker", Steady())), "failing": _Runner(cast("Worker", Failing()))}
+    contestants = [Contestant(name, runner.run) for name, runner in runners.items()]
+    tables = measure([Metric("p50", "p50"), Metric("cpu", "cpu")], contestants, rounds=2, size=3)
+    assert runners["failing"].failure == "an answer was lost"
+    for table in _without(tables, ["failing"]):
+        assert [row.name for row in table.rows] == ["steady", AGAIN]
+        assert table.rows[0].value == 1
+    with pytest.raises(RuntimeError, match="reference"):
+        _without(tables, ["steady"])
+
+
+def test_every_peer_that_is_installed_places_its_orders() -> None:
+    peers = [name for name in usable()[0] if name in PEERS]
+    if not peers:
+        pytest.skip("no peer is installed: that takes the extra [bench]")
+    with serving() as url:
+        workers = {name: Worker(name, FASTEST_LOOP, url) for name in peers}
+        try:
+            assert {name: worker.ready() for name, worker in workers.items()} == dict.fromkeys(peers)
+            for worker in workers.values():
+                figures_of_one = worker.run(2)
+                assert len(figures_of_one["latencies"]) == 2
+                assert figures_of_one["cpu"] > 0
+        finally:
+            for worker in workers.values():
+                worker.close()
+
+
+def test_inflight_measures_every_depth(tmp_path: Path) -> None:
+    """The cost with few and with many in flight, and what those hold; all of it is given back."""
+    table, ratio, memory = run("inflight", tmp_path / "inflight.json", 20, "--figures", str(tmp_path))
+    assert [row["in_flight"] for row in table["rows"]] == ["10", "10", "100", "1000"]
+    assert len(ratio["rows"]) == 1
+    held = {name: row[0] for name, row in cells(memory).items()}
+    assert held["in flight"] > 100
+    assert held["and after as many again, ten at a time"] < held["in flight"] / 10
+    assert (tmp_path / "inflight.svg").exists()
+
+
+def test_collector_counts_what_it_visits(tmp_path: Path) -> None:
+    sheet, table = run("collector", tmp_path / "collector.json", 10)
+    in_flight, kept = cells(sheet)["all"]
+    assert 1 <= in_flight <= 3, "the future, and what the router keeps of it"
+    assert 1 <= kept <= 3
+    assert [row["in_flight"] for row in table["rows"]] == ["0", "0", "1000"]
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_endurance_looks_at_every_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, long: bool) -> None:
+    monkeypatch.setattr("benchmarks.endurance._LONG", 1000)
+    windows, summary = run("endurance", tmp_path / "endurance.json", 200, *(["--long"] if long else []))
+    assert list(cells(windows)) == (
+        ["to request 500", "to request 1,000"] if long else ["to request 200", "to request 400"]
+    )
+    drift, left = [row[0] for row in cells(summary).values()]
+    assert drift > 0
+    assert left < 50
+
+
+def test_fleet_looks_at_idle_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions in a process of their own, and the spread of their pings in virtual time."""
+    monkeypatch.setattr("benchmarks.fleet._ROUND", 0.05)
+    idle, spread, _ = run("fleet", tmp_path / "fleet.json", 12, "--figures", str(tmp_path))
+    assert list(cells(idle)) == ["10 sessions", "12 sessions"]
+    assert [look["sessions"] for look in idle["looks"]] == [0, 10, 12]
+    assert cells(idle)["12 sessions"][-1] > 1, "a session is more than a KiB"
+    assert cells(spread)["by a session in an hour"][0] >= 1
+    assert (tmp_path / "sessions.svg").exists()
+
+
+def test_imports_are_timed_in_fresh_interpreters(tmp_path: Path) -> None:
+    """And bring along nothing that is heavy."""
+    wall, cpu, ratios, along = run("imports", tmp_path / "imports.json", 1)
+    assert (wall["metric"], cpu["metric"]) == ("wall", "cpu")
+    assert len(ratios["rows"]) == 4
+    brought = {name: row[0] for name, row in cells(along).items()}
+    assert all(f"of {package}" in brought for package in HEAVY)
+    assert brought["of binance_session"] > 10
+    assert brought["of binance_session.simulator"] == brought["of binance_session.cli"] == 0
+    assert brought["ssl.SSLContext objects"] == 0
+
+
+def test_reconnect_is_measured_plain_and_over_tls(tmp_path: Path) -> None:
+    plain, secure, ratios = run("reconnect", tmp_path / "reconnect.json", 1)
+    assert plain["title"].startswith(f"plain, {FASTEST_LOOP}")
+    assert secure["title"].startswith("TLS")
+    for table in (plain, secure):
+        assert [row["name"].split(":")[0] for row in table["rows"]] == [
+            "websockets",
+            AGAIN,
+            "by hand",
+            "binance_session",
+        ]
+    assert len(ratios["rows"]) == 4
+
+
+def test_rollover_is_measured_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.rollover._EVERY", 0.01)
+    p50, p999, ratios, together = run("rollover", tmp_path / "rollover.json", 100)
+    assert (p50["metric"], p999["metric"]) == ("p50", "p999")
+    assert len(ratios["rows"]) == 2
+    assert together["rollovers"] > 0
+    assert together["lost"] == 0
+
+
+def test_threads_are_left_out_with_a_line_until_there_is_a_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in PACKAGES.values():
+        monkeypatch.delattr(package.Session, "submit_threadsafe", raising=False)
+    (notes,) = run("threads", tmp_path / "threads.json", 1)
+    assert notes["lines"] == ["left out: this version has no Session.submit_threadsafe"]
+
+
+def test_threads_measure_the_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one made up, if the session has none."""
+
+    def submit_threadsafe(session: Any, method: str, params: Any) -> concurrent.futures.Future[Any]:
+        answered: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def submit() -> None:
+            session.submit(method, params).add_done_callback(lambda future: answered.set_result(future.result()))
+
+        session._loop.call_soon_threadsafe(submit)
+        return answered
+
+    for package in PACKAGES.values():
+        if not hasattr(package.Session, "submit_threadsafe"):
+            monkeypatch.setattr(package.Session, "submit_threadsafe", submit_threadsafe, raising=False)
+    throughput, latency, ratios = run("threads", tmp_path / "threads.json", 8)
+    assert (throughput["metric"], latency["metric"]) == ("throughput", "latency")
+    assert len(ratios["rows"]) == 3
+
+
+def test_the_account_adds_up_the_parts(tmp_path: Path) -> None:
+    table, account = run("account", tmp_path / "account.json", 50, "--figures", str(tmp_path))
+    assert table["rows"][0]["name"] == "an order over a socket, whole"
+    rows = cells(account)
+    assert rows["the parts together"][0] == pytest.approx(sum(account["parts"].values()))
+    text = "".join(ElementTree.parse(tmp_path / "account.svg").getroot().itertext())
+    assert "answer: decode the JSON" in text
+
+
+@pytest.mark.parametrize("decoder", list(PACKAGES))
+def test_no_count_of_the_hot_path_grows(decoder: str) -> None:
+    """Bytecodes and memory of every step, against the file; ``python -m benchmarks counts --write`` renews it."""
+    kept = counts.expected().get(decoder)
+    if kept is None:
+        pytest.skip(f"counts.json has no entry for Python {VERSION} with {decoder}")
+    assert counts.grown(counts.count(decoder), kept) == []
+
+
+def test_counts_are_the_same_every_time() -> None:
+    assert counts.grown(counts.count("json"), counts.count("json")) == []
+
+
+def test_a_count_that_grew_is_named() -> None:
+    """By more than a tenth, and by something that can be counted."""
+    kept = {"step": {"bytecodes": 100.0, "blocks": 1.0, "peak": 0.0}}
+    assert counts.grown({"step": {"bytecodes": 110.0, "blocks": 1.4, "peak": 0.0}}, kept) == []
+    assert counts.grown({"step": {"bytecodes": 111.0, "blocks": 2.0}}, kept) == [
+        "step: bytecodes grew from 100 to 111",
+        "step: blocks grew from 1 to 2",
+    ]
+    assert counts.grown({"new": {"bytecodes": 1.0}}, kept) == ["new: bytecodes is not in the file"]
+
+
+def test_counts_are_written_for_this_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside those of other versions, which stay."""
+    monkeypatch.setattr(counts, "FILE", tmp_path / "counts.json")
+    monkeypatch.setattr(counts, "count", lambda decoder: {"step": {"bytecodes": 100.0}})
+    counts.FILE.write_text('{"3.999": {"json": {}}}')
+    assert counts.expected() == {}
+    sections = run("counts", tmp_path / "run.json", 1)
+    assert sections[0]["notes"] == [f"counts.json has no entry for Python {VERSION} with {next(iter(PACKAGES))}"]
+    sections = run("counts", tmp_path / "run.json", 1, "--write")
+    assert [sheet["notes"] for sheet in of_kind(sections, "sheet")] == [[] for _ in PACKAGES]
+    assert set(counts.expected()) == set(PACKAGES)
+    assert list(json.loads(counts.FILE.read_text())) == [VERSION, "3.999"]
+    with pytest.raises(SystemExit):
+        main(["dispatch", "--write"])
 
 
 def test_without_a_file_no_json_is_written(
@@ -120,10 +355,75 @@ def test_noise_is_said() -> None:
 
 
 def test_percentile_is_a_value_that_was_measured() -> None:
-    values = [float(value) for value in range(1, 101)]
-    assert percentile(values, 50) == 50
-    assert percentile(values, 99) == 99
+    values = [float(value) for value in range(1, 1001)]
+    assert percentile(values, 50) == 500
+    assert percentile(values, 99) == 990
+    assert percentile(values, 99.9) == 999
+    assert percentile(values, 100) == 1000
+    assert percentile(values, 0) == 1
     assert percentile([3.0], 99) == 3
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_latencies_tell_percentiles_with_a_histogram_and_without(
+    monkeypatch: pytest.MonkeyPatch, *, installed: bool
+) -> None:
+    if not installed:
+        monkeypatch.setattr("benchmarks.latency.has", lambda package: False)
+    latencies = Latencies()
+    latencies.add(range(1000, 1_001_000, 1000))
+    assert latencies.count == 1000
+    assert latencies.at(50) == pytest.approx(500, rel=0.002)
+    assert latencies.at(100) == pytest.approx(1000, rel=0.002)
+    curve = dict(latencies.curve())
+    assert curve[99.9] == pytest.approx(999, rel=0.002)
+    assert 99.95 not in curve, "a thousand samples do not tell"
+
+
+def test_ratios_are_compared_within_the_rounds() -> None:
+    """Of the rows that were both measured; a table that was too short says so."""
+    contestants = [
+        Contestant("reference", lambda size: {"cost": 2.0}),
+        Contestant("other", lambda size: {"cost": 1.0}),
+    ]
+    (table,) = measure([Metric("cost", "cost")], contestants, rounds=5, size=1)
+    pairs = [(table, "other", "reference"), (table, "other", "nobody")]
+    sheet = compare("ratios", pairs)
+    assert sheet.rows == (("cost: other / reference", 0.5, 0.0, 1.0, 2.0),)
+    assert sheet.notes == ()
+    (table,) = measure([Metric("cost", "cost")], contestants, rounds=2, size=1)
+    assert compare("ratios", [(table, "other", "reference")]).notes == ("fewer than 5 rounds conclude nothing",)
+
+
+def test_charts_are_svg_that_says_what_it_shows() -> None:
+    """Well-formed, with every label, whatever it holds, and every point inside."""
+    rows = [Bar("a <loop>"), Bar("ours & theirs", 2.0, is_ours=True), Bar("nothing", 0.0)]
+    bar_chart = ElementTree.fromstring(bars("title", "subtitle", rows))
+    assert "ours & theirs" in "".join(bar_chart.itertext())
+    curve = Series("one", [(1.0, 3.0), (1000.0, 70.0)])
+    charts = [(logarithmic("x", 1, 1000), axis, [curve]) for axis in (linear("y", 70), logarithmic("y", 3, 70))]
+    line_chart = ElementTree.fromstring(lines("title", "subtitle", charts))
+    space = "{http://www.w3.org/2000/svg}"
+    height = float(line_chart.attrib["height"])
+    points = [shape.attrib["points"] for shape in line_chart.iter(f"{space}polyline")]
+    assert len(points) == 2
+    for pair in " ".join(points).split():
+        x, y = map(float, pair.split(","))
+        assert 0 < x < 860
+        assert 0 < y < height
+
+
+@pytest.mark.parametrize("highest", [0.0, 0.03, 1, 7, 9.9, 10, 61, 1234])
+def test_a_linear_axis_ends_above_its_values(highest: float) -> None:
+    marks = linear("y", highest).marks
+    assert marks[0] == (0, "0")
+    assert marks[-1][0] >= highest
+    assert len(marks) <= 8
+
+
+def test_figures_without_their_data_are_not_drawn(tmp_path: Path) -> None:
+    environment = {"python": "CPython", "cpu": "some"}
+    assert figures.draw({"environment": environment, "benchmarks": {}}, tmp_path / "new") == []
 
 
 @pytest.mark.parametrize(
