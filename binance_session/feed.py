@@ -16,7 +16,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from binance_session.clock import ServerClock
@@ -31,6 +32,8 @@ _log: Final = logging.getLogger("binance_session")
 EXPIRED: Final = "listenKeyExpired"
 #: seconds of silence after which a gap is told although it is not over
 _PATIENCE: Final = 10.0
+#: seconds after a handover within which a copy may still come
+_LATE: Final = 10.0
 
 
 class Reader(Protocol):
@@ -61,9 +64,16 @@ class Feed:
         self._following: object | None = None
         # what the following source brought and the leading one has not: in order, by what it says
         self._held: dict[str, list[Event]] = {}
+        # what is to be delivered when the readers want more
+        self._queue: deque[Event] = deque()
+        #: tells whether a reader wants nothing for now
+        self.is_paused: Callable[[], bool] = lambda: False
         # how often the leading source brought what the following one has not brought yet
         self._ahead: Counter[str] = Counter()
+        self._ahead_until = 0.0
+        # since when, and why: what is certain to be a gap, and what may be none
         self._gap: tuple[int, str] | None = None
+        self._suspicion: tuple[int, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._last_expiry: tuple[Any, int] | None = None
 
@@ -93,9 +103,15 @@ class Feed:
             return
         elif self._following is not None:
             self._lead_on(event)
-        elif self._ahead and self._is_copy(event):
-            return
-        self._deliver(event)
+        elif self._ahead:
+            if _now() > self._ahead_until:
+                self._ahead.clear()  # what came before the new source was there has no copy
+            elif self._is_copy(event):
+                return
+        if self._queue:
+            self._queue.append(event)
+        else:
+            self._deliver(event)
 
     def _is_copy(self, event: Event) -> bool:
         """Tell whether the other source brought this already, and take note that the copy has come."""
@@ -129,6 +145,7 @@ class Feed:
         """Have the following source lead: the one before is gone, or has brought all that was in it."""
         if self._following is not None:
             self._leading, self._following = self._following, None
+            self._ahead_until = _now() + _LATE
             self._go_on()
 
     def leave(self, source: object) -> None:
@@ -144,43 +161,30 @@ class Feed:
             self.leave(source)
         elif source is self._leading:
             self.open_gap(since, cause)
-            self._leading, self._following = self._following, None
-            if self._leading is not None:
-                self._go_on()
+            self._leading = None
+            self.take_over()
 
     def _go_on(self) -> None:
         self.gap_is_over()
         held, self._held = self._held, {}
         for copies in held.values():
-            for event in copies:
-                self._deliver(event)
+            self._queue.extend(copies)
+        self.resume()
+
+    def resume(self) -> None:
+        """Deliver what waits, until a reader wants no more."""
+        while self._queue and not self.is_paused():
+            self._deliver(self._queue.popleft())
 
     # Gaps
 
     def open_gap(self, since: int, cause: str) -> None:
-        """Take note that events since ``since`` (ms) may be missing; one gap that is open already grows to that."""
-        if self._gap is not None:
+        """Take note that events since ``since`` (ms) may be missing; a gap that is open already grows to that."""
+        if self._gap is None:
+            self._gap = (since, cause)
+            self._arm()
+        else:
             self._gap = (min(since, self._gap[0]), self._gap[1])
-            return
-        self._gap = (since, cause)
-        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._tell_so_far)
-
-    @property
-    def has_gap(self) -> bool:
-        """Whether a gap is open."""
-        return self._gap is not None
-
-    def drop_gap(self) -> None:
-        """Take :meth:`open_gap` back: nothing was missing."""
-        self._gap = None
-        self._disarm()
-
-    def _tell_gap(self, since: int, cause: str) -> int:
-        until = max(since, self._clock.now_ms())
-        self._stats.gaps += 1
-        _log.warning("user data events may have been missed for %.3f s: %s", (until - since) / 1000, cause)
-        self._hand_out(Event("gap", until, {"cause": cause, "since": since, "until": until}, is_gap=True))
-        return until
 
     def gap_is_over(self) -> None:
         """Tell the gap that is open, if one is: the leading source hears everything from now on."""
@@ -189,15 +193,49 @@ class Feed:
             self._disarm()
             self._tell_gap(since, cause)
 
-    def _tell_so_far(self) -> None:
-        if self._gap is not None:
-            since, cause = self._gap
-            self._gap = (self._tell_gap(since, cause), cause)
+    def suspect(self, since: int, cause: str) -> None:
+        """Take note of what may turn out to be a gap; if it does not soon, it is told so far."""
+        self._suspicion = (since, cause)
+        self._arm()
+
+    def confirm(self) -> bool:
+        """Have the suspicion be a gap that is open; return whether there was one."""
+        if self._suspicion is None:
+            return False
+        (since, cause), self._suspicion = self._suspicion, None
+        self.open_gap(since, cause)
+        return True
+
+    def dismiss(self) -> None:
+        """Drop the suspicion: nothing was missing."""
+        self._suspicion = None
+        self._disarm()
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._tell_so_far)
 
     def _disarm(self) -> None:
-        if self._timer is not None:
+        if self._timer is not None and self._gap is None and self._suspicion is None:
             self._timer.cancel()
             self._timer = None
+
+    def _tell_so_far(self) -> None:
+        """Tell what is open or suspected, and begin the rest of it now."""
+        self._timer = None
+        parts = [part for part in (self._gap, self._suspicion) if part is not None]
+        if parts:
+            until = self._tell_gap(min(since for since, _ in parts), parts[0][1])
+            self._gap = None if self._gap is None else (until, self._gap[1])
+            self._suspicion = None if self._suspicion is None else (until, self._suspicion[1])
+
+    def _tell_gap(self, since: int, cause: str) -> int:
+        """Deliver a gap from ``since`` until now, and return the latter (ms)."""
+        until = max(since, self._clock.now_ms())
+        self._stats.gaps += 1
+        _log.warning("user data events may have been missed for %.3f s: %s", (until - since) / 1000, cause)
+        self._hand_out(Event("gap", until, {"cause": cause, "since": since, "until": until}, is_gap=True))
+        return until
 
     # Delivery
 
@@ -225,10 +263,15 @@ class Feed:
             reader.end(error)
 
     def _forget(self) -> None:
-        self._leading = self._following = self._gap = self._last_expiry = None
+        self._leading = self._following = self._gap = self._suspicion = self._last_expiry = None
         self._held.clear()
         self._ahead.clear()
+        self._queue.clear()
         self._disarm()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _text(event: Event) -> str:

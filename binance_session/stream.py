@@ -149,6 +149,8 @@ class UserDataStream(Reader):
     async def __anext__(self) -> Event:
         if not self._was_entered:
             raise ConfigurationError("a user data stream is opened by `async with` before it is iterated over")
+        if self._bound == 0 and self._callback is None:
+            raise ConfigurationError("buffer=0 keeps no events to iterate over: the hook on_event gets them")
         while not self._events:
             if self._error is not None:
                 raise self._error.with_traceback(None)  # raised again, it would collect tracebacks

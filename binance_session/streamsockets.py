@@ -16,7 +16,7 @@ from typing import Final
 
 from binance_session.clock import ServerClock
 from binance_session.connection import Transport
-from binance_session.errors import BinanceSessionError, ConnectError
+from binance_session.errors import BinanceSessionError, ConnectError, SessionClosed
 from binance_session.eventsocket import EventSocket, EventSocketOwner
 from binance_session.feed import EXPIRED, Feed, Reader
 from binance_session.gate import Gate
@@ -33,8 +33,12 @@ _log: Final = logging.getLogger("binance_session")
 _FALLBACK: Final = ExponentialBackoff()
 #: seconds for which the new source and the old one run side by side, so that what is late on one is not lost
 OVERLAP: Final = 1.0
+#: seconds within which the old one must then show that nothing is left in it
+_EMPTIED: Final = 5.0
 #: seconds that a socket must have been open for its loss to be no reason to wait
 _HEALTHY: Final = 10.0
+#: ms
+_HOUR: Final = 3_600_000
 #: seconds for which a listenKey is believed to be alive after it was said to be, until that was asked again
 _FRESH: Final = 10.0
 
@@ -82,6 +86,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         self._key_lapsed: int | None = None
         self._over: Exception | None = None
         keeper.on_change = self._key_changed
+        feed.is_paused = lambda: bool(self._pausing)
 
     @property
     def valid_until(self) -> float | None:
@@ -100,11 +105,11 @@ class StreamSockets(EventSource, EventSocketOwner):
         try:
             if self._over is not None:
                 raise self._over.with_traceback(None)
-            if self._first is None:
+            if (first := self._first) is None:
                 loop = asyncio.get_running_loop()
-                self._first = loop.create_future()
-                self._task = loop.create_task(self._run(self._first, key), name="binance_session user data stream")
-            await asyncio.shield(self._first)
+                first = self._first = loop.create_future()
+                self._task = loop.create_task(self._run(first, key), name="binance_session user data stream")
+            await asyncio.shield(first)
         except BaseException:
             self._remove(reader)
             self._keeper.let_go()
@@ -143,6 +148,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         if reader in self._pausing:
             self._pausing.discard(reader)
             if not self._pausing:
+                self._feed.resume()
                 for socket in list(self._sockets):
                     if not self._pausing:  # what the one before had read may have been enough again
                         socket.resume()
@@ -189,7 +195,9 @@ class StreamSockets(EventSource, EventSocketOwner):
                 socket.expired_at = _now()
                 socket.over.set()
                 if socket.key == self._key:
-                    self._key_ended = event.time or self._ms(self._key_alive_at)
+                    alive_at = self._ms(self._key_alive_at)
+                    is_plausible = alive_at - _HOUR <= event.time <= self._clock.now_ms()
+                    self._key_ended = event.time if is_plausible else alive_at
                 self._keeper.expired(socket.key)
         elif self._key_lapsed is not None and socket.key == self._key and event.time > self._key_lapsed:
             self._has_not_lapsed()
@@ -216,7 +224,7 @@ class StreamSockets(EventSource, EventSocketOwner):
 
     def _has_not_lapsed(self) -> None:
         self._key_lapsed = None
-        self._feed.drop_gap()
+        self._feed.dismiss()
 
     def _check(self) -> None:
         for socket in self._sockets:
@@ -235,6 +243,10 @@ class StreamSockets(EventSource, EventSocketOwner):
             self._feed.take_over()
             first.set_result(None)
             await self._keep_open(socket)
+        except asyncio.CancelledError:
+            if self._task is asyncio.current_task():  # by somebody who ends all tasks
+                self._end(SessionClosed("the user data stream's task was cancelled"))
+            raise
         except BinanceSessionError as caught:
             error = caught
         except Exception as caught:
@@ -299,7 +311,7 @@ class StreamSockets(EventSource, EventSocketOwner):
                     if gone
                     else "the listenKey should have lapsed: no ping got through"
                 )
-                self._feed.open_gap(self._ms(min(self._key_alive_at, socket.proven_at)), why)
+                self._feed.suspect(self._ms(min(self._key_alive_at, socket.proven_at)), why)
             elif _now() >= due:
                 self._keeper.doubt()  # whoever keeps it alive: it is to be known before a socket is opened with it
             waits_for = [moment for moment in (due, self._keeper.lapses_at) if moment > _now()]
@@ -361,7 +373,7 @@ class StreamSockets(EventSource, EventSocketOwner):
                 raise ConnectError(f"the first ended meanwhile: {old.cause or 'the listenKey expired'}")
             fresh = opening.result()
             await asyncio.sleep(OVERLAP)
-            emptied = await old.confirm(_or_10(self._transport.ping_timeout))
+            emptied = await old.confirm(_EMPTIED)
             if fresh.cause is not None or old.expired_at is not None:
                 self._feed.leave(fresh)
                 self._drop(fresh)
@@ -392,8 +404,8 @@ class StreamSockets(EventSource, EventSocketOwner):
                 self._feed.open_gap(self._key_ended, "the listenKey expired")
             elif self._key and self._key_lapsed is None:
                 self._feed.open_gap(self._ms(self._key_alive_at), "the listenKey changed")
-            elif self._key and not self._feed.has_gap:
-                self._feed.open_gap(self._key_lapsed or 0, "the listenKey had lapsed")
+            elif self._key and self._key_lapsed is not None and not self._feed.confirm():
+                self._feed.open_gap(self._key_lapsed, "the listenKey had lapsed")
             self._key, self._key_ended, self._key_lapsed = key.value, None, None
             self._key_alive_at = self._keeper.alive_at
 
@@ -421,7 +433,3 @@ class StreamSockets(EventSource, EventSocketOwner):
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _or_10(seconds: float | None) -> float:
-    return 10.0 if seconds is None else seconds

@@ -21,6 +21,7 @@ from binance_session.errors import (
     ProtocolError,
     RateLimited,
     RequestTimeout,
+    SessionClosed,
     SessionRevoked,
 )
 from binance_session.feed import Feed, Reader
@@ -39,6 +40,8 @@ __all__ = ["Subscription"]
 
 _log: Final = logging.getLogger("binance_session")
 _FALLBACK: Final = ExponentialBackoff()
+#: seconds for which a connection on which we cannot subscribe is waited to be replaced
+_AVOIDED: Final = 60.0
 #: seconds that a subscription should last
 _HASTY: Final = 10.0
 #: the connection's logon is gone; the session sees to another (PROTOCOL.md §9)
@@ -62,7 +65,7 @@ class Subscription(EventSource, LinkWatcher):
         stats: Stats,
         timeout: float,
     ) -> None:
-        """Subscribe within ``timeout`` seconds for the first reader."""
+        """``timeout`` is what a request may take, in seconds."""
         self._supervisor = supervisor
         self._venue = venue
         self._feed = feed
@@ -98,20 +101,21 @@ class Subscription(EventSource, LinkWatcher):
             raise self._over.with_traceback(None)
         self._feed.add(reader)
         try:
-            async with asyncio.timeout(self._timeout) as within:
-                if self._supervisor.state is SessionState.NEW:
-                    raise NotSent("the session is not open; nothing was subscribed to: open it first")
+            if self._supervisor.state is SessionState.NEW:
+                raise NotSent("the session is not open; nothing was subscribed to: open it first")
+            # its connection, and the answer, or one connection more
+            async with asyncio.timeout(3 * self._timeout) as within:
                 await self._supervisor.wait_for(SessionState.READY)
-                if self._task is None:
+                self._supervisor.gate.refuse_to_open()
+                if (first := self._first) is None:
                     loop = asyncio.get_running_loop()
-                    self._first = loop.create_future()
-                    self._task = loop.create_task(self._run(self._first), name="binance_session user data stream")
-                if self._first is not None:
-                    await asyncio.shield(self._first)
+                    first = self._first = loop.create_future()
+                    self._task = loop.create_task(self._run(first), name="binance_session user data stream")
+                await asyncio.shield(first)
         except BaseException as error:
             self._remove(reader)
             if isinstance(error, TimeoutError) and within.expired():
-                raise NotSent(f"no connection took the subscription within {self._timeout} s") from None
+                raise NotSent(f"no connection took the subscription within {3 * self._timeout:g} s") from None
             raise
 
     async def detach(self, reader: Reader, *, stop: bool) -> None:
@@ -149,6 +153,7 @@ class Subscription(EventSource, LinkWatcher):
             await asyncio.wait(self._ending)
 
     def _tear_down(self) -> None:
+        self._first = None
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -233,6 +238,10 @@ class Subscription(EventSource, LinkWatcher):
         error: Exception | None = None
         try:
             await self._keep_subscribed(first)
+        except asyncio.CancelledError:
+            if self._task is asyncio.current_task():  # by somebody who ends all tasks
+                self._end(SessionClosed("the user data stream's task was cancelled"))
+            raise
         except BinanceSessionError as caught:
             error = caught
         except Exception as caught:
@@ -248,7 +257,11 @@ class Subscription(EventSource, LinkWatcher):
             self._wake.clear()
             link = self._supervisor.serving  # none while it logs on again: then it will be promoted again
             if link is None or link in self._numbers or link is self._avoided:
-                await self._wake.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_AVOIDED if link is not None and link is self._avoided else None):
+                        await self._wake.wait()
+                        continue
+                self._avoided = None  # another connection cannot be had
                 continue
             if loop.time() - since >= _HASTY:
                 attempt = 0
@@ -272,9 +285,7 @@ class Subscription(EventSource, LinkWatcher):
                     raise
             else:
                 await self._hand_over(link, number)
-                if link.cause is not None and not first.done():
-                    raise link.cause.with_traceback(None)
-                if not first.done():
+                if link.cause is None and not first.done():
                     first.set_result(None)
             since = loop.time()
 

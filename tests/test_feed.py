@@ -76,7 +76,7 @@ async def test_copies_are_told_by_what_they_say_and_not_by_how_it_is_written() -
     feed.follow("old")
     feed.take_over()
     feed.follow("new")
-    written = [{"n": 1, "E": 7}, {"E": "7", "n": 1}]
+    written: list[dict[str, Any]] = [{"n": 1, "E": 7}, {"E": "7", "n": 1}]
     for _ in range(2):
         feed.event("old", Event("x", 7, written[0]))
     for _ in range(3):

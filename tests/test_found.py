@@ -531,7 +531,7 @@ async def test_another_thread_is_refused_before_anything_is_sent() -> None:
         thread.start()
         await asyncio.to_thread(thread.join)
         assert [type(error) for error in errors] == [ConfigurationError] * 3
-        assert "run_coroutine_threadsafe" in str(errors[0])
+        assert "submit_threadsafe" in str(errors[0])
         assert requests(simulator, "order.place") == []
         loop = asyncio.get_running_loop()
         reply = await asyncio.to_thread(

@@ -725,7 +725,7 @@ async def test_a_reader_that_pauses_loses_nothing() -> None:
                 await asyncio.sleep(0)
         await until(lambda: events.backlog >= 100)
         await session.request("account.balance")  # the API connection is not held up
-        seen = []
+        seen: list[int] = []
         while len(seen) < count:
             seen.append((await anext(events)).time)
             assert events.backlog <= 100
