@@ -21,19 +21,28 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="this story only")
     parser.add_argument("--days", type=float, help="the length of each story, instead of what its seed says")
     parser.add_argument("--pace", choices=("dense", "medium", "calm"), help="instead of what its seed says")
+    parser.add_argument("--streams", action="store_true", help="stories about user data streams")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each story, line by line")
     arguments = parser.parse_args()
     seeds = (
         [arguments.seed] if arguments.seed is not None else range(arguments.start, arguments.start + arguments.seeds)
     )
     began, lived, failed = time.process_time(), 0.0, 0
+    events = 0
     troubles: Counter[str] = Counter()
     told: Counter[str] = Counter()
     for seed in seeds:
-        result = tell(seed, arguments.days, pace=arguments.pace, echo=print if arguments.verbose else None)
+        result = tell(
+            seed,
+            arguments.days,
+            pace=arguments.pace,
+            streams=arguments.streams,
+            echo=print if arguments.verbose else None,
+        )
         lived += result.lived
         troubles += result.troubles
         told += result.told
+        events += result.events
         if result.breaches:
             failed += 1
             print(f"seed {seed} ({result.recipe.pace}) breaks {len(result.breaches)} rule(s):")
@@ -43,10 +52,13 @@ def main() -> int:
                 f" --{name} {value}"
                 for name, value in (("days", arguments.days), ("pace", arguments.pace))
                 if value is not None
-            )
+            ) + (" --streams" if arguments.streams else "")
             print(f"   replay: python -m tests.simulation --seed {seed}{same} -v", flush=True)
     seconds = time.process_time() - began
-    print(f"{len(seeds)} stories, {failed} with a breach; {lived / _YEAR:.2f} years in {seconds:.1f} s of CPU")
+    print(
+        f"{len(seeds)} stories, {failed} with a breach; {lived / _YEAR:.2f} years in {seconds:.1f} s of CPU;"
+        f" {events} events"
+    )
     print("troubles:", ", ".join(f"{name} {count}" for name, count in sorted(troubles.items())))
     print("callers were told:", ", ".join(f"{what} {count}" for what, count in sorted(told.items())))
     return 1 if failed else 0

@@ -26,17 +26,14 @@ from binance_session import (
 )
 from binance_session.params import Params
 from tests.simulation.invariants import Call, SessionRecord, check_move, leftovers
-from tests.simulation.world import FIXED_INTERVAL, World
+from tests.simulation.readers import Readers
+from tests.simulation.world import FIXED_INTERVAL, HookError, World
 
 __all__ = ["Bot"]
 
 #: the clock, the traffic, trouble inside the exchange: nothing that is wrong with a key
 _HEALING: Final = (-1021, -1003, -1006, -1007, -1008)
 _FINAL: Final = (SessionState.CLOSED, SessionState.FAILED)
-
-
-class HookError(Exception):
-    """What a broken hook or policy raises."""
 
 
 @define
@@ -156,6 +153,9 @@ class Bot:
         names = [name for name in dir(self) if name.startswith("_do_")]
         self._deeds: list[Callable[[SessionRecord], Awaitable[None]]] = [getattr(self, name) for name in names]
         self._weights = [_WEIGHTS[name] for name in names]
+        if world.recipe.streams is not None and world.recipe.streams.calm_waters:
+            self._weights = [_WEIGHTS[name] if name in _QUIET else 0 for name in names]
+        self._readers = Readers(world)
         self._session: SessionRecord | None = None
 
     async def live(self) -> None:
@@ -209,7 +209,7 @@ class Bot:
             recipe.venue,
             world.credentials,
             url=f"{world.simulator.url}?session={number}",
-            stream_url=world.simulator.stream_url,
+            stream_url=world.stream_url,
             logon=False if recipe.key == "unlogged" else "auto",
             keepalive=keepalive,
             reconnect=reconnect,
@@ -250,6 +250,8 @@ class Bot:
                 world.complain(f"open() raised {type(error).__name__}: {error}")
         elif recipe.keeps_listen_key:
             await self._errand(self._do_start_stream, record)
+        if recipe.streams is not None:
+            self._readers.begin(record)
         return record
 
     async def _close(self, record: SessionRecord) -> None:
@@ -278,6 +280,8 @@ class Bot:
         for call in world.ledger.open.values():
             if call.session == record.number and not call.gave_up:
                 world.complain(f"{call} is open after close()")
+        if world.recipe.streams is not None:
+            await self._readers.end(record)
 
     # Deeds
 
@@ -436,6 +440,7 @@ class Bot:
         if not record.logs_on:
             return
         self.world.wire.logs_out(record.number)
+        self.world.stream_bad_for(200.0)  # on Spot, it ends the subscription
         await self._ask(record, "session.logout", record.session.logout)
         await self._do_query(record)
         await asyncio.sleep(self.random.expovariate(1 / 30))
@@ -453,7 +458,9 @@ class Bot:
             await self._ask(record, "userDataStream.ping", record.session.ping_user_data_stream)
 
     async def _do_stop_stream(self, record: SessionRecord) -> None:
-        if record.session.listen_key is not None:
+        if record.session.listen_key is not None and self.world.recipe.keeps_listen_key:
+            record.stops_asked += 1
+            self.world.stream_bad_for(600.0)
             await self._ask(record, "userDataStream.stop", record.session.stop_user_data_stream)
             await asyncio.sleep(self.random.uniform(0, 300))
             await self._do_start_stream(record)
@@ -482,3 +489,5 @@ _WEIGHTS: Final = {
     "_do_stop_stream": 1,
     "_do_wait": 3,
 }
+#: what brings no trouble by itself
+_QUIET: Final = frozenset({"_do_order", "_do_burst", "_do_cancel", "_do_query", "_do_status"})

@@ -6,16 +6,20 @@ A breach is written down with its time and does not end the story: one story can
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections import Counter, deque
 from typing import Any, Final
+from weakref import WeakSet
 
 from attrs import define, field
 
 from binance_session import BinanceSessionError, Response, Session, SessionState
 from binance_session.simulator import Received, Simulator
 from binance_session.simulator.connections import Connection
+from binance_session.simulator.virtual import Connection as NetworkConnection
 from binance_session.simulator.virtual import Stuck, VirtualTimeLoop
+from binance_session.simulator.virtual_network import ProtocolFactory
 from binance_session.state import SESSION_TABLE
 from tests.simulation.trace import Trace
 
@@ -52,14 +56,36 @@ class SimulationLoop(VirtualTimeLoop):
         super().__init__(limit=limit)
         self._turns = 0
         self._moment = -1.0
-        self.attempts: deque[float] = deque(maxlen=_ATTEMPTS + 1)
+        #: when connections were attempted, by port
+        self.attempts: dict[int | None, deque[float]] = {}
         self.attempts_in_all = 0
+        #: the port at which the streams are, a second door of the exchange
+        self.stream_port: int | None = None
+        self.api_port: int | None = None
+        #: ports at which attempts to connect are refused, or get no answer
+        self.refusing: set[int | None] = set()
+        self.silent: set[int | None] = set()
+        self._stream_clients: WeakSet[asyncio.BaseTransport] = WeakSet()
 
-    async def create_connection(self, *args: Any, **options: Any) -> Any:
+    async def create_connection(  # type: ignore[override]
+        self, factory: ProtocolFactory, host: str | None = None, port: int | None = None, **options: Any
+    ) -> Any:
         """Connect, and write down when."""
         self.attempts_in_all += 1
-        self.attempts.append(self.time())
-        return await super().create_connection(*args, **options)
+        self.attempts.setdefault(port, deque(maxlen=_ATTEMPTS + 1)).append(self.time())
+        if port in self.silent:
+            await self.create_future()
+        if port in self.refusing:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {host}:{port}")
+        if port is None or port != self.stream_port:
+            return await super().create_connection(factory, host, port, **options)
+        transport, protocol = await super().create_connection(factory, host, self.api_port, **options)
+        self._stream_clients.add(transport)
+        return transport, protocol
+
+    def is_stream(self, line: NetworkConnection) -> bool:
+        """Tell whether a connection carries a stream."""
+        return line.client in self._stream_clients
 
     def _process_events(self, event_list: list[Any]) -> None:
         now = self.time()
@@ -70,10 +96,14 @@ class SimulationLoop(VirtualTimeLoop):
             self._turns = 0
             raise Stuck(f"{_TURNS} turns of the loop, and no time has passed")
 
-    @property
-    def attempted_too_often(self) -> bool:
-        """Whether the last attempts were more than 300 in 5 minutes."""
-        return len(self.attempts) > _ATTEMPTS and self.attempts[-1] - self.attempts[0] < _WINDOW - 0.001
+    def attempted_too_often(self) -> float | None:
+        """Return the seconds in which there were more than 300 attempts at one port, if less than 5 minutes."""
+        for attempts in self.attempts.values():
+            span = attempts[-1] - attempts[0] if attempts else 0.0
+            if len(attempts) > _ATTEMPTS and span < _WINDOW - 0.001:
+                attempts.clear()
+                return span
+        return None
 
 
 @define(eq=False)
@@ -95,6 +125,11 @@ class SessionRecord:
     ready_since: float | None = None
     #: loop time since which it has been neither READY nor over
     unready_since: float | None = None
+    #: how often the bot asked for the listenKey's end, and how often that was sent
+    stops_asked: int = 0
+    stops: int = 0
+    #: loop time at which the last reader left; infinite while there is one
+    listens_until: float = 0.0
 
 
 @define(eq=False)
@@ -238,6 +273,10 @@ class Wire(list[Received]):
         self.arrived_orders: Counter[str] = Counter()
         self.executed_orders: Counter[str] = Counter()
         self.messages = 0
+        #: whether listenKeys are kept alive for readers of streams only
+        self.keys_are_for_readers = False
+        #: seconds that a request may wait before it leaves
+        self.longest_wait = 0.0
 
     def append(self, entry: Received) -> None:
         """Look at a message. It is not kept."""
@@ -263,6 +302,19 @@ class Wire(list[Received]):
             self._complain(f"session {number} is over, and sent {method}")
         if record.logs_on:
             self._check_logged_on(entry, str(method), record)
+        if str(method).startswith("userDataStream."):
+            self._check_stream(str(method), record)
+
+    def _check_stream(self, method: str, record: SessionRecord) -> None:
+        """Look at what concerns a listenKey: its end is never sent unasked, nor is one kept alive for nobody."""
+        if method == "userDataStream.stop":
+            record.stops += 1
+            if record.stops > record.stops_asked:
+                self._complain(f"session {record.number} sent userDataStream.stop, and nobody asked for that")
+        elif method in ("userDataStream.start", "userDataStream.ping") and self.keys_are_for_readers:
+            idle = self._loop.time() - record.listens_until
+            if idle > _ON_ITS_WAY + self.longest_wait:
+                self._complain(f"session {record.number} sent {method} {idle:.0f} s after the last reader had left")
 
     def _check_logged_on(self, entry: Received, method: str, record: SessionRecord) -> None:
         connection, now = entry.connection, self._loop.time()
@@ -290,13 +342,13 @@ class Wire(list[Received]):
     def logs_out(self, session: int) -> None:
         """Take note that the bot tries to log out: requests may carry a key now, whether or not that arrives."""
         for connection in self._simulator.connections:
-            if session_of(connection) == session:
+            if not connection.stream and session_of(connection) == session:
                 self._lines.setdefault(connection.number, _Line()).proves_until = float("inf")
 
     def logged_on_again(self, session: int) -> None:
         """Take note that the bot was told of a logon of its own: what leaves from now on needs no key."""
         for connection in self._simulator.connections:
-            if session_of(connection) == session and connection.number in self._lines:
+            if not connection.stream and session_of(connection) == session and connection.number in self._lines:
                 line = self._lines[connection.number]
                 line.proves_until = min(line.proves_until, self._loop.time() + _ON_ITS_WAY)
 

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from binance_session import COIN_M, SPOT, USD_M, Venue
 from binance_session.simulator import Readings
+from tests.simulation.streamrecipe import StreamRecipe, draw_readings, draw_streams, draw_venue
 
 __all__ = ["DAY", "Pace", "Recipe"]
 
@@ -46,10 +47,17 @@ class Recipe:
     peace: float
     #: chance that the bot closes its session after an action
     restless: float = field(default=0.0)
+    #: who reads user data streams, if anybody does
+    streams: StreamRecipe | None = None
 
     @classmethod
-    def draw(cls, seed: int, days: float | None = None, pace: Pace | None = None) -> Recipe:
-        """Draw a story for a seed, ``days`` long or as long as its pace makes it."""
+    def draw(cls, seed: int, days: float | None = None, pace: Pace | None = None, *, streams: bool = False) -> Recipe:
+        """Draw a story for a seed, ``days`` long or as long as its pace makes it, about ``streams`` or not."""
+        recipe = cls._draw(seed, days, pace)
+        return recipe._with_streams() if streams else recipe
+
+    @classmethod
+    def _draw(cls, seed: int, days: float | None, pace: Pace | None) -> Recipe:
         random = Random(f"recipe {seed}")
         choice = random.choice
         drawn: Pace = random.choices(("dense", "medium", "calm"), (5, 3, 4))[0]
@@ -109,4 +117,44 @@ class Recipe:
             think=think,
             peace=peace,
             restless=choice((0.0, 0.0, 0.01, 0.05)),
+        )
+
+    def _with_streams(self) -> Recipe:
+        """Return the same story with readers of user data streams in it."""
+        random = Random(f"streams {self.seed}")
+        calm_waters = random.random() < 0.2
+        venue = random.choices((COIN_M, USD_M, SPOT), (3, 2, 3))[0]
+        if self.pace != "dense":
+            venue = evolve(
+                venue, server_ping_interval=self.venue.server_ping_interval, pong_timeout=self.venue.pong_timeout
+            )
+        options = dict(self.options)
+        if self.pace == "dense":
+            options["rollover_after"] = random.choice((None, 82_800.0, 6000.0, 3600.0, 300.0))
+        duration = self.duration / 10 if self.pace == "calm" else self.duration
+        recipe = evolve(
+            self,
+            duration=duration,
+            venue=draw_venue(random, venue, self.pace),
+            readings=draw_readings(random, self.readings),
+            key=random.choices(("ed25519", "unlogged", "hmac"), (6, 1, 2))[0],
+            options=options,
+            keeps_listen_key=venue.has_listen_key and random.random() < 0.2,
+            streams=draw_streams(random, duration, calm_waters=calm_waters),
+            think=self.think if self.pace != "calm" else self.think / 10,
+            # in a story with little trouble all is well for long, and then everything must come at once
+            peace=random.choice((1.0, 1.0, 5.0)) * (self.peace if self.pace != "calm" else self.peace / 10),
+        )
+        if not calm_waters:
+            return recipe
+        options["rollover_after"] = random.choice((300.0, 3600.0, 6000.0))
+        options["max_in_flight"] = 10_000
+        options["request_timeout"] = 30.0
+        options["recv_window"] = None
+        return evolve(
+            recipe,
+            keepalive=random.choice(("adaptive", "adaptive", "fixed")),
+            reconnect="backoff",
+            broken_hooks=False,
+            restless=0.0,
         )

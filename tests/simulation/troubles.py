@@ -14,7 +14,16 @@ from binance_session.simulator import Fault
 from binance_session.simulator.virtual import Connection as Line
 from tests.simulation.world import World
 
-__all__ = ["TROUBLES", "make_trouble"]
+__all__ = [
+    "TROUBLES",
+    "Trouble",
+    "half_open_lines",
+    "inject",
+    "lines_of",
+    "make_trouble",
+    "recovery_time",
+    "times_of",
+]
 
 Trouble = Callable[[World], None]
 
@@ -34,7 +43,7 @@ def trouble(weight: int = 3) -> Callable[[Trouble], Trouble]:
 
 async def make_trouble(world: World) -> None:
     """Make trouble until cancelled."""
-    kinds = list(TROUBLES.items())
+    kinds = _kinds(world)
     weights = [weight for _, (_, weight) in kinds]
     while True:
         await asyncio.sleep(world.random.expovariate(1 / world.recipe.peace))
@@ -43,17 +52,38 @@ async def make_trouble(world: World) -> None:
             world.trace("trouble", name)
             world.troubles[name] += 1
             function(world)
+            if world.news is not None:
+                world.went_wrong(name)
             await asyncio.sleep(world.random.choice([0.0, 0.0, world.random.expovariate(1 / 20)]))
 
 
+def _kinds(world: World) -> list[tuple[str, tuple[Trouble, int]]]:
+    """Return the kinds of trouble that this story has."""
+    if world.recipe.streams is None:
+        return list(TROUBLES.items())
+    from tests.simulation.streamtroubles import HARMLESS, STREAM_TROUBLES, strikes_spot
+
+    kinds = [(name, (function, weight)) for name, (function, weight) in TROUBLES.items()]
+    kinds += [(name, (function, 3 * weight)) for name, (function, weight) in STREAM_TROUBLES.items()]
+    if world.recipe.streams.calm_waters:
+        kinds = [(name, kind) for name, kind in kinds if name in HARMLESS]
+    is_spot = not world.recipe.venue.has_listen_key
+    return [(name, kind) for name, kind in kinds if not is_spot or strikes_spot(name)]
+
+
 # The network
+
+
+def lines_of(world: World, *, streams: bool) -> list[Line]:
+    """Return the connections to the stream's host, or to the API's."""
+    return [line for line in _lines(world) if world.loop.is_stream(line) is streams]
 
 
 def _lines(world: World) -> list[Line]:
     return [line for line in world.loop.network.connections if not line.client.is_closing()]
 
 
-def _recovery(world: World) -> float:
+def recovery_time(world: World) -> float:
     """Return the seconds that a session may take to find out about a loss, and to be back."""
     options = world.recipe.options
     return 2.0 * float(options["open_timeout"] + options["request_timeout"] + options["close_timeout"]) + 60.0
@@ -67,12 +97,18 @@ def cut(world: World) -> None:
     world.bad_for(0.0)
 
 
-def _half_open(world: World, *, client_hears: bool, server_hears: bool) -> None:
+def half_open_lines(world: World, lines: list[Line], *, client_hears: bool, server_hears: bool) -> None:
+    """Have nothing arrive any more at one end or both, and see that the session finds out."""
     options = world.recipe.options
     interval, timeout = options["ping_interval"], options["ping_timeout"]
     opening = options["open_timeout"] + options["close_timeout"]
-    for line in _lines(world):
-        line.half_open(client_hears=client_hears, server_hears=server_hears)
+    for line in lines:
+        if world.recipe.streams is None:
+            line.half_open(client_hears=client_hears, server_hears=server_hears)
+        else:  # what was lost is lost: no end hears again
+            line.half_open(
+                client_hears=client_hears and line.client.hears, server_hears=server_hears and line.server.hears
+            )
         if interval is None:
             # Nothing of the session's looks at it: the network tells in the end.
             world.bad_for(2000.0)
@@ -83,7 +119,8 @@ def _half_open(world: World, *, client_hears: bool, server_hears: bool) -> None:
 
 
 def _must_be_gone(world: World, line: Line) -> None:
-    if not line.client.is_closing():
+    unread = world.recipe.streams is not None and world.recipe.streams.pauses and world.loop.is_stream(line)
+    if not line.client.is_closing() and not unread:
         world.complain(f"{line!r} is half open, and in use after ping_interval + ping_timeout")
     line.cut()
 
@@ -91,19 +128,19 @@ def _must_be_gone(world: World, line: Line) -> None:
 @trouble()
 def half_open(world: World) -> None:
     """Nothing arrives any more, in either direction."""
-    _half_open(world, client_hears=False, server_hears=False)
+    half_open_lines(world, _lines(world), client_hears=False, server_hears=False)
 
 
 @trouble(2)
 def deaf_client(world: World) -> None:
     """What the exchange sends does not arrive."""
-    _half_open(world, client_hears=False, server_hears=True)
+    half_open_lines(world, _lines(world), client_hears=False, server_hears=True)
 
 
 @trouble(2)
 def deaf_exchange(world: World) -> None:
     """What the session sends does not arrive."""
-    _half_open(world, client_hears=True, server_hears=False)
+    half_open_lines(world, _lines(world), client_hears=True, server_hears=False)
 
 
 @trouble()
@@ -147,7 +184,7 @@ def exchange_down(world: World) -> None:
     world.loop.network.refuses_connects = True
     for line in _lines(world):
         line.cut()
-    world.bad_for(length + _recovery(world))
+    world.bad_for(length + recovery_time(world))
     world.later(length, world.calm_network)
     if length > 700 and world.recipe.reconnect == "backoff":
         before = world.loop.attempts_in_all
@@ -165,21 +202,21 @@ def dead_router(world: World) -> None:
     """Nothing arrives, and attempts to connect get no answer, for a while."""
     length = 10 ** world.random.uniform(0, 3)
     world.loop.network.drops_connects = True
-    world.bad_for(length + _recovery(world))
+    world.bad_for(length + recovery_time(world))
     world.later(length, world.calm_network)
-    _half_open(world, client_hears=False, server_hears=False)
+    half_open_lines(world, _lines(world), client_hears=False, server_hears=False)
 
 
 # The exchange
 
 
-def _inject(world: World, fault: Fault, *, harmless: bool = False, most: float = 600.0) -> None:
+def inject(world: World, fault: Fault, *, harmless: bool = False, most: float = 600.0) -> None:
     """Put a fault to work, for a while at most."""
     injected = world.simulator.inject(fault)
     world.injected.append(injected)
     length = world.random.uniform(1, most)
     if not harmless:
-        world.bad_for(length + _recovery(world))
+        world.bad_for(length + recovery_time(world))
 
     def remove() -> None:
         injected.remove()
@@ -194,7 +231,8 @@ def _method(world: World) -> str | None:
     return world.random.choice([None, None, "order.place", "order.place", "order.cancel", "userDataStream.ping"])
 
 
-def _times(world: World) -> int:
+def times_of(world: World) -> int:
+    """Return how often a fault strikes."""
     return world.random.choice([1, 1, 1, 2, 5])
 
 
@@ -203,7 +241,7 @@ def _strike(name: str, weight: int = 2, *, harmless: bool = False, **options: Ca
 
     def strike(world: World) -> None:
         drawn = {option: draw(world) for option, draw in options.items()}
-        _inject(world, Fault(name, method=_method(world), times=_times(world), **drawn), harmless=harmless)
+        inject(world, Fault(name, method=_method(world), times=times_of(world), **drawn), harmless=harmless)
 
     strike.__doc__ = f"The simulator's fault ``{name}``."
     TROUBLES[name] = (strike, weight)
@@ -239,9 +277,9 @@ def _error(name: str, weight: int, status: int, code: int, msg: str, *, may_exec
     def strike(world: World) -> None:
         executed = may_execute and world.random.random() < 0.5
         fault = Fault(
-            "error", method=_method(world), times=_times(world), status=status, code=code, msg=msg, executed=executed
+            "error", method=_method(world), times=times_of(world), status=status, code=code, msg=msg, executed=executed
         )
-        _inject(world, fault)
+        inject(world, fault)
 
     strike.__doc__ = f"Requests are answered with {status} and {code}."
     TROUBLES[name] = (strike, weight)
@@ -266,9 +304,9 @@ def error_429(world: World) -> None:
     until = int((world.simulator.clock.time() + world.random.uniform(1, 60)) * 1000)
     data = {"retryAfter": until, "serverTime": world.simulator.exchange.state.now_ms}
     message = "Too many requests."
-    _inject(
+    inject(
         world,
-        Fault("error", method=_method(world), times=_times(world), status=429, code=-1003, msg=message, data=data),
+        Fault("error", method=_method(world), times=times_of(world), status=429, code=-1003, msg=message, data=data),
     )
     world.bad_for(700.0)
 
@@ -278,7 +316,7 @@ def ban(world: World) -> None:
     """The address is banned for some minutes."""
     length = world.random.uniform(10, 400)
     world.simulator.exchange.limits.ban("127.0.0.1", world.simulator.clock.time() + length)
-    world.bad_for(length + _recovery(world))
+    world.bad_for(length + recovery_time(world))
 
 
 # The logon
@@ -287,9 +325,9 @@ def ban(world: World) -> None:
 @trouble(2)
 def logon_fails(world: World) -> None:
     """``session.logon`` is answered with an error inside the exchange, once or some times; connections are reset."""
-    _inject(
+    inject(
         world,
-        Fault("error", method="session.logon", times=_times(world), status=500, code=-1000, msg="An unknown error."),
+        Fault("error", method="session.logon", times=times_of(world), status=500, code=-1000, msg="An unknown error."),
     )
     cut(world)
 
@@ -297,29 +335,29 @@ def logon_fails(world: World) -> None:
 @trouble(1)
 def logon_refused(world: World) -> None:
     """``session.logon`` is refused for good; connections are reset."""
-    _inject(world, Fault("reject_logon"))
+    inject(world, Fault("reject_logon"))
     cut(world)
 
 
 @trouble(2)
 def logon_ignored(world: World) -> None:
     """``session.logon`` is not answered; connections are reset."""
-    _inject(world, Fault("ignore_logon", times=_times(world)))
+    inject(world, Fault("ignore_logon", times=times_of(world)))
     cut(world)
 
 
 @trouble(2)
 def logon_late(world: World) -> None:
     """``session.logon`` is answered late, perhaps too late; connections are reset."""
-    _inject(world, Fault("late_logon", delay=world.random.choice([0.5, 2.0, 9.99, 10.01, 40.0]), times=_times(world)))
+    inject(world, Fault("late_logon", delay=world.random.choice([0.5, 2.0, 9.99, 10.01, 40.0]), times=times_of(world)))
     cut(world)
 
 
 @trouble(2)
 def logon_lost(world: World) -> None:
     """The connection goes while the answer to ``session.logon`` is awaited."""
-    _inject(
-        world, Fault(world.random.choice(["drop_before", "drop_after"]), method="session.logon", times=_times(world))
+    inject(
+        world, Fault(world.random.choice(["drop_before", "drop_after"]), method="session.logon", times=times_of(world))
     )
     cut(world)
 
@@ -334,7 +372,7 @@ def key_revoked(world: World) -> None:
     if world.random.random() < 0.5 or world.recipe.key != "ed25519":
         # Without a logon nothing tells the session that it is over: its calls are refused, and that is all.
         length = world.random.choice([0.01, 1.0, 100.0, 2000.0])
-        world.bad_for(length + _recovery(world))
+        world.bad_for(length + recovery_time(world))
         world.later(length, world.simulator.restore, key)
     else:
         world.bad_for(10**9)  # no session with this key is ever well again
@@ -348,28 +386,28 @@ def key_revoked(world: World) -> None:
 def handshake_refused(world: World) -> None:
     """The handshake is answered with an HTTP status that may heal; connections are reset."""
     status = world.random.choice([500, 502, 503, 429])
-    _inject(world, Fault("refuse_handshake", status=status, times=_times(world)))
+    inject(world, Fault("refuse_handshake", status=status, times=times_of(world)))
     cut(world)
 
 
 @trouble(1)
 def handshake_forbidden(world: World) -> None:
     """The handshake is answered with an HTTP status that does not heal; connections are reset."""
-    _inject(world, Fault("refuse_handshake", status=world.random.choice([403, 404, 418])))
+    inject(world, Fault("refuse_handshake", status=world.random.choice([403, 404, 418])))
     cut(world)
 
 
 @trouble(2)
 def handshake_slow(world: World) -> None:
     """The handshake's answer is late, perhaps too late; connections are reset."""
-    _inject(world, Fault("slow_handshake", delay=world.random.choice([0.5, 2.9, 9.9, 15.0]), times=_times(world)))
+    inject(world, Fault("slow_handshake", delay=world.random.choice([0.5, 2.9, 9.9, 15.0]), times=times_of(world)))
     cut(world)
 
 
 @trouble(2)
 def handshake_dropped(world: World) -> None:
     """The connection is reset in place of the handshake's answer."""
-    _inject(world, Fault("drop_handshake", times=_times(world)))
+    inject(world, Fault("drop_handshake", times=times_of(world)))
     cut(world)
 
 
@@ -408,12 +446,14 @@ def listen_key_gone(world: World) -> None:
     keys = world.simulator.exchange.state.listen_keys
     for key in list(keys._by_value.values()):
         keys.expire(key, tell=world.random.random() < 0.5)
+    world.stream_bad_for(1600.0)  # the longest pause between two pings, and some
 
 
 @trouble(1)
 def listen_key_strange(world: World) -> None:
     """``userDataStream.start`` is answered without a key, or ``userDataStream.ping`` with another."""
-    _inject(world, Fault(world.random.choice(["missing_listen_key", "wrong_listen_key"])))
+    inject(world, Fault(world.random.choice(["missing_listen_key", "wrong_listen_key"])))
+    world.stream_bad_for(2200.0)  # a wrong key is believed until the next ping
 
 
 # The clock
@@ -424,8 +464,9 @@ def clock_step(world: World) -> None:
     """The clock of the bot's machine steps, and is set right after a while."""
     clock = world.wall_clock
     clock.error = world.random.choice([-1, 1]) * 10 ** world.random.uniform(-1, 4)
+    world.worst_clock_error = max(world.worst_clock_error, abs(clock.error))
     length = world.random.uniform(1, 4000)
-    world.bad_for(length + _recovery(world))
+    world.bad_for(length + recovery_time(world))
 
     def mend() -> None:
         clock.error = 0.0

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from attrs import define, frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,17 +21,25 @@ from binance_session.simulator import Injected, Simulator
 from binance_session.simulator.listenkeys import ListenKeyRecord
 from binance_session.simulator.virtual import Stuck
 from tests.simulation.invariants import Complaints, Ledger, LogWatch, SessionRecord, SimulationLoop, Wire
+from tests.simulation.news import News
 from tests.simulation.recipe import DAY, Recipe
+from tests.simulation.tape import Tape
 from tests.simulation.trace import Trace
 
-__all__ = ["FIXED_INTERVAL", "Result", "World", "tell"]
+__all__ = ["FIXED_INTERVAL", "HookError", "Result", "World", "tell"]
 
 #: seconds of good network and READY session that must be enough for a ping to save a key, beside the timeouts
 _MARGIN: Final = 60.0
 #: seconds of good network after which a session must be READY, or over
 _RECOVERY: Final = 240.0
+#: seconds of good network and READY session after which a stream must work, beside the timeouts
+_STREAM_RECOVERY: Final = 130.0
 #: seconds between the pings of a bot that does not use the adaptive policy
 FIXED_INTERVAL: Final = 1200.0
+
+
+class HookError(Exception):
+    """What a broken hook or policy raises."""
 
 
 @frozen
@@ -48,6 +57,9 @@ class Result:
     told: Counter[str]
     messages: int
     attempts: int
+    #: user data events that the exchange sent, and gaps that readers were told of
+    events: int
+    gaps: int
 
 
 @define
@@ -80,11 +92,20 @@ class World:
         self.wall_clock = _Skewed(simulator.clock.time)
         self.troubles: Counter[str] = Counter()
         self.injected: list[Injected] = []
+        self.news: News | None = None
         self.keys = 0
         self.credentials: Credentials | None = None
         #: loop time until which something is, or may be, wrong with the network or the exchange
         self.bad_until = 0.0
+        self._stream_bad_until = 0.0
+        #: the largest error that the clock of the bot's machine had so far, in seconds
+        self.worst_clock_error = 0.0
         self.end = recipe.duration
+        self.tape = Tape(self)
+        if recipe.streams is not None:
+            simulator.exchange._user_data.pushed = self.tape
+            self.wire.keys_are_for_readers = not recipe.keeps_listen_key
+            self.wire.longest_wait = recipe.options["request_timeout"]
         self._timers: list[asyncio.TimerHandle] = []
         self._watch_listen_keys()
 
@@ -107,8 +128,53 @@ class World:
         network = self.loop.network
         network.latency, network.segment_size, network.merge = self.recipe.latency, None, False
         network.drops_connects = network.refuses_connects = False
+        self.loop.refusing.clear()
+        self.loop.silent.clear()
         for line in network.connections:
             line.latency, line.segment_size, line.merge = self.recipe.latency, None, False
+
+    @property
+    def stream_url(self) -> str | None:
+        """Where the streams are: a door of their own in stories about them."""
+        url = self.simulator.stream_url
+        if url is None or self.recipe.streams is None:
+            return url
+        self.loop.api_port = urlsplit(url).port
+        self.loop.stream_port = self.loop.stream_port or self.loop.network.free_port()
+        return url.replace(f":{self.loop.api_port}", f":{self.loop.stream_port}")
+
+    def stream_bad_for(self, seconds: float) -> None:
+        """Take note that nothing can be expected of streams for so long."""
+        self._stream_bad_until = max(self._stream_bad_until, self.loop.time() + seconds)
+
+    def went_wrong(self, trouble: str) -> None:
+        """Take note of a trouble, and have events come at once."""
+        from tests.simulation.streamtroubles import HARMLESS
+
+        if trouble not in HARMLESS:
+            self.stream_bad_for(0.0)
+        if self.news is not None:
+            self.news.aftermath()
+
+    @property
+    def stream_bad_since(self) -> float:
+        """Loop time since which all is well, also with streams."""
+        return max(self._stream_bad_until, self.bad_until)
+
+    @property
+    def stream_recovery(self) -> float:
+        """Seconds of good network and READY session after which a stream must work, and every gap have been told."""
+        recipe = self.recipe
+        slow = FIXED_INTERVAL if recipe.keepalive == "fixed" else 0.0
+        if recipe.keepalive == "none" or (slow and recipe.broken_hooks):
+            return float("inf")
+        eager = 300.0 if recipe.reconnect != "backoff" else 0.0
+        return _STREAM_RECOVERY + slow + eager + 4 * float(recipe.options["request_timeout"])
+
+    def clock_error(self, record: SessionRecord) -> float:
+        """Return by how many seconds a session's idea of the exchange's time may be wrong now."""
+        now = record.session._clock.now() - self.simulator.clock.time()
+        return max(abs(now), self.worst_clock_error)
 
     def bad_for(self, seconds: float) -> None:
         """Take note that nothing can be expected for so long."""
@@ -158,10 +224,9 @@ class World:
         banned_for = traffic.banned_until - self.simulator.clock.time()
         if banned_for > 0 or traffic.refusals:
             self.bad_for(max(60.0, banned_for) + 60.0)
-        if self.loop.attempted_too_often:
-            span = self.loop.attempts[-1] - self.loop.attempts[0]
+        if (span := self.loop.attempted_too_often()) is not None:
             self.complain(f"more than 300 attempts to connect in 5 minutes: 301 in {span:.3f} s")
-            self.loop.attempts.clear()
+        self.tape.look()
         record = self.current
         if record is None:
             return
@@ -214,10 +279,15 @@ class World:
 
 
 def tell(
-    seed: int, days: float | None = None, *, pace: Any = None, echo: Callable[[str], object] | None = None
+    seed: int,
+    days: float | None = None,
+    *,
+    pace: Any = None,
+    streams: bool = False,
+    echo: Callable[[str], object] | None = None,
 ) -> Result:
     """Live one story from its beginning to its end, and return what came of it."""
-    recipe = Recipe.draw(seed, days, pace)
+    recipe = Recipe.draw(seed, days, pace, streams=streams)
     loop = SimulationLoop(limit=recipe.duration * 1.5 + 10 * DAY)
     trace = Trace(loop.time, echo)
     swallowed: list[str] = []
@@ -268,6 +338,8 @@ def tell(
         world.ledger.told,
         world.wire.messages,
         loop.attempts_in_all,
+        world.tape.sent,
+        world.tape.gaps,
     )
 
 
@@ -287,17 +359,24 @@ async def _live(
         worlds.append(world)
         loop.network.latency = recipe.latency
         logger.addHandler(world.log)
-        troubles = loop.create_task(make_trouble(world), name="troubles")
+        world.news = News(world) if recipe.streams is not None else None
+        others = [loop.create_task(make_trouble(world), name="troubles")]
+        if world.news is not None and recipe.streams is not None:
+            others.append(loop.create_task(world.news.live(recipe.streams.quiet), name="news"))
         try:
             world.new_key()
             bot = Bot(world)
             await bot.live()
-            troubles.cancel()
-            await asyncio.wait([troubles])
-            if not troubles.cancelled() and (error := troubles.exception()) is not None:
-                raise error
+            for other in others:
+                other.cancel()
+            await asyncio.wait(others)
+            for other in others:
+                if not other.cancelled() and (error := other.exception()) is not None:
+                    raise error
             world.quiet()
             await asyncio.sleep(300)
+            if world.news is not None:
+                await _last_news(world, world.news)
             await bot.end()
             world.inspect()
             world.ledger.settle(world.wire)
@@ -305,4 +384,15 @@ async def _live(
                 line.cut()  # those that only the exchange still believes in
         finally:
             logger.removeHandler(world.log)
-            troubles.cancel()
+            for other in others:
+                other.cancel()
+
+
+async def _last_news(world: World, news: News) -> None:
+    """See that every reader who is still there is reached, once all has been well for long."""
+    if world.stream_recovery < DAY and world.stream_bad_since < world.loop.time() + DAY:
+        await asyncio.sleep(max(0.0, world.stream_bad_since + world.stream_recovery + 1 - world.loop.time()))
+    for _ in range(3):
+        news.happen()
+        await asyncio.sleep(60)
+    world.tape.look()
