@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from random import uniform
-from typing import Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
@@ -418,7 +418,7 @@ class Supervisor(LinkOwner):
                 link = successor
                 continue
             if link is not None:
-                await self._end(link)
+                self._in_background(self._end(link), "end")  # nothing new waits for what is over
                 link = None
             if not self._stats.connections or not _heals(cause):
                 raise cause
@@ -430,7 +430,8 @@ class Supervisor(LinkOwner):
                 raise cause
             if self._hooks.on_reconnecting is not None:
                 self._hooks.on_reconnecting(attempt, delay, cause)
-            await asyncio.sleep(delay)
+            if delay > 0:
+                await asyncio.sleep(delay)
             self._machine.advance(_E.RETRY)
 
     async def _connect(self) -> Link:
@@ -561,7 +562,10 @@ class Supervisor(LinkOwner):
                 await self.watcher.let_go_of(link)
             await self._end(link)
 
-        task = asyncio.get_running_loop().create_task(drain(), name="binance_session drain")
+        self._in_background(drain(), "drain")
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=f"binance_session {name}")
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)
 
