@@ -262,7 +262,7 @@ class ApiError(BinanceSessionError):
     def __str__(self) -> str:
         """Say what the exchange said, and what that means for the request."""
         meaning = {
-            "rejected": "it was not executed",
+            "rejected": "this request was not executed",
             "unknown": "it may have been executed: query before repeating it",
             "not_sent": "it was not sent",
         }[self.outcome or "rejected"]

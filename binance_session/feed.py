@@ -6,7 +6,8 @@ left in it; what the new one brought meanwhile is held, and what both brought is
 
 A gap is an :class:`~binance_session.Event` with ``is_gap``: events may have been missed between ``data["since"]`` and
 ``data["until"]`` (ms of the exchange's clock, as well as that is known), because of ``data["cause"]``. It is delivered
-before the first event after it. One that lasts is told when that is known, and again, up to its end, when it is over.
+before the first event after it. One that lasts is told when that is known, with ``data["over"]`` false, and again, up
+to its end, when it is over.
 
 Documents: PROTOCOL.md §5.3 (expiry, told once or twice), §7 (order; there is no sequence number and no replay).
 """
@@ -30,8 +31,8 @@ __all__ = ["EXPIRED", "Feed", "Reader"]
 _log: Final = logging.getLogger("binance_session")
 #: the type of the event that tells of a listenKey's end
 EXPIRED: Final = "listenKeyExpired"
-#: seconds of silence after which a gap is told although it is not over
-_PATIENCE: Final = 10.0
+#: seconds after which a gap is told although it is not over
+_PATIENCE: Final = 1.0
 #: seconds after a handover within which a copy may still come
 _LATE: Final = 10.0
 
@@ -86,6 +87,11 @@ class Feed:
         self.readers = tuple(other for other in self.readers if other is not reader)
         if not self.readers:
             self._forget()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what happens to the account is being heard, as far as is known."""
+        return self._leading is not None and self._gap is None and self._suspicion is None
 
     # What sources bring
 
@@ -191,7 +197,7 @@ class Feed:
         if self._gap is not None:
             (since, cause), self._gap = self._gap, None
             self._disarm()
-            self._tell_gap(since, cause)
+            self._tell_gap(since, cause, over=self._suspicion is None)
 
     def suspect(self, since: int, cause: str) -> None:
         """Take note of what may turn out to be a gap; if it does not soon, it is told so far."""
@@ -225,16 +231,17 @@ class Feed:
         self._timer = None
         parts = [part for part in (self._gap, self._suspicion) if part is not None]
         if parts:
-            until = self._tell_gap(min(since for since, _ in parts), parts[0][1])
+            until = self._tell_gap(min(since for since, _ in parts), parts[0][1], over=False)
             self._gap = None if self._gap is None else (until, self._gap[1])
             self._suspicion = None if self._suspicion is None else (until, self._suspicion[1])
 
-    def _tell_gap(self, since: int, cause: str) -> int:
+    def _tell_gap(self, since: int, cause: str, *, over: bool) -> int:
         """Deliver a gap from ``since`` until now, and return the latter (ms)."""
         until = max(since, self._clock.now_ms())
         self._stats.gaps += 1
         _log.warning("user data events may have been missed for %.3f s: %s", (until - since) / 1000, cause)
-        self._hand_out(Event("gap", until, {"cause": cause, "since": since, "until": until}, is_gap=True))
+        data = {"cause": cause, "since": since, "until": until, "over": over}
+        self._hand_out(Event("gap", until, data, is_gap=True))
         return until
 
     # Delivery

@@ -257,7 +257,7 @@ class ListenKeyKeeper:
                 self._is_gone()
             if isinstance(error, RateLimited) and error.retry_at is not None:
                 await asyncio.sleep(min(max(0.0, error.retry_at - self._clock.now()), self._lifetime))
-            elif method == "userDataStream.start" or self._in_doubt:
+            elif method == "userDataStream.start" or (self._in_doubt and not isinstance(error, ListenKeyNotFound)):
                 delay = self._next_delay(self.status(loop.time())) or _RESTART_DELAY
                 if self._in_doubt:
                     delay = min(delay, _RESTART_DELAY)

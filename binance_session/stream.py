@@ -30,6 +30,11 @@ class EventSource(Protocol):
     can_pause: bool
 
     @property
+    def is_live(self) -> bool:
+        """Whether events come now, as far as is known."""
+        ...
+
+    @property
     def valid_until(self) -> float | None:
         """Until when the exchange sends events unless asked again, in Unix seconds; ``None``: it does not end."""
         ...
@@ -61,7 +66,8 @@ class UserDataStream(Reader):
 
     Made by :meth:`Session.user_data_stream`. An event with ``is_gap`` says that events may have been missed between
     ``data["since"]`` and ``data["until"]`` (ms of the exchange's clock), because of ``data["cause"]``: ask the exchange
-    what became of orders and positions.
+    what became of orders and positions. One that lasts longer than a second is told twice: then, with ``data["over"]``
+    false, and when it is over.
 
     Iteration ends when the listenKey was stopped by this session. It raises :class:`SessionClosed` when the session is
     over, :class:`EventsOverflow` when the reader was too slow, and :class:`ConnectError` or :class:`ApiError` when the
@@ -108,6 +114,11 @@ class UserDataStream(Reader):
     def backlog(self) -> int:
         """How many events wait to be read."""
         return len(self._events)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether events come now, as far as is known: false at once when the connection or the listenKey is lost."""
+        return not self._is_over and self._source.is_live
 
     @property
     def valid_until(self) -> float | None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections.abc import Callable
 from random import uniform
 from typing import Final
 
@@ -21,11 +22,13 @@ from binance_session.eventsocket import EventSocket, EventSocketOwner
 from binance_session.feed import EXPIRED, Feed, Reader
 from binance_session.gate import Gate
 from binance_session.hooks import Hooks
+from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event, ListenKey
 from binance_session.stats import Stats
 from binance_session.stream import EventSource
+from binance_session.supervisor import LinkWatcher
 
 __all__ = ["OVERLAP", "StreamSockets"]
 
@@ -41,6 +44,32 @@ _HEALTHY: Final = 10.0
 _HOUR: Final = 3_600_000
 #: seconds for which a listenKey is believed to be alive after it was said to be, until that was asked again
 _FRESH: Final = 10.0
+
+
+class Promotions(LinkWatcher):
+    """Counts how often the API connection came into use: then the network works again."""
+
+    def __init__(self, on_promoted: Callable[[], None]) -> None:
+        self.count = 0
+        self._on_promoted = on_promoted
+
+    def link_promoted(self, link: Link) -> None:
+        """Count, and tell."""
+        self.count += 1
+        self._on_promoted()
+
+    def link_ended(self, link: Link) -> None:
+        """Events come another way."""
+
+    def logon_revoked(self, link: Link) -> None:
+        """Likewise."""
+
+    def event_received(self, link: Link, event: Event) -> bool:
+        """Likewise."""
+        return False
+
+    async def let_go_of(self, link: Link) -> None:
+        """Likewise."""
 
 
 class StreamSockets(EventSource, EventSocketOwner):
@@ -85,8 +114,15 @@ class StreamSockets(EventSource, EventSocketOwner):
         self._key_ended: int | None = None
         self._key_lapsed: int | None = None
         self._over: Exception | None = None
+        #: to be told of the API connection, for a lost socket need not wait when that is back
+        self.promotions = Promotions(self._wake.set)
         keeper.on_change = self._key_changed
         feed.is_paused = lambda: bool(self._pausing)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a socket leads whose key is believed to live."""
+        return self._feed.is_live and self._key_ended is None and any(socket.cause is None for socket in self._sockets)
 
     @property
     def valid_until(self) -> float | None:
@@ -337,8 +373,10 @@ class StreamSockets(EventSource, EventSocketOwner):
             raise cause
         if isinstance(cause, ConnectError) and attempt > 1:
             delay = max(delay, cause.retry_after or 0.0)
-        if delay > 0:
-            await asyncio.sleep(delay)
+        until, key, promotions = _now() + delay, self._keeper.key, self.promotions.count
+        while _now() < until and self.promotions.count == promotions and _value(self._keeper.key) == _value(key):
+            self._wake.clear()
+            await self._woken(until)
 
     async def _open(self, key: str) -> EventSocket:
         """Return a new socket that follows in the feed; raise :class:`ConnectError`."""
@@ -429,6 +467,10 @@ class StreamSockets(EventSource, EventSocketOwner):
     def _see_to_its_end(self, task: asyncio.Task[None]) -> None:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _value(key: ListenKey | None) -> str | None:
+    return None if key is None else key.value
 
 
 def _now() -> float:

@@ -54,6 +54,11 @@ class Subscription(EventSource, LinkWatcher):
     can_pause = False
     valid_until = None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether a connection that works is subscribed."""
+        return self._feed.is_live and bool(self._needed)
+
     def __init__(
         self,
         supervisor: Supervisor,

@@ -67,7 +67,7 @@ class LinkWatcher(Protocol):
 
     def event_received(self, link: Link, event: Event) -> bool:
         """Take an event, and return whether it was wanted."""
-        ...
+        return False
 
     async def let_go_of(self, link: Link) -> None:
         """Return when a link that was replaced is needed no more."""

@@ -142,7 +142,7 @@ def test_the_outcome_of_one_request_can_be_another() -> None:
     [
         (
             api_error(400, -1102, "Mandatory parameter.", method="order.place"),
-            "order.place: Mandatory parameter. (code -1102, status 400); it was not executed",
+            "order.place: Mandatory parameter. (code -1102, status 400); this request was not executed",
         ),
         (
             api_error(500, -1007, "Timeout."),

@@ -98,7 +98,7 @@ async def test_a_gap_comes_before_the_first_event_after_it() -> None:
     feed.event("new", event(3))  # it lives, so it leads
     assert reader.numbers == [1, "gap", 3]
     gap = reader.events[1]
-    assert gap.data == {"cause": "cut", "since": 1_699_999_990_000, "until": 1_700_000_000_000}
+    assert gap.data == {"cause": "cut", "since": 1_699_999_990_000, "until": 1_700_000_000_000, "over": True}
     assert gap.time == 1_700_000_000_000
     assert stats.gaps == 1
 
@@ -114,14 +114,18 @@ async def test_a_gap_that_lasts_is_told_while_it_lasts_and_when_it_is_over() -> 
     feed.take_over()
     began = int(loop.time() * 1000)
     feed.break_off("old", began, "cut")
-    await asyncio.sleep(9.9)
+    await asyncio.sleep(0.9)
     assert reader.numbers == []
-    await asyncio.sleep(20.1)
+    assert not feed.is_live
+    await asyncio.sleep(29.1)
     assert reader.numbers == ["gap"]
     feed.follow("new")
     feed.take_over()
     first, second = (gap.data for gap in reader.events)
     assert first["since"] == began
+    assert not first["over"]
+    assert second["over"]
+    assert feed.is_live
     assert first["until"] == second["since"]
     assert second["until"] - began == pytest.approx(30_000, abs=2)
 

@@ -175,10 +175,10 @@ async def test_a_revocation_is_seen_to_while_another_connection_is_dialled() -> 
 
 async def test_a_bot_that_computes_for_seconds_keeps_its_connection() -> None:
     """The pong lies in the socket when the timer is due: it counts."""
-    async with exchange() as simulator, session_to(simulator, ping_interval=0.05, ping_timeout=0.2) as session:
+    async with exchange() as simulator, session_to(simulator, ping_interval=0.3, ping_timeout=0.2) as session:
         loop = asyncio.get_running_loop()
         for _ in range(5):
-            await asyncio.sleep(0.06)
+            await asyncio.sleep(0.31)
             until_then = loop.time() + 0.4
             while loop.time() < until_then:
                 pass

@@ -83,7 +83,7 @@ async def test_many_at_once_each_get_their_own_answer() -> None:
 async def test_a_refusal_is_an_error_that_says_so() -> None:
     """The exchange's code and words, the request it was, and that it was not executed."""
     async with exchange() as simulator, session_to(simulator) as session:
-        with pytest.raises(ApiError, match="it was not executed") as caught:
+        with pytest.raises(ApiError, match="this request was not executed") as caught:
             await session.request("order.place", {"symbol": "BTCUSD_PERP"})
         error = caught.value
         assert (error.status, error.code, error.method, error.outcome) == (400, -1102, "order.place", "rejected")
