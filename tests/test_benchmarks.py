@@ -58,6 +58,7 @@ def cells(sheet: dict[str, Any]) -> dict[str, list[Any]]:
     return {row[0]: row[1:] for row in sheet["rows"]}
 
 
+@pytest.mark.long
 def test_dispatch_measures_both_directions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both directions of both requests, each with its reference lines and with this package."""
     tables = run("dispatch", tmp_path / "dispatch.json", 3)
@@ -77,6 +78,7 @@ def test_dispatch_measures_both_directions(tmp_path: Path, capsys: pytest.Captur
     assert f"written to {tmp_path}" in printed
 
 
+@pytest.mark.long
 def test_roundtrip_measures_every_client_on_every_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_client_that_fails_on_the_way_is_given_up_and_not_the_run() -> None:
         _without(tables, ["steady"])
 
 
+@pytest.mark.long
 def test_every_peer_that_is_installed_places_its_orders() -> None:
     peers = [name for name in usable()[0] if name in PEERS]
     if not peers:
@@ -146,6 +149,7 @@ def test_every_peer_that_is_installed_places_its_orders() -> None:
                 worker.close()
 
 
+@pytest.mark.long
 def test_inflight_measures_every_depth(tmp_path: Path) -> None:
     """The cost with few and with many in flight, and what those hold; all of it is given back."""
     table, ratio, memory = run("inflight", tmp_path / "inflight.json", 20, "--figures", str(tmp_path))
@@ -157,6 +161,7 @@ def test_inflight_measures_every_depth(tmp_path: Path) -> None:
     assert (tmp_path / "inflight.svg").exists()
 
 
+@pytest.mark.long
 def test_collector_counts_what_it_visits(tmp_path: Path) -> None:
     sheet, table = run("collector", tmp_path / "collector.json", 10)
     in_flight, kept = cells(sheet)["all"]
@@ -165,6 +170,7 @@ def test_collector_counts_what_it_visits(tmp_path: Path) -> None:
     assert [row["in_flight"] for row in table["rows"]] == ["0", "0", "1000"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("long", [False, True])
 def test_endurance_looks_at_every_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, long: bool) -> None:
     monkeypatch.setattr("benchmarks.endurance._LONG", 1000)
@@ -177,6 +183,7 @@ def test_endurance_looks_at_every_window(tmp_path: Path, monkeypatch: pytest.Mon
     assert left < 50
 
 
+@pytest.mark.long
 def test_fleet_looks_at_idle_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions in a process of their own, and the spread of their pings in virtual time."""
     monkeypatch.setattr("benchmarks.fleet._ROUND", 0.05)
@@ -188,6 +195,7 @@ def test_fleet_looks_at_idle_sessions(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "sessions.svg").exists()
 
 
+@pytest.mark.long
 def test_imports_are_timed_in_fresh_interpreters(tmp_path: Path) -> None:
     """And bring along nothing that is heavy."""
     wall, cpu, ratios, along = run("imports", tmp_path / "imports.json", 1)
@@ -200,6 +208,7 @@ def test_imports_are_timed_in_fresh_interpreters(tmp_path: Path) -> None:
     assert brought["ssl.SSLContext objects"] == 0
 
 
+@pytest.mark.long
 def test_reconnect_is_measured_plain_and_over_tls(tmp_path: Path) -> None:
     plain, secure, ratios = run("reconnect", tmp_path / "reconnect.json", 1)
     assert plain["title"].startswith(f"plain, {FASTEST_LOOP}")
@@ -214,6 +223,7 @@ def test_reconnect_is_measured_plain_and_over_tls(tmp_path: Path) -> None:
     assert len(ratios["rows"]) == 4
 
 
+@pytest.mark.long
 def test_rollover_is_measured_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.rollover._EVERY", 0.01)
     p50, p999, ratios, together = run("rollover", tmp_path / "rollover.json", 100)
@@ -232,6 +242,7 @@ def test_threads_are_left_out_with_a_line_until_there_is_a_method(
     assert notes["lines"] == ["left out: this version has no Session.submit_threadsafe"]
 
 
+@pytest.mark.long
 def test_threads_measure_the_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one made up, if the session has none."""
 
@@ -252,6 +263,7 @@ def test_threads_measure_the_method(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(ratios["rows"]) == 3
 
 
+@pytest.mark.long
 def test_the_account_adds_up_the_parts(tmp_path: Path) -> None:
     table, account = run("account", tmp_path / "account.json", 50, "--figures", str(tmp_path))
     assert table["rows"][0]["name"] == "an order over a socket, whole"
@@ -270,6 +282,7 @@ def test_no_count_of_the_hot_path_grows(decoder: str) -> None:
     assert counts.grown(counts.count(decoder), kept) == []
 
 
+@pytest.mark.long
 def test_counts_are_the_same_every_time() -> None:
     assert counts.grown(counts.count("json"), counts.count("json")) == []
 
@@ -303,6 +316,7 @@ def test_counts_are_written_for_this_version(
         main(["dispatch", "--write"])
 
 
+@pytest.mark.long
 def test_without_a_file_no_json_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -312,6 +326,7 @@ def test_without_a_file_no_json_is_written(
     assert "written" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_rounds_are_interleaved_and_compared_within_themselves() -> None:
     """A machine that becomes ten times slower half way changes the figures, not the ratio."""
     order: list[str] = []
@@ -341,6 +356,7 @@ def test_rounds_are_interleaved_and_compared_within_themselves() -> None:
     assert table.as_json()["rows"][2]["loop"] == "none"
 
 
+@pytest.mark.long
 def test_noise_is_said() -> None:
     """A reference that differs from itself, and a ratio that moves, are both reported."""
     figures = iter([1.0] * 3 + [1.0, 1.5, 2.0, 1.6, 9.0, 1.0, 3.0, 1.0, 1.4] * 10)
@@ -380,6 +396,7 @@ def test_latencies_tell_percentiles_with_a_histogram_and_without(
     assert 99.95 not in curve, "a thousand samples do not tell"
 
 
+@pytest.mark.long
 def test_ratios_are_compared_within_the_rounds() -> None:
     """Of the rows that were both measured; a table that was too short says so."""
     contestants = [

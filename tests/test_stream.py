@@ -320,6 +320,7 @@ async def test_a_key_that_could_not_be_renewed_is_not_believed_in_silence() -> N
         assert session.states[-1] is SessionState.READY
 
 
+@pytest.mark.long
 @pytest.mark.virtual
 async def test_without_a_keepalive_somebody_else_may_keep_the_key() -> None:
     """After an hour nobody here knows; what still comes shows that it lives, and its socket is replaced as ever."""
@@ -422,6 +423,7 @@ async def test_pings_keep_the_gap_small_although_nothing_came_for_hours() -> Non
         assert gap.data["until"] - gap.data["since"] <= 11_000
 
 
+@pytest.mark.long
 @pytest.mark.virtual
 @pytest.mark.parametrize("venue", VENUES)
 async def test_rollovers_lose_nothing_double_nothing_and_tell_no_gap(venue: Venue) -> None:
@@ -446,6 +448,7 @@ async def test_rollovers_lose_nothing_double_nothing_and_tell_no_gap(venue: Venu
         assert session.states.count(SessionState.READY) == 1
 
 
+@pytest.mark.long
 @pytest.mark.virtual
 @pytest.mark.parametrize("venue", VENUES)
 async def test_rollovers_under_a_burst(venue: Venue) -> None:
@@ -470,6 +473,7 @@ async def test_rollovers_under_a_burst(venue: Venue) -> None:
             assert session.stats.gaps == 0
 
 
+@pytest.mark.long
 @pytest.mark.virtual
 async def test_the_exchanges_24_hours_are_met_ahead() -> None:
     """By default nothing is noticed for days; without a rollover the cut is a gap."""
@@ -922,6 +926,7 @@ async def test_the_first_socket_is_not_retried() -> None:
             assert await take(events, 1) == [1]
 
 
+@pytest.mark.long
 @pytest.mark.virtual
 @pytest.mark.parametrize("venue", VENUES)
 async def test_cancelled_at_every_turn(venue: Venue) -> None:
@@ -951,6 +956,7 @@ async def test_cancelled_at_every_turn(venue: Venue) -> None:
             assert (await take(events, 1)) == [2]
 
 
+@pytest.mark.long
 @pytest.mark.virtual
 @pytest.mark.parametrize("venue", VENUES)
 async def test_closed_at_every_turn_of_a_reconnect(venue: Venue) -> None:

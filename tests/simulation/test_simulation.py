@@ -75,6 +75,7 @@ def test_it_is_ten_years_and_every_kind_of_trouble() -> None:
         assert any(what.split()[0] == how for what in told), how
 
 
+@pytest.mark.long
 def test_the_same_seed_tells_the_same_story(tmp_path: Path) -> None:
     """Byte for byte, also in another process with another hash seed; another seed tells another."""
     seed = 301
@@ -112,12 +113,14 @@ def _found(what: str, seeds: range, pace: Pace) -> bool:
     return any(what in breach for seed in seeds for breach in tell(seed, pace=pace).breaches)
 
 
+@pytest.mark.long
 def test_a_lost_order_called_not_sent_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worst lie."""
     monkeypatch.setattr(ConnectionLost, "default_outcome", "not_sent")
     assert _found("was told not sent, and arrived", range(300, 310), "dense")
 
 
+@pytest.mark.long
 def test_an_order_sent_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A helpful retry."""
     submit = Link.submit
@@ -131,12 +134,14 @@ def test_an_order_sent_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _found("arrived 2 times", range(300, 310), "dense")
 
 
+@pytest.mark.long
 def test_a_future_that_never_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A router that forgets deadlines."""
     monkeypatch.setattr(Router, "_expire", lambda self, requests, expired: [requests.pop(key) for key in expired])
     assert _found("after its deadline", range(300, 310), "dense")
 
 
+@pytest.mark.long
 def test_a_key_on_a_logged_on_connection_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The promise that this package is about."""
     encode = RequestEncoder.encode
@@ -150,6 +155,7 @@ def test_a_key_on_a_logged_on_connection_is_found(monkeypatch: pytest.MonkeyPatc
     assert _found("carries apiKey and signature after the logon", range(300, 310), "dense")
 
 
+@pytest.mark.long
 def test_a_request_before_the_logon_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor that hands its link out too early."""
     log_on = Supervisor._log_on
@@ -162,30 +168,35 @@ def test_a_request_before_the_logon_is_found(monkeypatch: pytest.MonkeyPatch) ->
     assert _found("before a logon", range(300, 305), "dense")
 
 
+@pytest.mark.long
 def test_a_listen_key_that_nobody_pings_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A keeper that forgets its policy."""
     monkeypatch.setattr(ListenKeyKeeper, "_next_delay", lambda self, status: NoKeepalive().next_delay(status))
     assert _found("the listenKey lapsed", range(200, 212), "medium")
 
 
+@pytest.mark.long
 def test_a_session_that_does_not_come_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A delay that nobody asked for."""
     monkeypatch.setattr(Supervisor, "_next_delay", lambda self, attempt, cause: 5000.0)
     assert _found("although all has been well", range(200, 212), "medium")
 
 
+@pytest.mark.long
 def test_what_is_left_after_close_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A keepalive task that outlives its session."""
     monkeypatch.setattr(ListenKeyKeeper, "release", lambda self: self._set(None))
     assert _found("task binance_session keepalive", range(300, 303), "dense")
 
 
+@pytest.mark.long
 def test_a_parked_request_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing without telling who waits."""
     monkeypatch.setattr(Parking, "end_all", lambda self, error, *, quietly: None)
     assert _found("is open after close()", range(300, 309), "dense")
 
 
+@pytest.mark.long
 def test_a_state_out_of_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """READY, told without LOGGING_ON."""
     changed = Supervisor._changed

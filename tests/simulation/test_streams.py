@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -18,6 +18,8 @@ from binance_session.subscription import Subscription
 from tests.simulation.recipe import Pace, Recipe
 from tests.simulation.streamtroubles import STREAM_TROUBLES
 from tests.simulation.world import Result, tell
+
+pytestmark = pytest.mark.long
 
 _HERE: Final = Path(__file__).parent
 #: fresh when they were chosen, fixed since: (first seed, how many, pace)
