@@ -49,9 +49,9 @@ def steps(memory: MemorySession, decoder: str) -> list[Step]:
     session = memory.session
     module = PACKAGES[decoder].Session.__init__.__globals__
     decode: Any = module["Link"].submit.__globals__["decode"]
-    response: Any = module["Response"]
     link: Any = session._supervisor.link
     router, connection, encoder = link.router, link._connection, link._encoder
+    response: Any = router.resolve.__globals__["answered"]
     spec = session.venue.method(_METHOD)
     memory.wire.write = _drop  # type: ignore[method-assign]
 

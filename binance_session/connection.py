@@ -12,6 +12,7 @@ import contextlib
 import logging
 import math
 import ssl as ssl_module
+from itertools import chain, repeat
 from os import urandom
 from struct import Struct
 from typing import Any, Final, Literal, Protocol
@@ -46,6 +47,7 @@ _MASKED: Final = 0x80
 #: first bytes of the frames that there are: text, binary, continuation, final or not; close, ping, pong
 _KNOWN: Final = frozenset({0x81, 0x01, 0x82, 0x02, 0x80, 0x00, 0x88, 0x89, 0x8A})
 _SHORT_HEADER, _MEDIUM_HEADER, _LONG_HEADER = Struct("!BB"), Struct("!BBH"), Struct("!BBQ")
+_MASKS: Final = Struct("4s" * 64)
 _TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
 
@@ -109,6 +111,8 @@ class Connection(ClientConnection):
         self._max_size = math.inf if max_size is None else max_size
         # whether a fragmented message is under way
         self._assembling = False
+        # from the operating system's generator (RFC 6455 §10.3), but asked once for many: each time takes 0.35 µs
+        self._masks = chain.from_iterable(map(_MASKS.unpack, map(urandom, repeat(_MASKS.size))))
         self._check_asked = asyncio.Event()
         self._server_ping_interval = server_ping_interval
         self._last_sign = 0.0
@@ -130,30 +134,35 @@ class Connection(ClientConnection):
         if self._rest:
             self._rest += data
             data = self._rest  # type: ignore[assignment]
-        position, size = 0, len(data)
+        position, size, receiver, max_size = 0, len(data), self._receiver, self._max_size
         while size - position >= 2:
-            first, length = data[position], data[position + 1]
-            begin = position + 2
-            if length >= 126:
-                begin += 2 if length == 126 else 8
-                if begin <= size and length < 128:
+            first, second = data[position], data[position + 1]
+            begin, length = position + 2, second
+            if second == 126:
+                begin += 2
+                if begin <= size:  # nearly every answer: from_bytes() would take 0.1 µs more
+                    length = data[begin - 2] << 8 | data[begin - 1]
+            elif second == 127:
+                begin += 8
+                if begin <= size:
                     length = int.from_bytes(data[position + 2 : begin], "big")
+            end = begin + length
+            if end <= size and first == _FINAL_TEXT and second < 128 and length <= max_size and not self._assembling:
+                receiver.message_received(data[begin:end])
+                position = end
+                continue
             # Masked, which no server may; of an unknown kind; too big: the library knows what to say.
-            if data[position + 1] > 127 or first not in _KNOWN or (begin <= size and length > self._max_size):
+            if second > 127 or first not in _KNOWN or (begin <= size and length > max_size):
                 self._rest = bytearray()
                 self._leave_to_library(bytes(data[position:]))
                 return
-            end = begin + length
             if end > size:
                 break
-            if first == _FINAL_TEXT and not self._assembling:
-                self._receiver.message_received(data[begin:end])
-            else:
-                super().data_received(bytes(data[position:end]))
-                if self.protocol.state is not OPEN:
-                    self._rest = bytearray()
-                    self._leave_to_library(bytes(data[end:]))
-                    return
+            super().data_received(bytes(data[position:end]))
+            if self.protocol.state is not OPEN:
+                self._rest = bytearray()
+                self._leave_to_library(bytes(data[end:]))
+                return
             position = end
         if position == size:
             if self._rest:
@@ -227,7 +236,7 @@ class Connection(ClientConnection):
             header = _MEDIUM_HEADER.pack(_FINAL_TEXT, _MASKED | 126, length)
         else:
             header = _LONG_HEADER.pack(_FINAL_TEXT, _MASKED | 127, length)
-        mask = urandom(4)
+        mask = next(self._masks)
         self.transport.write(header + mask + apply_mask(data, mask))
 
     # Reading

@@ -46,6 +46,7 @@ __all__ = ["Link", "LinkOwner"]
 
 _log: Final = logging.getLogger("binance_session")
 _OPEN: Final = LinkState.OPEN
+_NOTHING: Final = Auth.NOTHING
 #: "WebSocket session not authenticated", and "Invalid API-key, IP, or permissions for action" (PROTOCOL.md §9)
 _NOT_AUTHENTICATED: Final = -1193
 _KEY_REFUSED: Final = -2015
@@ -186,15 +187,10 @@ class Link:
         connection = self._connection
         if connection is None or self._machine.state is not _OPEN or not connection.writable:
             raise NotSent("the connection is going away; the request was not sent", method=method.name)
-        if self.router.is_full(self._bound) and not method.is_about_session:
-            raise NotSent(
-                f"{self._bound} requests are in flight already (max_in_flight); this one was not sent",
-                method=method.name,
-            )
         if future is not None and future.done():
             return future
-        vouched = authenticated and credentials is None and method.auth is not Auth.NOTHING
-        future = self.router.register(request_id, method, timeout, vouched, future)
+        vouched = authenticated and credentials is None and method.auth is not _NOTHING
+        future = self.router.register(request_id, method, timeout, vouched, future, self._bound)
         if method.is_about_session:
             self._sent[request_id] = self._clock.monotonic()
             if method.name.endswith("session.logout"):

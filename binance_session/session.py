@@ -239,6 +239,7 @@ class Session:
                 self._stats,
                 rollover_after,
             )
+            self._supervisor.watcher = self._events.promotions
         elif not venue.has_listen_key:
             self._events = Subscription(
                 self._supervisor,
@@ -360,7 +361,11 @@ class Session:
         Raises, with nothing sent: :class:`ConfigurationError` for bad input, :class:`NotSent` when the request cannot
         leave now and is not to wait, :class:`SessionClosed` when the session is over.
         """
-        if _running_loop() is not self._loop and self._loop is not None:
+        try:  # here and not in a function of its own, whose call would take a hundredth of a request
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is not self._loop and self._loop is not None:
             raise _wrong_loop(method)
         spec = self._methods.get(method) if security is None and type(method) is str else None
         if spec is None:
@@ -616,13 +621,6 @@ class Session:
     def prepare(self, method: str, params: Params) -> Params:
         """Return the params to send instead of ``params``; an exception here refuses the request."""
         return params
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _wrong_loop(method: str | None) -> ConfigurationError:

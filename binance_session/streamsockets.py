@@ -384,12 +384,14 @@ class StreamSockets(EventSource, EventSocketOwner):
         socket = EventSocket(key, self._transport, self)
         self._sockets.append(socket)
         self._feed.follow(socket)
+        began = self._ms(_now())
         try:
             await socket.open()
         except BaseException as error:
             if isinstance(error, ConnectError) and error.status in (418, 429) and error.retry_after is not None:
                 self._gate.hold(error.retry_after, is_ban=error.status == 418)
-            self._feed.leave(socket)
+            # It may have brought an event, and so have led, before it ended.
+            self._feed.break_off(socket, began, f"no user data stream: {error}")
             self._drop(socket)
             raise
         self._stats.stream_connections += 1
