@@ -324,7 +324,7 @@ async def test_a_key_that_could_not_be_renewed_is_not_believed_in_silence() -> N
 @pytest.mark.virtual
 async def test_without_a_keepalive_somebody_else_may_keep_the_key() -> None:
     """After an hour nobody here knows; what still comes shows that it lives, and its socket is replaced as ever."""
-    async with streaming(keepalive=NoKeepalive()) as (simulator, session, events):
+    async with streaming(keepalive=NoKeepalive(), ping_interval=60.0) as (simulator, session, events):
         (key,) = simulator.exchange.state.listen_keys.all_of(simulator.exchange.account)
 
         async def other_client() -> None:
@@ -478,7 +478,7 @@ async def test_rollovers_under_a_burst(venue: Venue) -> None:
 async def test_the_exchanges_24_hours_are_met_ahead() -> None:
     """By default nothing is noticed for days; without a rollover the cut is a gap."""
     for rollover_after, gaps in ((82_800.0, 0), (None, 2)):
-        async with streaming(rollover_after=rollover_after) as (simulator, session, events):
+        async with streaming(rollover_after=rollover_after, ping_interval=60.0) as (simulator, session, events):
             for number in range(2 * 24 * 2 + 2):
                 push(simulator, number)
                 await asyncio.sleep(1800.0)

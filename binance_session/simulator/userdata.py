@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableSequence
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 from typing import Any
 
 from attrs import field, frozen
@@ -14,7 +14,7 @@ from binance_session.simulator.eventfaults import Envelope, EventOccasion, wrapp
 from binance_session.simulator.faults import Faults
 from binance_session.simulator.listenkeys import ListenKeyRecord
 from binance_session.simulator.state import State
-from binance_session.simulator.wire import Close, SendText, encode
+from binance_session.simulator.wire import Action, Close, SendText, encode
 
 __all__ = ["Pushed", "UserData"]
 
@@ -60,15 +60,21 @@ class UserData:
         """
         number = self._next_number()
         bare = None
-        reached = 0
-        for connection, envelope in list(self._listeners(account, event.get("e"))):
+        struck = []
+        listeners = list(self._listeners(account, event.get("e")))
+        for connection, envelope in listeners:
             if envelope is None and bare is None:
                 bare = encode(event)
-            self._send(connection, envelope, event, account, number, bare)
-            reached += 1
-        if not reached:
+            actions = self._actions(connection, envelope, event, account, number, bare)
+            if isinstance(actions, tuple):
+                connection.in_turn(actions)
+            else:  # a fault may send something itself, which is not to come before this event to the others
+                struck.append((connection, actions))
+        for connection, actions in struck:
+            connection.in_turn(actions)
+        if not listeners:
             self._record(None, event, account, number)
-        return reached
+        return len(listeners)
 
     def _next_number(self) -> int:
         self._number += 1
@@ -120,6 +126,11 @@ class UserData:
                 yield connection, ("subscriptionId", subscription.id)
 
     def _send(
+        self, connection: Connection, envelope: Envelope, event: Mapping[str, Any], account: Account, number: int
+    ) -> None:
+        connection.in_turn(self._actions(connection, envelope, event, account, number))
+
+    def _actions(
         self,
         connection: Connection,
         envelope: Envelope,
@@ -127,19 +138,19 @@ class UserData:
         account: Account,
         number: int,
         text: str | None = None,
-    ) -> None:
+    ) -> Iterable[Action]:
+        """Record the event, and return what brings it to a connection: a tuple unless a fault strikes it."""
         if connection.muted:
             self._record(connection, event, account, number, "half_open", lost=True)
-            return
+            return ()
         fault = self._faults.strike_event(event, connection) if self._faults else None
         if fault is None:
             self._record(connection, event, account, number)
-            connection.in_turn((SendText(text or encode(wrapped(envelope, event))),))
-            return
+            return (SendText(text or encode(wrapped(envelope, event))),)
         registered = FAULTS[fault.name]
         self._record(connection, event, account, number, fault.name, lost=registered.loses)
         occasion = EventOccasion(event, connection, account, self.state, fault.options, envelope)
-        connection.in_turn(registered.behaviour(occasion))
+        return registered.behaviour(occasion)
 
     def _record(
         self,
