@@ -407,7 +407,8 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
     except InvalidStatus as error:
         status = error.response.status_code
         raise ConnectError(
-            f"the server refused the WebSocket handshake with HTTP {status}",
+            f"the server refused the WebSocket handshake with HTTP {status}"
+            + (": there is nothing at the address's path" if status == 404 else ""),
             status=status,
             retryable=status in (418, 429) or not 300 <= status < 500,
             retry_after=_retry_after(error.response),
@@ -422,7 +423,8 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
         raise ConnectError("the address is not one that a WebSocket can be opened to", retryable=False) from None
     except (InvalidProxy, ImportError, ValueError):  # likewise, with the proxy's password
         raise ConnectError(
-            "the proxy's address cannot be used (a socks proxy needs the package python-socks)", retryable=False
+            "the address, or that of the proxy, cannot be used (a socks proxy needs the package python-socks)",
+            retryable=False,
         ) from None
     except (OSError, InvalidHandshake, EOFError) as error:
         raise ConnectError(f"no connection: {error}") from error
