@@ -153,11 +153,6 @@ class Session:
         ):
             if seconds is not None:
                 check_number(name, seconds)
-        if rollover_after is not None and rollover_after > venue.lifetime:
-            raise ConfigurationError(
-                f"rollover_after must be at most {venue.lifetime:.0f} s, when the exchange ends the connection itself;"
-                " None for never"
-            )
         check_recv_window(recv_window, venue)
         check_choice("on_unready", on_unready, _ON_UNREADY)
         check_count("max_in_flight", max_in_flight, least=1)
