@@ -53,6 +53,10 @@ class ServerClock:
         """Return the exchange's time in milliseconds, for ``timestamp``."""
         return int(self.now() * 1000)
 
+    def ms_at(self, moment: float) -> int:
+        """Return a monotonic time (s) as milliseconds of the exchange's clock."""
+        return int((self.now() - (self.monotonic() - moment)) * 1000)
+
     def learn(self, server_time: object, sent: float, received: float) -> None:
         """Take in one ``serverTime`` (ms) with the monotonic times (s) of its request and answer.
 

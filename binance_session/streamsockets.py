@@ -231,7 +231,7 @@ class StreamSockets(EventSource, EventSocketOwner):
                 socket.expired_at = _now()
                 socket.over.set()
                 if socket.key == self._key:
-                    alive_at = self._ms(self._key_alive_at)
+                    alive_at = self._clock.ms_at(self._key_alive_at)
                     is_plausible = alive_at - _HOUR <= event.time <= self._clock.now_ms()
                     self._key_ended = event.time if is_plausible else alive_at
                 self._keeper.expired(socket.key)
@@ -340,14 +340,14 @@ class StreamSockets(EventSource, EventSocketOwner):
                     continue
             elif socket.expired_at is None and lapse_seen != self._keeper.alive_at:
                 lapse_seen = self._keeper.alive_at
-                self._key_lapsed = self._ms(_now())
+                self._key_lapsed = self._clock.ms_at(_now())
                 gone = self._keeper.lapses_at <= 0.0
                 why = (
                     "the listenKey was found to be gone"
                     if gone
                     else "the listenKey should have lapsed: no ping got through"
                 )
-                self._feed.suspect(self._ms(min(self._key_alive_at, socket.proven_at)), why)
+                self._feed.suspect(self._clock.ms_at(min(self._key_alive_at, socket.proven_at)), why)
             elif _now() >= due:
                 self._keeper.doubt()  # whoever keeps it alive: it is to be known before a socket is opened with it
             waits_for = [moment for moment in (due, self._keeper.lapses_at) if moment > _now()]
@@ -384,7 +384,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         socket = EventSocket(key, self._transport, self)
         self._sockets.append(socket)
         self._feed.follow(socket)
-        began = self._ms(_now())
+        began = self._clock.ms_at(_now())
         try:
             await socket.open()
         except BaseException as error:
@@ -443,7 +443,7 @@ class StreamSockets(EventSource, EventSocketOwner):
             if self._key_ended is not None:
                 self._feed.open_gap(self._key_ended, "the listenKey expired")
             elif self._key and self._key_lapsed is None:
-                self._feed.open_gap(self._ms(self._key_alive_at), "the listenKey changed")
+                self._feed.open_gap(self._clock.ms_at(self._key_alive_at), "the listenKey changed")
             elif self._key and self._key_lapsed is not None and not self._feed.confirm():
                 self._feed.open_gap(self._key_lapsed, "the listenKey had lapsed")
             self._key, self._key_ended, self._key_lapsed = key.value, None, None
@@ -451,12 +451,8 @@ class StreamSockets(EventSource, EventSocketOwner):
 
     def _break_off(self, socket: EventSocket, since: float, cause: str) -> None:
         """Let go of a socket from which events may be missing since a loop time."""
-        self._feed.break_off(socket, self._ms(since), cause)
+        self._feed.break_off(socket, self._clock.ms_at(since), cause)
         self._drop(socket)
-
-    def _ms(self, moment: float) -> int:
-        """Return a loop time as ms of the exchange's clock."""
-        return int((self._clock.now() - (_now() - moment)) * 1000)
 
     def _drop(self, socket: EventSocket) -> None:
         """Close a socket, without waiting for it."""

@@ -111,6 +111,8 @@ class Subscription(EventSource, LinkWatcher):
             # its connection, and the answer, or one connection more
             async with asyncio.timeout(3 * self._timeout) as within:
                 await self._supervisor.wait_for(SessionState.READY)
+                if self._over is not None:  # somebody else who waited for that has closed it
+                    raise self._over.with_traceback(None)
                 self._supervisor.gate.refuse_to_open()
                 if (first := self._first) is None:
                     loop = asyncio.get_running_loop()
@@ -126,8 +128,7 @@ class Subscription(EventSource, LinkWatcher):
     async def detach(self, reader: Reader, *, stop: bool) -> None:
         """Remove a reader; after the last one end the subscription, which is nobody else's."""
         self._remove(reader)
-        while self._ending:
-            await asyncio.wait(self._ending)
+        await self.ended()
 
     def _remove(self, reader: Reader) -> None:
         self._feed.remove(reader)
@@ -193,11 +194,11 @@ class Subscription(EventSource, LinkWatcher):
         """Take the subscription for lost; whether it is, no document says."""
         if link in self._numbers:
             self._suspect = link
-            self._lose(link, self._ms(link.proven_at), "the logon was revoked, and with it the subscription")
+            self._lose(link, self._clock.ms_at(link.proven_at), "the logon was revoked, and with it the subscription")
 
     def link_ended(self, link: Link) -> None:
         """Take note that a connection is over."""
-        self._lose(link, self._ms(link.proven_at), str(link.cause))
+        self._lose(link, self._clock.ms_at(link.proven_at), str(link.cause))
         self._wake.set()
 
     def event_received(self, link: Link, event: Event) -> bool:
@@ -212,7 +213,7 @@ class Subscription(EventSource, LinkWatcher):
             return False
         self._feed.event(link, event)
         if event.type == "eventStreamTerminated":
-            self._lose(link, event.time or self._ms(link.proven_at), "the exchange ended the subscription")
+            self._lose(link, event.time or self._clock.ms_at(link.proven_at), "the exchange ended the subscription")
             self._wake.set()
         return True
 
@@ -330,7 +331,7 @@ class Subscription(EventSource, LinkWatcher):
             if link not in self._needed:
                 return
             if not emptied and old in self._needed:
-                self._feed.break_off(old, self._ms(old.proven_at), "the connection did not answer a ping")
+                self._feed.break_off(old, self._clock.ms_at(old.proven_at), "the connection did not answer a ping")
             self._let_go(old)
         self._feed.take_over()
 
@@ -356,7 +357,3 @@ class Subscription(EventSource, LinkWatcher):
             raise cause
         if delay > 0:
             await asyncio.sleep(delay)
-
-    def _ms(self, moment: float) -> int:
-        """Return a loop time as ms of the exchange's clock."""
-        return int((self._clock.now() - (asyncio.get_running_loop().time() - moment)) * 1000)

@@ -20,6 +20,7 @@ from binance_session import (
     RequestTimeout,
     Session,
     SessionClosed,
+    SessionState,
 )
 from binance_session.simulator import Fault, virtual
 from binance_session.simulator.accounts import Account
@@ -530,3 +531,23 @@ async def test_a_stream_that_keeps_nothing_has_nothing_to_read() -> None:
     async with streaming(options={"buffer": 0}) as (_, _, events):
         with pytest.raises(ConfigurationError, match="on_event"):
             await anext(events)
+
+
+@pytest.mark.virtual
+async def test_spot_closed_in_the_turn_in_which_it_became_ready() -> None:
+    """Somebody else waited for READY too, was first, and closed the session: no stream is begun on it."""
+    async with exchange(SPOT) as simulator:
+        session = session_to(simulator)
+        await session.open()
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+
+        async def close() -> None:
+            await session.wait_for(SessionState.READY)
+            await session.close()
+
+        closing = asyncio.ensure_future(close())
+        await asyncio.sleep(0)
+        with pytest.raises(SessionClosed):
+            await session.user_data_stream().__aenter__()
+        await closing
