@@ -216,7 +216,7 @@ class ListenKeyKeeper:
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
-        hasty = False
+        hasty = waited = False
         while True:
             self._changed.clear()
             if self._valid_until <= 0.0:
@@ -224,22 +224,24 @@ class ListenKeyKeeper:
                 await asyncio.sleep(max(0.0, self._last_success + _RESTART_DELAY - loop.time()) if hasty else 0.0)
                 hasty = loop.time() - self._last_success < _HASTY
                 await self._attempt("userDataStream.start")
+                waited = False
                 continue
-            if self._in_doubt:
-                lapsed = loop.time() >= self._valid_until
-                await self._attempt("userDataStream.start" if lapsed else "userDataStream.ping")
-                continue
-            delay = self._next_delay(self.status(loop.time()))
-            try:
-                async with asyncio.timeout(delay):
-                    await self._changed.wait()
-            except TimeoutError:
-                lapsed = loop.time() >= self._valid_until
-                await self._attempt("userDataStream.start" if lapsed else "userDataStream.ping")
+            if not self._in_doubt and not waited:
+                delay = self._next_delay(self.status(loop.time()))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await self._changed.wait()
+                        continue
+            lapsed = loop.time() >= self._valid_until
+            waited = await self._attempt("userDataStream.start" if lapsed else "userDataStream.ping")
 
-    async def _attempt(self, method: str) -> None:
-        """Ping once, or start anew when the key is gone, and tell what came of it."""
+    async def _attempt(self, method: str) -> bool:
+        """Ping once, or start anew when the key is gone, and tell what came of it.
+
+        Return whether the pause before the next attempt, which the policy sets otherwise, is over already.
+        """
         loop = asyncio.get_running_loop()
+        waited = False
         try:
             if method == "userDataStream.start":
                 await self._start(on_unready="wait")
@@ -247,7 +249,7 @@ class ListenKeyKeeper:
                 await self._renew(method, on_unready="wait")
         except SessionClosed:
             self.release()
-            return
+            return False
         except Exception as error:  # also what an overridden `prepare` raises: it must not end the pings
             self._failures += 1
             self._last_error = error.code if isinstance(error, ApiError) else 0
@@ -264,10 +266,12 @@ class ListenKeyKeeper:
                 if isinstance(error, NotSent):  # it waited for a connection, and is to be the first on it
                     delay = min(delay, _QUEUE_AGAIN)
                 await asyncio.sleep(delay)
+                waited = True
         else:
             self._stats.pings += 1
         if self._hooks.on_keepalive is not None:
             self._hooks.on_keepalive(self.status(loop.time()))
+        return waited
 
     def _next_delay(self, status: KeepaliveStatus) -> float | None:
         delay = self._hooks.ask(self._policy, _FALLBACK, status)

@@ -314,7 +314,8 @@ async def test_a_key_that_could_not_be_renewed_is_not_believed_in_silence() -> N
         assert received[0].data["since"] == pytest.approx(began * 1000, abs=2000)
         simulator.exchange.faults.clear()
         push(simulator, 3)
-        await asyncio.sleep(60.0)
+        await session.wait_for(SessionState.READY)
+        await asyncio.sleep(2.0)
         push(simulator, 4)
         assert await take(events, 2) == ["gap", 4]
         assert session.states[-1] is SessionState.READY
