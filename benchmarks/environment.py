@@ -36,6 +36,9 @@ def _loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
     if has("uvloop"):
         loops["uvloop"] = importlib.import_module("uvloop").new_event_loop
+    if has("aiofastnet"):
+        with_its_transports = importlib.import_module("aiofastnet").loop_factory
+        loops |= {f"{name}+aiofastnet": with_its_transports(make) for name, make in loops.items()}
     return loops
 
 

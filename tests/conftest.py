@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from benchmarks.environment import LOOPS
 from binance_session.simulator import virtual
 from tests.leftovers import check_nothing_is_left
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer a run that leaves the long tests out."""
+    """Offer a run that leaves the long tests out, and runs on other event loops and transports."""
     parser.addoption("--brief", action="store_true", help="leave out what is marked as long")
+    parser.addoption("--loop", choices=sorted(LOOPS), default="asyncio", help="what coroutine tests run on")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,7 +51,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if pyfuncitem.get_closest_marker("virtual"):
         virtual.run(run)
     else:
-        asyncio.run(run())
+        with asyncio.Runner(loop_factory=LOOPS[pyfuncitem.config.getoption("--loop")]) as runner:
+            runner.run(run())
     gc.collect()  # a future whose exception nobody looked at complains when it goes
     assert not swallowed, f"the event loop reported: {swallowed}"
     return True

@@ -204,6 +204,7 @@ async def test_merged_events(monkeypatch: pytest.MonkeyPatch) -> None:
             receive(data)
 
         monkeypatch.setattr(listener.socket, "data_received", data_received)
+        listener.socket.transport.set_protocol(listener.socket)  # uvloop looks the method up here, once
         for name in (CALL, CONFIG, UPDATE):
             simulator.push_event(name)
         await listener.nothing()
