@@ -71,7 +71,7 @@ class _Held:
             memory.close()
 
     async def _pause(self, memory: MemorySession) -> Mapping[str, float]:
-        memory.wire.write = lambda data: None  # type: ignore[method-assign]
+        memory.wire.drop()
         submit = memory.session.submit
         futures: list[asyncio.Future[Any]] = [submit(_METHOD, _PARAMS) for _ in range(self._depth)]
         gc.collect()

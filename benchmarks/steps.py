@@ -53,7 +53,7 @@ def steps(memory: MemorySession, decoder: str) -> list[Step]:
     router, connection, encoder = link.router, link._connection, link._encoder
     response: Any = router.resolve.__globals__["answered"]
     spec = session.venue.method(_METHOD)
-    memory.wire.write = _drop  # type: ignore[method-assign]
+    memory.wire.drop()
 
     # Held here, as by callers that wait: else what an answer leaves behind would be gone with its future.
     futures: list[Any] = []
@@ -62,7 +62,7 @@ def steps(memory: MemorySession, decoder: str) -> list[Step]:
         """Return the answers to ``count`` requests that are in flight now, as frames."""
         written = memory.wire.record()
         futures[:] = [session.submit(_METHOD, _PARAMS) for _ in range(count)]
-        memory.wire.write = _drop  # type: ignore[method-assign]
+        memory.wire.drop()
         return answers(written)
 
     def callers(count: int) -> list[tuple[Any, ...]]:
@@ -71,7 +71,7 @@ def steps(memory: MemorySession, decoder: str) -> list[Step]:
         coroutines = [session.request(_METHOD, _PARAMS) for _ in range(count)]
         for coroutine in coroutines:
             coroutine.send(None)
-        memory.wire.write = _drop  # type: ignore[method-assign]
+        memory.wire.drop()
         connection._receiver = link
         for reply in answers(written):
             connection.data_received(reply)
@@ -123,7 +123,3 @@ def forget(memory: MemorySession) -> None:
 def _resume(coroutine: Coroutine[Any, Any, Any]) -> None:
     with contextlib.suppress(StopIteration):
         coroutine.send(None)
-
-
-def _drop(data: object) -> None:
-    """Stand where the socket would be."""

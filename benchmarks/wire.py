@@ -31,18 +31,25 @@ class Wire(asyncio.Transport):
         self.protocol = protocol
         self._answerer = Answerer()
         self._closed = False
-        self.written: list[bytes] = []
-        self.serve()
+        self.written: list[Any] = []
+        self._sink: Callable[[bytes | bytearray | memoryview], None] = self._serve
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._sink(data)
 
     def serve(self) -> None:
         """Have the server answer what is written from now on."""
-        self.write = self._serve  # type: ignore[method-assign]
+        self._sink = self._serve
 
     def record(self) -> list[bytes]:
         """Keep what is written from now on, unanswered; return where."""
         self.written = []
-        self.write = self.written.append  # type: ignore[method-assign, assignment]
+        self._sink = self.written.append
         return self.written
+
+    def drop(self) -> None:
+        """Forget what is written from now on."""
+        self._sink = _forget
 
     def _serve(self, data: bytes | bytearray | memoryview) -> None:
         if reply := self._answerer.feed(bytes(data)):
@@ -72,6 +79,10 @@ class Wire(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
+
+
+def _forget(data: object) -> None:
+    """Stand where the socket would be."""
 
 
 class MemoryLoop(asyncio.SelectorEventLoop):

@@ -150,7 +150,7 @@ async def test_every_frame_has_a_mask_of_its_own_from_the_system(monkeypatch: py
         assert not fetched, "nothing is fetched for a connection that writes nothing"
         for connection in (one, other):
             written: list[bytes] = []
-            monkeypatch.setattr(connection.transport, "write", written.append, raising=False)
+            monkeypatch.setattr(connection, "_send", written.append)
             for _ in range(200):
                 connection.write(b"{}")
             masks += [data[2:6] for data in written]

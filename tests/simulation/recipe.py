@@ -104,7 +104,7 @@ class Recipe:
             venue=venue,
             readings=readings,
             key=key,
-            options=options,
+            options={**options, "coalesce": seed % 3 == 0},  # not drawn: older seeds tell the same stories
             keepalive=random.choices(("adaptive", "fixed", "none", "broken"), (8, 2, 1, 1))[0],
             reconnect=random.choices(("backoff", "eager", "broken", "quits"), (9, 1 if pace == "dense" else 0, 1, 1))[
                 0
