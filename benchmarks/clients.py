@@ -20,7 +20,7 @@ from benchmarks.kinds import Kind
 from benchmarks.peers import PEERS
 from benchmarks.workload import ORDER, make_session
 
-__all__ = ["BARE", "KINDS", "OURS", "OURS_HMAC", "OURS_PLAIN", "OURS_TASKS", "READER", "usable"]
+__all__ = ["BARE", "KINDS", "OURS", "OURS_HMAC", "OURS_PLAIN", "OURS_TASKS", "OURS_TOGETHER", "READER", "usable"]
 
 _METHOD, _PARAMS = ORDER
 
@@ -124,12 +124,13 @@ class ReaderTask:
 class OurSession:
     """This package with one of its JSON decoders: logged on, unless each request is to be ``signed`` with HMAC."""
 
-    def __init__(self, decoder: str, *, signed: bool = False) -> None:
+    def __init__(self, decoder: str, *, signed: bool = False, **options: Any) -> None:
         self._decoder = decoder
         self._signed = signed
+        self._options = options
 
     async def open(self, url: str) -> None:
-        self._session = make_session(self._decoder, url, signed=self._signed)
+        self._session = make_session(self._decoder, url, signed=self._signed, **self._options)
         await self._session.open()
 
     async def one(self) -> None:
@@ -156,6 +157,7 @@ class OurTasks(OurSession):
 READER: Final = "websockets + json + reader task"
 BARE: Final = "bare asyncio.Protocol, nothing parsed"
 OURS: Final = "binance_session (msgspec)"
+OURS_TOGETHER: Final = "binance_session (msgspec), coalesce"
 OURS_TASKS: Final = "binance_session (msgspec), a task each"
 OURS_HMAC: Final = "binance_session (msgspec), HMAC"
 OURS_PLAIN: Final = "binance_session (json)"
@@ -164,6 +166,12 @@ KINDS: Final[dict[str, Kind]] = {
     READER: Kind(ReaderTask),
     BARE: Kind(BareProtocol, decoder="none"),
     OURS: Kind(lambda: OurSession("msgspec"), ("msgspec",), "msgspec"),
+    OURS_TOGETHER: Kind(
+        lambda: OurSession("msgspec", coalesce=True),
+        ("msgspec",),
+        "msgspec",
+        about="the first order of a turn of the loop is written at once, the others in one write at its end",
+    ),
     OURS_TASKS: Kind(lambda: OurTasks("msgspec"), ("msgspec",), "msgspec"),
     OURS_HMAC: Kind(lambda: OurSession("msgspec", signed=True), ("msgspec",), "msgspec"),
     OURS_PLAIN: Kind(lambda: OurSession("json")),

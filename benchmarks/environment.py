@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FASTEST_LOOP", "LOOPS", "describe", "has", "pin", "resident"]
+__all__ = ["FASTEST_LOOP", "LOOPS", "PLAIN_LOOPS", "describe", "has", "pin", "resident"]
 
-_PACKAGES: Final = ("binance-session", "websockets", "attrs", "cryptography", "msgspec", "uvloop")
+_PACKAGES: Final = ("binance-session", "websockets", "attrs", "cryptography", "msgspec", "uvloop", "aiofastnet")
 _PEERS: Final = (
     "binance-sdk-derivatives-trading-coin-futures",
     "python-binance",
@@ -42,8 +42,10 @@ def _loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return loops
 
 
-#: the event loops that can be measured here, each with what makes one
+#: the event loops that can be measured here, each with what makes one; also with aiofastnet's transports
 LOOPS: Final = _loops()
+#: those that bring their own transports
+PLAIN_LOOPS: Final = tuple([name for name in LOOPS if "+" not in name])
 #: the one that leaves the least to be seen of itself
 FASTEST_LOOP: Final = "uvloop" if "uvloop" in LOOPS else "asyncio"
 

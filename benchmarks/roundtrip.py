@@ -18,15 +18,16 @@ from typing import Final
 
 from attrs import evolve
 
-from benchmarks.clients import BARE, OURS, OURS_HMAC, OURS_PLAIN, OURS_TASKS, usable
-from benchmarks.environment import FASTEST_LOOP, LOOPS
+from benchmarks.clients import BARE, OURS, OURS_HMAC, OURS_PLAIN, OURS_TASKS, OURS_TOGETHER, usable
+from benchmarks.environment import FASTEST_LOOP, PLAIN_LOOPS
 from benchmarks.harness import Contestant, Metric, Table, compare, measure, percentile
+from benchmarks.kinds import Kind
 from benchmarks.latency import Latencies
 from benchmarks.peers import PICOWS, SDK, SDK_BARELY, SDK_HMAC
 from benchmarks.report import Notes, Plan, Section, Sheet
 from benchmarks.worker import BURST, Worker
 
-__all__ = ["run", "serving"]
+__all__ = ["compare_clients", "label", "run", "serving"]
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -79,41 +80,57 @@ class _Runner:
 def run(plan: Plan) -> Sequence[Section]:
     """Measure every client on every event loop, all of them interleaved, against one server."""
     kinds, left_out = usable()
+    with serving() as url:
+        tables, latencies, failures = compare_clients(plan, kinds, PLAIN_LOOPS, url)
+    about = [f"{name}: {kind.about}" for name, kind in kinds.items() if kind.about]
+    return [*tables, _distribution(latencies), _ratios(tables), Notes((*about, *left_out, *failures))]
+
+
+def compare_clients(
+    plan: Plan,
+    kinds: Mapping[str, Kind],
+    loops: Sequence[str],
+    url: str,
+    what: str = "order.place",
+    certificates: Path | None = None,
+) -> tuple[tuple[Table, ...], dict[str, Latencies], list[str]]:
+    """Measure the clients on each loop, interleaved, against the server at ``url``.
+
+    Return the tables of p50, p99, p99.9 and CPU, every client's latencies, and a line about each that failed.
+    """
     workers: list[Worker] = []
     runners: dict[str, _Runner] = {}
     contestants = []
-    with serving() as url:
-        try:
-            started = []
-            for loop in LOOPS:
-                for name, kind in kinds.items():
-                    if kind.own_loop and loop != "asyncio":
-                        continue
-                    workers.append(Worker(name, loop, url))
-                    started.append((_name(loop, name), loop, kind, workers[-1]))
-            for name, loop, kind, worker in started:
-                if (failure := worker.ready()) is not None:
-                    left_out.append(f"{name} is left out: {failure}")
+    failures = []
+    try:
+        started = []
+        for loop in loops:
+            for name, kind in kinds.items():
+                if kind.own_loop and loop != "asyncio":
                     continue
-                runners[name] = _Runner(worker)
-                facts = {"loop": loop, "decoder": kind.decoder, "about": kind.about}
-                contestants.append(Contestant(name, runners[name].run, facts))
-            metrics = [
-                Metric("p50", "order.place: sequential round trip, p50"),
-                Metric("p99", "order.place: sequential round trip, p99"),
-                Metric("p999", "order.place: sequential round trip, p99.9"),
-                Metric("cpu", f"order.place: pipelined, {BURST} in flight, client CPU per order"),
-            ]
-            tables = measure(metrics, contestants, rounds=plan.rounds, size=plan.size)
-            failed = {name: runner.failure for name, runner in runners.items() if runner.failure is not None}
-            left_out += [f"{name} is left out: it failed on the way, {failure}" for name, failure in failed.items()]
-        finally:
-            for worker in workers:
-                worker.close()
-    tables = _without(tables, failed)
-    runners = {name: runner for name, runner in runners.items() if name not in failed}
-    about = [f"{name}: {kind.about}" for name, kind in kinds.items() if kind.about]
-    return [*tables, _distribution(runners), _ratios(tables), Notes((*about, *left_out))]
+                workers.append(Worker(name, loop, url, certificates))
+                started.append((label(loop, name), loop, kind, workers[-1]))
+        for name, loop, kind, worker in started:
+            if (failure := worker.ready()) is not None:
+                failures.append(f"{name} is left out: {failure}")
+                continue
+            runners[name] = _Runner(worker)
+            facts = {"loop": loop, "decoder": kind.decoder, "about": kind.about}
+            contestants.append(Contestant(name, runners[name].run, facts))
+        metrics = [
+            Metric("p50", f"{what}: sequential round trip, p50"),
+            Metric("p99", f"{what}: sequential round trip, p99"),
+            Metric("p999", f"{what}: sequential round trip, p99.9"),
+            Metric("cpu", f"{what}: pipelined, {BURST} in flight, client CPU per order"),
+        ]
+        tables = measure(metrics, contestants, rounds=plan.rounds, size=plan.size)
+        failed = {name: runner.failure for name, runner in runners.items() if runner.failure is not None}
+        failures += [f"{name} is left out: it failed on the way, {failure}" for name, failure in failed.items()]
+    finally:
+        for worker in workers:
+            worker.close()
+    latencies = {name: runner.latencies for name, runner in runners.items() if name not in failed}
+    return _without(tables, failed), latencies, failures
 
 
 def _without(tables: Sequence[Table], failed: Collection[str]) -> tuple[Table, ...]:
@@ -123,38 +140,40 @@ def _without(tables: Sequence[Table], failed: Collection[str]) -> tuple[Table, .
     return tuple([evolve(table, rows=tuple([row for row in table.rows if row.name not in failed])) for table in tables])
 
 
-def _name(loop: str, client: str) -> str:
-    return f"{loop:8}{client}"
+def label(loop: str, client: str) -> str:
+    """Return the name of a client's row; it begins with its loop."""
+    return f"{loop:{8 if loop in PLAIN_LOOPS else 20}}{client}"
 
 
-def _distribution(runners: Mapping[str, _Runner]) -> Sheet:
+def _distribution(latencies: Mapping[str, Latencies]) -> Sheet:
     """Return the percentiles over all the rounds together."""
     rows = []
-    for name, runner in runners.items():
-        at = runner.latencies.at
-        rows.append((name, at(50), at(90), at(99), at(99.9), at(100), runner.latencies.count))
+    for name, taken in latencies.items():
+        at = taken.at
+        rows.append((name, at(50), at(90), at(99), at(99.9), at(100), taken.count))
     return Sheet(
         "order.place: sequential round trip, all rounds together (µs)",
         ("", "p50", "p90", "p99", "p99.9", "longest", "samples"),
         tuple(rows),
-        facts={"curves": {name: runner.latencies.curve() for name, runner in runners.items()}},
+        facts={"curves": {name: taken.curve() for name, taken in latencies.items()}},
     )
 
 
 def _ratios(tables: Sequence[Table]) -> Sheet:
     p50, _, p999, cpu = tables
     pairs = []
-    for loop in LOOPS:
-        ours = _name(loop, OURS)
+    for loop in PLAIN_LOOPS:
+        ours = label(loop, OURS)
         pairs += [
-            (cpu, ours, _name(loop, PICOWS)),
-            (cpu, ours, _name(loop, SDK)),
-            (cpu, ours, _name(loop, SDK_BARELY)),
-            (cpu, _name(loop, OURS_TASKS), _name(loop, SDK_BARELY)),
-            (cpu, _name(loop, OURS_HMAC), _name(loop, SDK_HMAC)),
-            (cpu, _name(loop, OURS_PLAIN), _name(loop, SDK)),
-            (cpu, _name(loop, OURS_PLAIN), _name(loop, SDK_BARELY)),
-            (p50, ours, _name(loop, BARE)),
-            (p999, ours, _name(loop, BARE)),
+            (cpu, ours, label(loop, PICOWS)),
+            (cpu, label(loop, OURS_TOGETHER), label(loop, PICOWS)),
+            (cpu, ours, label(loop, SDK)),
+            (cpu, ours, label(loop, SDK_BARELY)),
+            (cpu, label(loop, OURS_TASKS), label(loop, SDK_BARELY)),
+            (cpu, label(loop, OURS_HMAC), label(loop, SDK_HMAC)),
+            (cpu, label(loop, OURS_PLAIN), label(loop, SDK)),
+            (cpu, label(loop, OURS_PLAIN), label(loop, SDK_BARELY)),
+            (p50, ours, label(loop, BARE)),
+            (p999, ours, label(loop, BARE)),
         ]
     return compare("the ratios to read: median of the ratios within each round", pairs)

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import subprocess
 import sys
 import time
@@ -32,10 +33,13 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 class Worker:
     """The process of one client on one event loop. It starts at once; :meth:`ready` waits for it."""
 
-    def __init__(self, name: str, loop: str, url: str) -> None:
+    def __init__(self, name: str, loop: str, url: str, certificates: Path | None = None) -> None:
+        """Start it; ``certificates`` are those that it trusts, in one file, if not the system's."""
+        trust = {} if certificates is None else {"SSL_CERT_FILE": str(certificates)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", name, loop, url],
             cwd=_ROOT,
+            env={**os.environ, **trust},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -14,13 +14,13 @@ import pytest
 
 from benchmarks import counts, figures
 from benchmarks.__main__ import main
-from benchmarks.clients import BARE, KINDS, OURS_PLAIN, READER, usable
-from benchmarks.environment import FASTEST_LOOP, LOOPS
+from benchmarks.clients import BARE, KINDS, OURS, OURS_PLAIN, OURS_TOGETHER, READER, usable
+from benchmarks.environment import FASTEST_LOOP, LOOPS, PLAIN_LOOPS
 from benchmarks.harness import Contestant, Metric, compare, measure, percentile
 from benchmarks.imports import HEAVY
 from benchmarks.latency import Latencies
 from benchmarks.peers import PEERS
-from benchmarks.roundtrip import _Runner, _without, serving
+from benchmarks.roundtrip import _Runner, _without, label, serving
 from benchmarks.server import Answerer, frame
 from benchmarks.svg import Bar, Series, bars, linear, lines, logarithmic
 from benchmarks.worker import Worker
@@ -90,8 +90,8 @@ def test_roundtrip_measures_every_client_on_every_loop(
     assert [table["metric"] for table in tables] == ["p50", "p99", "p999", "cpu"]
     for table in tables:
         del table["rows"][1]  # the reference again
-        assert [row["name"] for row in table["rows"]] == [f"{loop:8}{name}" for loop in LOOPS for name in KINDS]
-        assert {row["loop"] for row in table["rows"]} == set(LOOPS)
+        assert [row["name"] for row in table["rows"]] == [f"{loop:8}{name}" for loop in PLAIN_LOOPS for name in KINDS]
+        assert {row["loop"] for row in table["rows"]} == set(PLAIN_LOOPS)
     together, ratios = of_kind(sections, "sheet")
     assert set(together["curves"]) == set(cells(together))
     assert any("bare asyncio.Protocol" in row for row in cells(ratios)) == ("msgspec" in PACKAGES)
@@ -102,6 +102,20 @@ def test_roundtrip_measures_every_client_on_every_loop(
         assert f"drawn: {tmp_path / name}.svg" in printed
         text = "".join(ElementTree.parse(tmp_path / f"{name}.svg").getroot().itertext())
         assert OURS_PLAIN in text
+
+
+@pytest.mark.long
+def test_encrypted_measures_on_every_transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each client over TLS, its certificate verified, on each loop and on aiofastnet's transports if they are there."""
+    for name in PEERS:
+        monkeypatch.delitem(KINDS, name)
+    sections = run("encrypted", tmp_path / "encrypted.json", 3)
+    p50, cpu = of_kind(sections, "table")
+    clients = [READER, OURS, OURS_TOGETHER] if "msgspec" in PACKAGES else [READER]
+    for table in (p50, cpu):
+        assert "over TLS" in table["title"]
+        del table["rows"][1]  # the reference again
+        assert [row["name"] for row in table["rows"]] == [label(loop, name) for loop in LOOPS for name in clients]
 
 
 def test_a_peer_that_is_not_installed_is_left_out_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
