@@ -49,7 +49,7 @@ _BENCHMARKS: Final = {
     "endurance": Benchmark(endurance.run, "whether the cost stays what it was", rounds=20, size=10_000),
     "fleet": Benchmark(fleet.run, "a thousand sessions in one process", rounds=10, size=1000),
     "imports": Benchmark(imports.run, "in fresh interpreters", rounds=7, size=2),
-    "reconnect": Benchmark(reconnect.run, "from the cut to READY", rounds=7, size=10),
+    "reconnect": Benchmark(reconnect.run, "from the cut to READY", rounds=7, size=30),
     "rollover": Benchmark(rollover.run, "requests while the connection is replaced", rounds=7, size=2000),
     "threads": Benchmark(threads.run, "requests from other threads", rounds=7, size=2000),
 }

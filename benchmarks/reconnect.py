@@ -1,7 +1,8 @@
 """From the cut of the TCP connection to READY, beside what cannot be had for less.
 
-The server cuts the connection when it reads a certain request, and the clock starts as that request is written: the
-figure holds the news' way to us, the new connection, its handshakes and the logon. Beside it, in the same rounds: one
+The server cuts the connection when it reads a certain request, and remembers when: just before it told its own event
+loop to. The clock stops in the hook that hears of READY. So the figure holds the news' way to us, what the session does
+about it, the new connection, its handshakes and the logon. Beside it, in the same rounds, on the same event loop: one
 connect, one WebSocket handshake and one signed round trip, by ``websockets`` and by hand.
 """
 
@@ -30,14 +31,16 @@ from benchmarks.harness import Contestant, Metric, Table, compare, measure, medi
 from benchmarks.inflight import DECODER
 from benchmarks.report import Plan, Section
 from benchmarks.roundtrip import serving
-from benchmarks.server import CUT
-from benchmarks.workload import PACKAGES, make_session
+from benchmarks.server import CUT, WHEN
+from benchmarks.workload import make_session
 
 __all__ = ["AtOnce", "run"]
 
 _LIBRARY: Final = "websockets: connect, handshake, signed round trip"
 _BY_HAND: Final = "by hand: connect, handshake, signed round trip"
 _OURS: Final = "binance_session: cut to READY"
+#: attempts to connect to one address that a session allows itself in five minutes
+_PER_ADDRESS: Final = 300
 
 
 @frozen
@@ -124,13 +127,23 @@ class _Bare:
         return took
 
 
+class _Watched:
+    """Hooks that tell when the session became READY."""
+
+    ready: asyncio.Future[int] | None = None
+
+    def on_state_change(self, old: Any, new: Any, cause: Exception | None) -> None:
+        if self.ready is not None and new.name == "READY":
+            self.ready.set_result(time.perf_counter_ns())
+            self.ready = None
+
+
 class _Ours:
     """A session that is cut off and comes back."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, url: str, tls: ssl.SSLContext | None) -> None:
         self._loop = loop
-        self._ready: Any = PACKAGES[DECODER].SessionState.READY
-        self._session = make_session(DECODER, url, ssl=tls, proxy=None, reconnect=AtOnce())
+        self._session = make_session(DECODER, url, mixin=_Watched, ssl=tls, proxy=None, reconnect=AtOnce())
         loop.run_until_complete(self._session.open())
 
     def close(self) -> None:
@@ -140,14 +153,12 @@ class _Ours:
         return self._loop.run_until_complete(_median(size, self._cut))
 
     async def _cut(self) -> float:
-        start = time.perf_counter()
+        ready = self._session.ready = self._loop.create_future()
         lost = self._session.submit(CUT, security="NONE")
-        await asyncio.wait([lost])
-        await self._session.wait_for(self._ready)
-        took = time.perf_counter() - start
+        ready_at = await ready
         assert lost.exception() is not None
-        await self._session.request("userDataStream.ping")
-        return took
+        cut_at = (await self._session.request(WHEN, security="NONE")).result["at"]
+        return float(ready_at - cut_at) / 1e9
 
 
 async def _median(size: int, once: Callable[[], Awaitable[float]]) -> Mapping[str, float]:
@@ -156,6 +167,8 @@ async def _median(size: int, once: Callable[[], Awaitable[float]]) -> Mapping[st
 
 def run(plan: Plan) -> Sequence[Section]:
     """Measure plain and over TLS."""
+    if (plan.rounds + 1) * plan.size >= _PER_ADDRESS:
+        raise SystemExit(f"reconnect: fewer than {_PER_ADDRESS} in all, or the session's own budget makes it wait")
     with tempfile.TemporaryDirectory() as folder:
         pem = Path(folder) / "server.pem"
         context = make_certificate(pem)

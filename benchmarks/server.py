@@ -6,7 +6,7 @@ key, no parameter and no UTF-8; to test against, use the simulator.
 
 ``python -m benchmarks.server [--loop uvloop] [--tls PEM]`` listens on a free loopback port, prints it, and serves until
 its standard input ends, which it does when the process that started it is gone. The method ``benchmark.cut`` cuts the
-connection that it came over.
+connection that it came over; ``benchmark.when``, on another connection, tells when that was.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ import ssl
 import struct
 import sys
 import threading
-from typing import Final, cast
+import time
+from typing import ClassVar, Final, cast
 
 from benchmarks.environment import LOOPS, pin
 
-__all__ = ["CUT", "Answerer", "answer", "frame"]
+__all__ = ["CUT", "WHEN", "Answerer", "answer", "frame"]
 
 #: the method whose answer is the end of the TCP connection
 CUT: Final = "benchmark.cut"
+#: the method that asks for the moment of the last one: ``{"at": …}``, nanoseconds of ``time.perf_counter_ns``, which is
+#: one clock for all processes
+WHEN: Final = "benchmark.when"
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
@@ -37,6 +41,7 @@ _find_id: Final = re.compile(rb'"id"\s*:\s*("[^"]*"|-?\d+|null)').search
 _find_method: Final = re.compile(rb'"method"\s*:\s*"([^"]*)"').search
 _find_api_key: Final = re.compile(rb'"apiKey"\s*:\s*("[^"]*")').search
 
+_OF_OURS: Final = b'"benchmark.'
 _CUT: Final = CUT.encode()
 _LIMITS: Final = (
     b'"rateLimits":[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":2400,"count":2}]'
@@ -88,6 +93,9 @@ def answer(request: bytes) -> bytes:
 class Answerer:
     """One connection, without a socket: bytes in, bytes out."""
 
+    #: when the last connection was cut, whichever that was
+    last_cut: ClassVar[int] = 0
+
     def __init__(self) -> None:
         self._buffer = b""
         self._upgraded = False
@@ -133,10 +141,14 @@ class Answerer:
 
     def _reply(self, opcode: int, payload: bytes) -> bytes:
         if opcode == _TEXT:
+            if _OF_OURS not in payload:  # one look: the others' requests pay for it
+                return frame(_TEXT, answer(payload))
             if _CUT in payload:
                 self.cut = True
                 return b""
-            return frame(_TEXT, answer(payload))
+            found = _find_id(payload)
+            told = b'{"id":%b,"status":200,"result":{"at":%d}}'
+            return frame(_TEXT, told % (found[1] if found else b"null", self.last_cut))
         if opcode == _PING:
             return frame(_PONG, payload)
         if opcode == _CLOSE:
@@ -156,6 +168,7 @@ class _Connection(asyncio.Protocol):
         if reply := self._answerer.feed(data):
             self._transport.write(reply)
         if self._answerer.cut:
+            Answerer.last_cut = time.perf_counter_ns()
             self._transport.abort()
         elif self._answerer.closing:
             self._transport.close()

@@ -67,10 +67,13 @@ def _packages() -> dict[str, ModuleType]:
 PACKAGES: Final = _packages()
 
 
-def make_session(decoder: str, url: str, *, signed: bool = False, **options: Any) -> Any:
+def make_session(
+    decoder: str, url: str, *, signed: bool = False, mixin: type[Any] | None = None, **options: Any
+) -> Any:
     """Return a session, not open yet, that logs on with a key made up for the occasion.
 
-    ``signed``: it does not log on, and signs each request with HMAC. The other options are the session's own.
+    ``signed``: it does not log on, and signs each request with HMAC. ``mixin``: a class with hooks. The other options
+    are the session's own.
     """
     package = PACKAGES[decoder]
     key: Any
@@ -79,4 +82,5 @@ def make_session(decoder: str, url: str, *, signed: bool = False, **options: Any
     else:
         key = package.Ed25519Key(api_key="benchmark", private_key=Ed25519PrivateKey.generate())
     options = {"ping_interval": None, "max_in_flight": 1_000_000, **options}
-    return package.Session(package.COIN_M, key, url=url, **options)
+    kind = package.Session if mixin is None else type("Session", (mixin, package.Session), {})
+    return kind(package.COIN_M, key, url=url, **options)

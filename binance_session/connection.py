@@ -13,10 +13,12 @@ import logging
 import math
 import ssl as ssl_module
 from collections.abc import Callable
+from functools import cache
 from itertools import chain, repeat
 from os import urandom
 from struct import Struct
 from typing import Any, Final, Literal, Protocol
+from urllib.parse import urlsplit
 
 from attrs import field, frozen
 from websockets.asyncio.client import ClientConnection, connect
@@ -407,6 +409,15 @@ class _Connect(connect):
         return exc
 
 
+@cache
+def _default_tls() -> ssl_module.SSLContext:
+    """Return what stands for ``ssl=None``; asyncio would make it anew for each connection.
+
+    That reads all of the system's certificates: 30 ms in which nothing else happens on the event loop.
+    """
+    return ssl_module.create_default_context()
+
+
 def _retry_after(response: Response) -> float | None:
     """Return the seconds that a refusal asks to wait (PROTOCOL.md §8: the shortest ban is two minutes)."""
     try:
@@ -431,8 +442,10 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
             **kwargs,
         )
 
-    tls: dict[str, Any] = {} if transport.ssl is None else {"ssl": transport.ssl}
+    tls: dict[str, Any] = {}
     try:
+        if urlsplit(transport.url).scheme == "wss":
+            tls["ssl"] = transport.ssl or _default_tls()
         connection = await _Connect(
             transport.url,
             compression=transport.compression,

@@ -149,6 +149,11 @@ class Link:
         return self._lost
 
     @property
+    def is_gone(self) -> bool:
+        """Whether nothing is left of the connection: :meth:`close` would have nothing to do."""
+        return self._connection is not None and self._connection.connection_lost_waiter.done()
+
+    @property
     def proven_at(self) -> float:
         """Return the loop time up to which all that the exchange sent has certainly arrived."""
         return 0.0 if self._connection is None else self._connection.proven_at

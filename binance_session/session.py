@@ -91,6 +91,7 @@ class Session:
         Instead of the venue's: a simulator, a gateway. With a ``url`` alone there is no user data stream on futures.
     ``ssl``, ``proxy``
         An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
+        Without a context the system's certificates are trusted, as they were when the process first needed them.
     ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``
         Seconds for the WebSocket's handshakes and its ping frames; ``None`` switches one off. A half-open connection is
         found within ``ping_interval + ping_timeout``; without pings of our own, when the server's stay away.

@@ -418,7 +418,10 @@ class Supervisor(LinkOwner):
                 link = successor
                 continue
             if link is not None:
-                self._in_background(self._end(link), "end")  # nothing new waits for what is over
+                if link.is_gone:
+                    self._links.remove(link)
+                else:
+                    self._in_background(self._end(link), "end")  # nothing new waits for what is over
                 link = None
             if not self._stats.connections or not _heals(cause):
                 raise cause

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import json
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from websockets.asyncio.client import connect
 
 from benchmarks import counts, figures
 from benchmarks.__main__ import main
@@ -235,6 +238,29 @@ def test_reconnect_is_measured_plain_and_over_tls(tmp_path: Path) -> None:
             "binance_session",
         ]
     assert len(ratios["rows"]) == 4
+
+
+def test_a_reconnect_benchmark_that_would_wait_for_its_budget_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="fewer than 300"):
+        run("reconnect", tmp_path / "reconnect.json", 100)
+
+
+def test_the_server_tells_when_it_cut() -> None:
+    """Whichever connection that was: it is asked on the next one."""
+    with serving() as url:
+
+        async def cut_and_ask() -> tuple[int, int, int]:
+            async with connect(url, proxy=None) as cut:
+                asked_at = time.perf_counter_ns()
+                await cut.send(json.dumps({"id": 1, "method": "benchmark.cut"}))
+                await cut.wait_closed()
+                lost_at = time.perf_counter_ns()
+            async with connect(url, proxy=None) as other:
+                await other.send(json.dumps({"id": 2, "method": "benchmark.when"}))
+                return asked_at, json.loads(await other.recv())["result"]["at"], lost_at
+
+        asked_at, cut_at, lost_at = asyncio.run(cut_and_ask())
+    assert asked_at < cut_at < lost_at
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import BytesLike
 
 from binance_session import COIN_M, SPOT, ConnectError, ConnectionLost, Session, SessionState
-from binance_session.connection import Connection, Transport, dial
+from binance_session.connection import Connection, Transport, _default_tls, dial
 from binance_session.simulator import virtual
 from tests.certificates import Authority
 from tests.exchange import exchange, session_to, until
@@ -302,6 +303,76 @@ async def test_tls(authority: Authority) -> None:
                 await waiting
             await session.wait_for(SessionState.READY)
             assert (await session.request("account.balance")).status == 200
+
+
+async def test_the_default_certificates_are_read_once(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each connection, as asyncio does: that stops the event loop for tens of milliseconds."""
+    trusting = authority.client_context()
+    made: list[ssl.SSLContext] = []
+
+    def create_default_context() -> ssl.SSLContext:
+        made.append(trusting)
+        return trusting
+
+    _default_tls.cache_clear()
+    server = authority.server_context()
+    monkeypatch.setattr("ssl.create_default_context", create_default_context)
+    async with exchange(ssl=server) as simulator, session_to(simulator) as session:
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        await session.wait_for(SessionState.READY)
+        async with session_to(simulator):
+            assert made == [trusting]
+    _default_tls.cache_clear()  # the next test trusts what the system trusts
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+async def test_the_end_of_a_lost_connection_takes_no_task_if_nothing_is_left_of_it(
+    authority: Authority, *, is_left: bool
+) -> None:
+    """It would run before the next connection is made. What takes a while, such as TLS's farewell, goes on beside."""
+
+    class Watched(Session):
+        ending: bool | None = None
+        links = 0
+
+        def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
+            self.ending = "binance_session end" in {task.get_name() for task in asyncio.all_tasks()}
+            self.links = len(self._supervisor._links)
+
+    client, server = (authority.client_context(), authority.server_context()) if is_left else (None, None)
+    async with (
+        exchange(ssl=server) as simulator,
+        session_to(simulator, kind=Watched, ssl=client) as session,
+    ):
+        if is_left:
+            simulator.connections[0].close()
+        else:
+            simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        await session.wait_for(SessionState.READY)
+        assert session.ending is is_left
+        assert session.links == int(is_left)
+        await until(lambda: len(session._supervisor._links) == 1)
+
+
+async def test_two_dials_at_a_time_do_not_mix_up_their_receivers() -> None:
+    """One transport, which keeps what dials: each connection brings its messages to its own receiver."""
+    first, second = Collector(), Collector()
+
+    async def greet(connection: ServerConnection) -> None:
+        await connection.send(await connection.recv())
+        await connection.wait_closed()
+
+    async with serve(greet, "127.0.0.1", 0) as server:
+        transport = Transport(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", proxy=None)
+        connections = await asyncio.gather(dial(transport, first), dial(transport, second))
+        for connection, data in zip(connections, (b"for the first", b"for the second"), strict=True):
+            connection.write(data)
+        await until(lambda: first.got and second.got)
+        assert (first.got, second.got) == ([("text", b"for the first")], [("text", b"for the second")])
+        for connection in connections:
+            await connection.close_surely(1.0)
 
 
 async def test_a_dead_line_under_tls_is_found(authority: Authority) -> None:
