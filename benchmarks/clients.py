@@ -6,9 +6,12 @@ Another library joins by a class with the methods of :class:`~benchmarks.kinds.C
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import json
 import time
+from os import urandom
+from struct import Struct
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,9 +23,22 @@ from benchmarks.kinds import Kind
 from benchmarks.peers import PEERS
 from benchmarks.workload import ORDER, make_session
 
-__all__ = ["BARE", "KINDS", "OURS", "OURS_HMAC", "OURS_PLAIN", "OURS_TASKS", "OURS_TOGETHER", "READER", "usable"]
+__all__ = [
+    "BARE",
+    "HANDMADE",
+    "KINDS",
+    "OURS",
+    "OURS_HMAC",
+    "OURS_PLAIN",
+    "OURS_TASKS",
+    "OURS_TOGETHER",
+    "READER",
+    "usable",
+]
 
 _METHOD, _PARAMS = ORDER
+#: of a masked frame of 126 to 65,535 bytes
+_HEADER: Final = Struct("!BBH")
 
 
 class BareProtocol(asyncio.Protocol):
@@ -83,6 +99,52 @@ class BareProtocol(asyncio.Protocol):
     async def close(self) -> None:
         self._transport.close()
         await asyncio.sleep(0)
+
+
+class HandmadeLoop(BareProtocol):
+    """The least that a Python client can do on such a protocol: JSON by msgspec, a mask, and a dict of futures.
+
+    No checks, no deadlines, no states; it finds only frames of the one size of header that these answers have.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        msgspec = importlib.import_module("msgspec")
+        self._encode, self._decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
+        self._mask = importlib.import_module("websockets.speedups").apply_mask
+        self._ids = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._rest = b""
+
+    async def open(self, url: str) -> None:
+        await super().open(url)
+        self.data_received = self._receive  # type: ignore[method-assign]
+        self._transport.set_protocol(self)  # looks the method up, where that is done once
+
+    def _receive(self, data: bytes) -> None:
+        data = self._rest + data
+        start, size = 0, len(data)
+        while size - start >= 4 and size >= (end := start + 4 + (data[start + 2] << 8 | data[start + 3])):
+            message = self._decode(data[start + 4 : end])
+            self._pending.pop(message["id"]).set_result(message)
+            start = end
+        self._rest = data[start:]
+
+    def _submit(self) -> asyncio.Future[Any]:
+        request_id = next(self._ids)
+        params = {**_PARAMS, "timestamp": int(time.time() * 1000)}
+        data = self._encode({"id": request_id, "method": _METHOD, "params": params})
+        future = self._pending[request_id] = self._loop.create_future()
+        mask = urandom(4)
+        self._transport.write(_HEADER.pack(0x81, 0x80 | 126, len(data)) + mask + self._mask(data, mask))
+        return future
+
+    async def one(self) -> None:
+        await self._submit()
+
+    async def many(self, count: int) -> None:
+        for future in [self._submit() for _ in range(count)]:
+            await future
 
 
 class ReaderTask:
@@ -156,6 +218,7 @@ class OurTasks(OurSession):
 
 READER: Final = "websockets + json + reader task"
 BARE: Final = "bare asyncio.Protocol, nothing parsed"
+HANDMADE: Final = "asyncio.Protocol + msgspec, by hand"
 OURS: Final = "binance_session (msgspec)"
 OURS_TOGETHER: Final = "binance_session (msgspec), coalesce"
 OURS_TASKS: Final = "binance_session (msgspec), a task each"
@@ -165,6 +228,9 @@ OURS_PLAIN: Final = "binance_session (json)"
 KINDS: Final[dict[str, Kind]] = {
     READER: Kind(ReaderTask),
     BARE: Kind(BareProtocol, decoder="none"),
+    HANDMADE: Kind(
+        HandmadeLoop, ("msgspec", "websockets.speedups"), "msgspec", about="no session, no WebSocket library"
+    ),
     OURS: Kind(lambda: OurSession("msgspec"), ("msgspec",), "msgspec"),
     OURS_TOGETHER: Kind(
         lambda: OurSession("msgspec", coalesce=True),

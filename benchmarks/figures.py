@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.clients import OURS_HMAC, OURS_TASKS
+from benchmarks.clients import OURS_HMAC, OURS_TASKS, OURS_TOGETHER
 from benchmarks.peers import SDK_BARELY, SDK_HMAC
 from benchmarks.svg import Axis, Bar, Series, bars, linear, lines, logarithmic
 
@@ -17,7 +17,7 @@ __all__ = ["FOLDER", "draw"]
 FOLDER: Final = Path(__file__).resolve().parent / "figures"
 _OURS: Final = "binance_session"
 #: clients that are measured in one more way than a drawing has room for
-_VARIANTS: Final = (OURS_HMAC, OURS_TASKS, SDK_BARELY, SDK_HMAC)
+_VARIANTS: Final = (OURS_HMAC, OURS_TASKS, OURS_TOGETHER, SDK_BARELY, SDK_HMAC)
 Section = Mapping[str, Any]
 
 

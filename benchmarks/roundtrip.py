@@ -18,7 +18,7 @@ from typing import Final
 
 from attrs import evolve
 
-from benchmarks.clients import BARE, OURS, OURS_HMAC, OURS_PLAIN, OURS_TASKS, OURS_TOGETHER, usable
+from benchmarks.clients import BARE, HANDMADE, OURS, OURS_HMAC, OURS_PLAIN, OURS_TASKS, OURS_TOGETHER, usable
 from benchmarks.environment import FASTEST_LOOP, PLAIN_LOOPS
 from benchmarks.harness import Contestant, Metric, Table, compare, measure, percentile
 from benchmarks.kinds import Kind
@@ -174,6 +174,8 @@ def _ratios(tables: Sequence[Table]) -> Sheet:
             (cpu, label(loop, OURS_PLAIN), label(loop, SDK)),
             (cpu, label(loop, OURS_PLAIN), label(loop, SDK_BARELY)),
             (p50, ours, label(loop, BARE)),
+            (p50, label(loop, HANDMADE), label(loop, BARE)),
+            (p50, label(loop, PICOWS), label(loop, BARE)),
             (p999, ours, label(loop, BARE)),
         ]
     return compare("the ratios to read: median of the ratios within each round", pairs)
