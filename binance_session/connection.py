@@ -137,7 +137,7 @@ class Connection(ClientConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         super().connection_made(transport)
-        self._send = self._open_turn if self._coalesces else self.transport.write
+        self.release()
 
     # The way of a frame. An answer is one unfragmented text frame; those are found and handed on right here. Every
     # other frame goes to the library whole, so that its parser always stands at the beginning of a frame.
@@ -265,6 +265,15 @@ class Connection(ClientConnection):
 
     def _end_turn(self) -> None:
         self._send = self._open_turn
+        self._write_held()
+
+    def hold(self) -> None:
+        """Hold what is written until :meth:`release`, which comes in the same turn of the loop."""
+        self._send = self._held.append
+
+    def release(self) -> None:
+        """Write what is held: many frames for the price of one system call, and of one TLS record."""
+        self._send = self._open_turn if self._coalesces else self.transport.write
         self._write_held()
 
     def _write_held(self) -> None:

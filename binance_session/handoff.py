@@ -3,58 +3,109 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
+from binance_session.answer import Answer
+from binance_session.errors import SessionClosed
+from binance_session.link import Link
+from binance_session.params import Params
 from binance_session.responses import Response
 
 __all__ = ["Handoff"]
 
-_Answer = Future[Response]
+#: requests written before the loop has its turn again: a flood of them must not keep answers waiting
+_AT_ONCE: Final = 64
+
+# (method, params, timeout, the other parameters of Session.submit by name if there are any)
+_Request = tuple[str, Params | None, float | None, dict[str, Any] | None]
 
 
 class Handoff:
     """Takes requests in any thread, and submits them on the event loop in the order in which they came."""
 
-    __slots__ = ("_loop", "_submit", "_waiting", "_woken")
+    __slots__ = ("_link", "_loop", "_submit", "_waiting", "_woken")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, submit: Callable[..., asyncio.Future[Response]]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        submit: Callable[
+            [Answer, str, Params | None, float | None, dict[str, Any] | None], asyncio.Future[Response] | None
+        ],
+        link: Callable[[], Link | None],
+    ) -> None:
+        """Hand over to ``submit`` on ``loop``: it ends the answer, or returns the future that tells how.
+
+        What it writes to ``link()`` meanwhile goes to the socket at once.
+        """
         self._loop = loop
         self._submit = submit
-        self._waiting: deque[tuple[_Answer, tuple[Any, ...], dict[str, Any]]] = deque()
+        self._link = link
+        self._waiting: deque[tuple[Answer, _Request]] = deque()
         self._woken = False
 
-    def give(self, args: tuple[Any, ...], options: dict[str, Any]) -> _Answer:
-        """Hand a request over; raise :class:`RuntimeError` if the loop is closed."""
-        answer: _Answer = Future()
-        self._waiting.append((answer, args, options))
+    def give(self, method: str, params: Params | None, timeout: float | None, options: dict[str, Any] | None) -> Answer:
+        """Hand a request over; raise :class:`SessionClosed` if the loop is closed."""
+        answer = Answer()
+        self._waiting.append((answer, (method, params, timeout, options)))
         # Whoever finds it set has appended before the loop clears it, and so before the loop looks.
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._take)
+            try:
+                self._loop.call_soon_threadsafe(self._take)
+            except RuntimeError:
+                self._refuse_all()
+                raise _closed(method) from None
+        elif self._loop.is_closed():  # and will not come to what it was woken for
+            self._refuse_all()
+            raise _closed(method)
         return answer
 
+    def _refuse_all(self) -> None:
+        """End what nobody will take any more, also what was given when the loop was about to be closed."""
+        with contextlib.suppress(IndexError):
+            while True:
+                answer, (method, *_) = self._waiting.popleft()
+                if answer.set_running_or_notify_cancel():
+                    answer.set_exception(_closed(method))
+
     def _take(self) -> None:
-        self._woken = False
         waiting, submit = self._waiting, self._submit
-        while waiting:
-            answer, args, options = waiting.popleft()
-            if not answer.set_running_or_notify_cancel():
-                continue
-            try:
-                future = submit(*args, **options)
-            except BaseException as error:
-                answer.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                future.add_done_callback(functools.partial(_hand_back, answer))
+        count = min(len(waiting), _AT_ONCE)
+        link = self._link() if count > 1 else None
+        if link is not None:
+            link.hold()
+        try:
+            for _ in range(count):
+                answer, request = waiting.popleft()
+                if not answer.set_running_or_notify_cancel():
+                    continue
+                try:
+                    future = submit(answer, *request)
+                except BaseException as error:
+                    answer.set_exception(error)
+                    if not isinstance(error, Exception):
+                        raise
+                else:
+                    if future is not None:
+                        future.add_done_callback(functools.partial(_hand_back, answer))
+        finally:
+            if link is not None:
+                link.release()
+            self._woken = False
+            if waiting:
+                self._woken = True
+                self._loop.call_soon(self._take)
 
 
-def _hand_back(answer: _Answer, future: asyncio.Future[Response]) -> None:
+def _closed(method: str) -> SessionClosed:
+    return SessionClosed(f"the session's event loop is closed; {method} was not sent", method=method)
+
+
+def _hand_back(answer: Answer, future: asyncio.Future[Response]) -> None:
     if future.cancelled():
         answer.set_exception(asyncio.CancelledError())
     elif (error := future.exception()) is not None:

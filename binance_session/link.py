@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, overload
 
+from binance_session.answer import Answer, AnyFuture
 from binance_session.clock import ServerClock
 from binance_session.connection import Connection, Transport, dial
 from binance_session.credentials import Credentials
@@ -168,6 +169,7 @@ class Link:
 
     # Requests
 
+    @overload
     def submit(
         self,
         method: Method,
@@ -175,7 +177,26 @@ class Link:
         credentials: Credentials | None = None,
         timeout: float | None = None,
         future: asyncio.Future[Response] | None = None,
-    ) -> asyncio.Future[Response]:
+    ) -> asyncio.Future[Response]: ...
+
+    @overload
+    def submit(
+        self,
+        method: Method,
+        params: Params | None,
+        credentials: Credentials | None,
+        timeout: float | None,
+        future: Answer,
+    ) -> Answer: ...
+
+    def submit(
+        self,
+        method: Method,
+        params: Params | None = None,
+        credentials: Credentials | None = None,
+        timeout: float | None = None,
+        future: AnyFuture | None = None,
+    ) -> AnyFuture:
         """Write a request and return its future (``future``, if one waits already).
 
         Raises :class:`NotSent` when the connection cannot take it and :class:`ConfigurationError` when the
@@ -245,6 +266,16 @@ class Link:
         """Return when the answer to :meth:`ask_status`, if it is under way, has come or will not come."""
         if self._asked is not None:
             await asyncio.wait([self._asked])
+
+    def hold(self) -> None:
+        """Keep the requests written from now on until :meth:`release`, in this same turn of the loop."""
+        if self._connection is not None:
+            self._connection.hold()
+
+    def release(self) -> None:
+        """Write those requests to the socket, all at once."""
+        if self._connection is not None:
+            self._connection.release()
 
     # What the connection receives
 
@@ -341,8 +372,20 @@ class Link:
         if self._machine.can(LinkEvent.DRAIN):
             self._machine.advance(LinkEvent.DRAIN)
         futures = self.router.futures()
-        if futures:
-            await asyncio.wait(futures)
+        left = len(futures)
+        if not left:
+            return
+        drained = asyncio.get_running_loop().create_future()
+
+        def ended(_: object) -> None:
+            nonlocal left
+            left -= 1
+            if not left and not drained.done():
+                drained.set_result(None)
+
+        for future in futures:
+            future.add_done_callback(ended)
+        await drained
 
     async def close(self) -> None:
         """Close the connection with a handshake, or without one after ``close_timeout``; return when it is gone."""

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from binance_session.answer import AnyFuture
 from binance_session.errors import ApiError, BinanceSessionError, NotSent, ProtocolError, RequestTimeout, api_error
 from binance_session.responses import MISSING, Envelope, Response, answered
 from binance_session.stats import Stats
@@ -30,7 +31,7 @@ _SLACK: Final = 64
 _NEVER: Final = math.inf
 
 # (future, method, deadline in loop time, whether the connection's logon vouches for it)
-_Entry = tuple[asyncio.Future[Response], Method, float, bool]
+_Entry = tuple[AnyFuture, Method, float, bool]
 
 
 class Router:
@@ -88,9 +89,9 @@ class Router:
         method: Method,
         timeout: float | None = None,
         vouched: bool = False,
-        future: asyncio.Future[Response] | None = None,
+        future: AnyFuture | None = None,
         bound: int = sys.maxsize,
-    ) -> asyncio.Future[Response]:
+    ) -> AnyFuture:
         """Return the future of a request that is about to be written (``future``, if one waits already).
 
         Raises :class:`NotSent` when ``bound`` requests are in flight, unless this one is about the connection itself.
@@ -152,7 +153,7 @@ class Router:
             self._refuse(future, _error(request_id, method, envelope), vouched)
         return True
 
-    def _show(self, method: Method, response: Response, future: asyncio.Future[Response]) -> None:
+    def _show(self, method: Method, response: Response, future: AnyFuture) -> None:
         """End a future after those have seen its answer who asked to."""
         try:
             if method.is_about_session and self._on_session_answer is not None:
@@ -163,7 +164,7 @@ class Router:
             if not future.done():  # the hook may have cancelled the call
                 future.set_result(response)
 
-    def _refuse(self, future: asyncio.Future[Response], error: BinanceSessionError, vouched: bool) -> None:
+    def _refuse(self, future: AnyFuture, error: BinanceSessionError, vouched: bool) -> None:
         self._stats.refused += 1
         try:
             if isinstance(error, ApiError) and error.response is not None and self._on_response is not None:
@@ -174,7 +175,7 @@ class Router:
         if isinstance(error, ApiError) and self._on_refused is not None:
             self._on_refused(error, vouched)
 
-    def futures(self) -> list[asyncio.Future[Response]]:
+    def futures(self) -> list[AnyFuture]:
         """Return the futures of what is in flight."""
         return [entry[0] for requests in (self._pending, self._odd) for entry in requests.values()]
 

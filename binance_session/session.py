@@ -10,11 +10,12 @@ import ssl as ssl_module
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from attrs import evolve
 
+from binance_session.answer import Answer
 from binance_session.checks import (
     check_choice,
     check_count,
@@ -207,6 +208,8 @@ class Session:
         self._credentials = credentials
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handoff: Handoff | None = None
+        # whether what a subclass makes of a request need not be asked for
+        self._submits_plainly = False
         self._keeps_reserve = weight_reserve is not None
         self._methods = venue.methods
         self._on_unready: OnUnready = on_unready
@@ -289,7 +292,10 @@ class Session:
         """
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._handoff = Handoff(self._loop, self.submit)
+            self._submits_plainly = (
+                getattr(self.submit, "__func__", None) is Session.submit and self._hooks.prepare is None
+            )
+            self._handoff = Handoff(self._loop, self._submit_for, lambda: self._supervisor.link)
         self._demand_loop()
         try:
             await self._supervisor.open()
@@ -446,8 +452,8 @@ class Session:
 
         The future ends as that of :meth:`submit` does, and with what :meth:`submit` raises. Cancelling it is possible
         until the event loop has taken the request, and then it was not sent; afterwards ``cancel()`` returns ``False``.
-        Requests of one thread leave in their order. Waiting for the result on the event loop's own thread would wait
-        for ever.
+        Requests of one thread leave in their order. The callbacks of the future are called on the event loop, in a turn
+        of their own. Waiting for the result on the event loop's own thread would wait for ever.
 
         Raises, with nothing sent: :class:`NotSent` when the session was not opened, and :class:`SessionClosed` when its
         event loop is closed.
@@ -455,11 +461,31 @@ class Session:
         if self._handoff is None:
             raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
         copied = params.copy() if type(params) is dict else params  # theirs may change before the loop comes to it
-        options = {"security": security, "credentials": credentials, "timeout": timeout, "on_unready": on_unready}
-        try:
-            return self._handoff.give((method, copied), options)
-        except RuntimeError:
-            raise SessionClosed(f"the session's event loop is closed; {method} was not sent", method=method) from None
+        options: dict[str, Any] | None = None
+        if security is not None or credentials is not None or on_unready is not None:
+            options = {"security": security, "credentials": credentials, "on_unready": on_unready}
+        return self._handoff.give(method, copied, timeout, options)
+
+    def _submit_for(
+        self,
+        answer: Answer,
+        method: str,
+        params: Params | None,
+        timeout: float | None,
+        options: dict[str, Any] | None,
+    ) -> asyncio.Future[Response] | None:
+        """Submit what another thread gave; return the future of what does not end in ``answer`` directly.
+
+        Directly goes what leaves as it is and now; everything else goes the way of every request.
+        """
+        link = self._supervisor.link
+        spec = self._methods.get(method) if options is None and type(method) is str else None
+        if link is None or spec is None or not self._submits_plainly:
+            return self.submit(method, params, timeout=timeout, **options or {})
+        if timeout is not None:
+            check_number("timeout", timeout, method)
+        link.submit(spec, params, None, timeout, answer)
+        return None
 
     # The connection's logon
 

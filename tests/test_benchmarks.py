@@ -298,9 +298,9 @@ def test_threads_measure_the_method(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for package in PACKAGES.values():
         if not hasattr(package.Session, "submit_threadsafe"):
             monkeypatch.setattr(package.Session, "submit_threadsafe", submit_threadsafe, raising=False)
-    throughput, latency, ratios = run("threads", tmp_path / "threads.json", 8)
-    assert (throughput["metric"], latency["metric"]) == ("throughput", "latency")
-    assert len(ratios["rows"]) == 3
+    *tables, ratios = run("threads", tmp_path / "threads.json", 8)
+    assert [table["metric"] for table in tables] == ["throughput", "cpu", "apart", "shared"]
+    assert len(ratios["rows"]) == 3 * len(PLAIN_LOOPS) + 4
 
 
 @pytest.mark.long

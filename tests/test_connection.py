@@ -539,3 +539,53 @@ async def test_an_address_that_does_not_answer() -> None:
         with pytest.raises(ConnectError, match="within 3 s"):
             await session.open()
         assert asyncio.get_running_loop().time() - began == pytest.approx(3, abs=0.01)
+
+
+async def test_what_is_held_goes_out_at_once_and_in_order() -> None:
+    async with connected() as (_, _, connection):
+        written: list[bytes] = []
+        connection.transport.write = written.append  # type: ignore[method-assign, assignment]
+        for messages in ([b"1", b"2", b"3"], []):
+            connection.hold()
+            for message in messages:
+                connection.write(message)
+            assert written == []
+            connection.release()
+            frames = b"".join(written)
+            assert len(written) == bool(messages)
+            assert [frames[at + 6] ^ frames[at + 2] for at in range(0, len(frames), 7)] == [*b"".join(messages)]
+            written.clear()
+        connection.write(b"4")
+        assert len(written) == 1
+        del connection.transport.write
+
+
+async def test_what_an_extension_changes_is_held_too() -> None:
+    class Nothing:
+        def encode(self, frame: Frame) -> Frame:
+            return frame
+
+    async with connected() as (_, _, connection):
+        written: list[bytes] = []
+        connection.transport.write = written.append  # type: ignore[method-assign, assignment]
+        connection.hold()
+        connection.protocol.extensions = [Nothing()]  # type: ignore[list-item]
+        connection.write(b"1")
+        assert written == []
+        connection.release()
+        assert len(written) == 1
+        connection.protocol.extensions = []
+        del connection.transport.write
+
+
+async def test_what_is_held_is_not_written_to_a_connection_that_is_over() -> None:
+    """uvloop would raise; that it did not arrive is told by the end of the connection."""
+    async with connected() as (_, collector, connection):
+        connection.hold()
+        connection.write(b"1")
+        connection.transport.abort()
+        written: list[bytes] = []
+        connection.transport.write = written.append  # type: ignore[method-assign, assignment]
+        connection.release()
+        assert written == []
+        await until(lambda: collector.got)

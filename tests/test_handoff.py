@@ -10,7 +10,18 @@ from typing import Any, TypeVar
 
 import pytest
 
-from binance_session import COIN_M, ApiError, ConfigurationError, NotSent, RequestTimeout, Session, SessionClosed
+from binance_session import (
+    COIN_M,
+    ApiError,
+    ConfigurationError,
+    ConnectionLost,
+    NotSent,
+    RequestTimeout,
+    Session,
+    SessionClosed,
+    SessionState,
+)
+from binance_session.link import Link
 from binance_session.simulator import Fault
 from tests.exchange import ED25519, exchange, requests, session_to
 
@@ -19,6 +30,12 @@ T = TypeVar("T")
 
 async def in_thread(call: Callable[[], T]) -> T:
     return await asyncio.to_thread(call)
+
+
+def link_of(session: Session) -> Link:
+    link = session._supervisor.link
+    assert link is not None
+    return link
 
 
 def cancel(index: int) -> dict[str, Any]:
@@ -120,6 +137,8 @@ def test_when_the_event_loop_is_closed() -> None:
     session = asyncio.run(main())
     with pytest.raises(SessionClosed, match="event loop is closed"):
         session.submit_threadsafe("account.balance")
+    assert session._handoff is not None
+    assert not session._handoff._waiting
 
 
 async def test_a_cancelled_request_is_no_hanging_thread() -> None:
@@ -139,3 +158,178 @@ async def test_a_cancelled_request_is_no_hanging_thread() -> None:
         futures[-1].cancel()
         with pytest.raises((concurrent.futures.CancelledError, asyncio.CancelledError)):
             await in_thread(lambda: future.result(10))
+
+
+async def given(session: Session, count: int) -> list[concurrent.futures.Future[Any]]:
+    """Return the futures of requests that the loop has not come to yet."""
+    return [session.submit_threadsafe("order.cancel", cancel(index)) for index in range(count)]
+
+
+async def ended(futures: list[concurrent.futures.Future[Any]]) -> None:
+    await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+
+
+async def test_many_requests_are_one_write_in_their_order() -> None:
+    async with exchange(enforce_limits=False) as simulator, session_to(simulator) as session:
+        connection: Any = link_of(session)._connection
+        sizes: list[int] = []
+        write = connection.transport.write
+        futures = await given(session, 20)
+
+        def counted(data: bytes) -> None:
+            sizes.append(len(data))
+            write(data)
+
+        connection.transport.write = counted
+        await asyncio.sleep(0)
+        assert len(sizes) == 1
+        session.submit("order.cancel", cancel(20)).cancel()
+        assert len(sizes) == 2, "and then each goes by itself again"
+        del connection.transport.write
+        await ended(futures)
+        assert [entry.params["orderId"] for entry in requests(simulator, "order.cancel")][:20] == list(range(20))
+        assert all(isinstance(future.exception(0), ApiError) for future in futures)
+
+
+async def test_a_flood_leaves_the_loop_its_turns() -> None:
+    async with exchange(enforce_limits=False) as simulator, session_to(simulator) as session:
+        futures = await given(session, 500)
+        taken: list[int] = []
+        while not taken or taken[-1] < 500:
+            await asyncio.sleep(0)
+            taken.append(sum(future.running() or future.done() for future in futures))
+        assert len(taken) > 3
+        assert max(after - before for before, after in zip([0, *taken], taken, strict=False)) <= 100
+        await ended(futures)
+
+
+async def test_a_request_that_ends_the_program_keeps_no_other_waiting() -> None:
+    class Leaving(Session):
+        def prepare(self, method: str, params: Any) -> Any:
+            if params["orderId"] == 1:
+                raise asyncio.CancelledError  # of those that are no Exception, the one that a loop survives
+            return params
+
+    async with exchange(enforce_limits=False) as simulator, session_to(simulator, kind=Leaving) as session:
+        complaints: list[Any] = []
+        loop = asyncio.get_running_loop()
+        handler = loop.get_exception_handler()
+        loop.set_exception_handler(lambda loop, context: complaints.append(context))
+        futures = await given(session, 3)
+        await ended(futures)
+        loop.set_exception_handler(handler)
+        assert [type(future.exception(0)) for future in futures] == [ApiError, asyncio.CancelledError, ApiError]
+
+
+async def test_hooks_and_checks_are_those_of_every_request() -> None:
+    class Marking(Session):
+        def prepare(self, method: str, params: Any) -> Any:
+            return {**params, "orderId": 7}
+
+    async with exchange() as simulator, session_to(simulator, kind=Marking) as session:
+        await ended(await given(session, 1))
+        assert [entry.params["orderId"] for entry in requests(simulator, "order.cancel")] == [7]
+    async with exchange() as simulator, session_to(simulator, max_in_flight=1) as plain:
+        wrong = [
+            plain.submit_threadsafe("account.balance", timeout=-1),
+            plain.submit_threadsafe("account.balance", on_unready="never"),  # type: ignore[arg-type]
+            plain.submit_threadsafe("no.such.method"),
+            plain.submit_threadsafe(["account.balance"]),  # type: ignore[arg-type]
+        ]
+        one, beyond = [plain.submit_threadsafe("account.balance") for _ in range(2)]
+        for future in wrong:
+            with pytest.raises(ConfigurationError):
+                await asyncio.wrap_future(future)
+        with pytest.raises(NotSent, match="max_in_flight"):
+            await asyncio.wrap_future(beyond)
+        assert (await asyncio.wrap_future(one)).result
+
+
+async def test_a_lost_connection_ends_it() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("drop_after", method="account.balance"))
+        with pytest.raises(ConnectionLost) as caught:
+            await in_thread(lambda: session.submit_threadsafe("account.balance").result(10))
+        assert caught.value.outcome == "unknown"
+
+
+async def test_closing_ends_what_is_in_flight() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("no_answer", method="account.balance"))
+        future = session.submit_threadsafe("account.balance")
+        await asyncio.sleep(0)
+        assert future.running()
+        await session.close()
+        error = future.exception(0)
+        assert isinstance(error, SessionClosed)
+        assert error.outcome == "unknown"
+
+
+async def test_a_connection_that_is_replaced_waits_for_its_answer() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("no_answer", method="account.balance", times=2))
+        link = link_of(session)
+        threads = session.submit_threadsafe("account.balance", timeout=0.1)
+        ours = session.submit("account.balance")
+        await asyncio.sleep(0)
+        drained = asyncio.create_task(link.drained())
+        await ended([threads])
+        await asyncio.sleep(0)
+        assert not drained.done()
+        ours.cancel()
+        await drained
+
+
+async def test_a_parked_request_of_a_thread_leaves_later() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        assert (await in_thread(lambda: session.submit_threadsafe("account.balance").result(10))).result
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), asyncio.CancelledError()])
+async def test_what_a_callback_does_hurts_nothing(error: BaseException) -> None:
+    """It runs when the answer has been dealt with: it may look, ask again and raise what it will."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        complaints: list[Any] = []
+        loop = asyncio.get_running_loop()
+        handler = loop.get_exception_handler()
+        loop.set_exception_handler(lambda loop, context: complaints.append(context["exception"]))
+        seen: list[Any] = []
+
+        def callback(future: concurrent.futures.Future[Any]) -> None:
+            seen.append((session.in_flight, session.submit("account.balance")))
+            raise error
+
+        simulator.inject(Fault("no_answer", method="account.balance", times=3))
+        futures = [session.submit_threadsafe("account.balance", timeout=0.05) for _ in range(3)]
+        for future in futures:
+            future.add_done_callback(callback)
+        await ended(futures)
+        await asyncio.sleep(0)
+        loop.set_exception_handler(handler)
+        assert [in_flight for in_flight, _ in seen] == [0, 1, 2]
+        assert all(isinstance(future.exception(), RequestTimeout) for future in futures)
+        for _, future in seen:
+            assert (await future).result
+        assert complaints == [error] * 3
+        assert session.stats.connections == 1
+
+
+def test_nobody_waits_for_an_event_loop_that_is_closed() -> None:
+    """Neither who asks again, nor who asked when it was about to be."""
+    loop = asyncio.new_event_loop()
+    simulated = exchange()
+    simulator = loop.run_until_complete(simulated.__aenter__())
+    session = session_to(simulator)
+    loop.run_until_complete(session.open())
+    loop.run_until_complete(session.close())
+    loop.run_until_complete(simulated.__aexit__(None, None, None))
+    left, cancelled = session.submit_threadsafe("account.balance"), session.submit_threadsafe("account.balance")
+    cancelled.cancel()
+    loop.close()
+    for _ in range(3):
+        with pytest.raises(SessionClosed, match="event loop is closed"):
+            session.submit_threadsafe("account.balance")
+    assert isinstance(left.exception(0), SessionClosed)
+    assert cancelled.cancelled()

@@ -21,6 +21,7 @@ from binance_session import (
     Response,
     Stats,
 )
+from binance_session.answer import AnyFuture
 from binance_session.responses import decode
 from binance_session.router import Router
 
@@ -228,7 +229,7 @@ def test_a_null_result_is_a_result() -> None:
 def test_the_answer_hook_sees_answers_before_their_callers() -> None:
     """Good answers and refused ones; a hook that cancels the call does not break the router."""
     seen: list[tuple[int, int, bool]] = []
-    futures: list[asyncio.Future[Response]] = []
+    futures: list[AnyFuture] = []
 
     def on_response(response: Response) -> None:
         seen.append((response.request_id, response.status, futures[response.request_id - 1].done()))
@@ -263,7 +264,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.clock, self.router, self.stats = make()
         self.next_id = 1
-        self.futures: dict[int, asyncio.Future[Response]] = {}
+        self.futures: dict[int, AnyFuture] = {}
         self.deadlines: dict[int, float] = {}
         self.ended: dict[int, str] = {}
 
