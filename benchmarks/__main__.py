@@ -41,7 +41,7 @@ _RESULTS: Final = Path(__file__).resolve().parent / "results.json"
 _BENCHMARKS: Final = {
     "dispatch": Benchmark(dispatch.run, "in one process, without a socket", rounds=9, size=1000),
     "roundtrip": Benchmark(roundtrip.run, "over loopback, beside what other people use", rounds=7, size=1000),
-    "encrypted": Benchmark(encrypted.run, "the same over TLS, as at the exchange", rounds=7, size=500),
+    "encrypted": Benchmark(encrypted.run, "the same over TLS, as at the exchange", rounds=5, size=500),
     "account": Benchmark(account.run, "where the microseconds go", rounds=9, size=2000),
     "counts": Benchmark(counts.run, "what no neighbour can change", rounds=1, size=1),
     "inflight": Benchmark(inflight.run, "what the others in flight cost", rounds=7, size=1000),

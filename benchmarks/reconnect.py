@@ -3,13 +3,15 @@
 The server cuts the connection when it reads a certain request, and remembers when: just before it told its own event
 loop to. The clock stops in the hook that hears of READY. So the figure holds the news' way to us, what the session does
 about it, the new connection, its handshakes and the logon. Beside it, in the same rounds, on the same event loop: one
-connect, one WebSocket handshake and one signed round trip, by ``websockets`` and by hand.
+connect, one WebSocket handshake and one signed round trip, by ``websockets`` and by hand; and by ``websockets`` also
+from the cut of a connection on, with the news' way and the dead connection in it, as in ours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import ssl
@@ -22,7 +24,8 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from benchmarks.certificates import make_certificate
@@ -38,6 +41,7 @@ __all__ = ["AtOnce", "run"]
 
 _LIBRARY: Final = "websockets: connect, handshake, signed round trip"
 _BY_HAND: Final = "by hand: connect, handshake, signed round trip"
+_AGAIN: Final = "websockets: cut, connect, handshake, signed round trip"
 _OURS: Final = "binance_session: cut to READY"
 #: attempts to connect to one address that a session allows itself in five minutes
 _PER_ADDRESS: Final = 300
@@ -101,14 +105,34 @@ class _Bare:
         """Do it with a protocol of our own."""
         return self._loop.run_until_complete(_median(size, self._by_hand))
 
-    async def _by_library(self) -> float:
-        start = time.perf_counter()
+    def again_by_library(self, size: int) -> Mapping[str, float]:
+        """Have ``websockets`` do it after a cut, from which the time counts."""
+        return self._loop.run_until_complete(_median(size, self._again_by_library))
+
+    async def _connected(self) -> ClientConnection:
         websocket = await connect(self._url, ssl=self._tls, proxy=None, compression=None, ping_interval=None)
         await websocket.send(self._logon.next(), text=True)
         json.loads(await websocket.recv())
+        return websocket
+
+    async def _by_library(self) -> float:
+        start = time.perf_counter()
+        websocket = await self._connected()
         took = time.perf_counter() - start
         await websocket.close()
         return took
+
+    async def _again_by_library(self) -> float:
+        websocket = await self._connected()
+        await websocket.send(json.dumps({"id": 1, "method": CUT}))
+        with contextlib.suppress(ConnectionClosed):
+            await websocket.recv()
+        websocket = await self._connected()
+        ready_at = time.perf_counter_ns()
+        await websocket.send(json.dumps({"id": 2, "method": WHEN}))
+        cut_at = json.loads(await websocket.recv())["result"]["at"]
+        await websocket.close()
+        return float(ready_at - cut_at) / 1e9
 
     async def _by_hand(self) -> float:
         parts = urlsplit(self._url)
@@ -174,7 +198,7 @@ def run(plan: Plan) -> Sequence[Section]:
         context = make_certificate(pem)
         with serving() as plain, serving("--tls", str(pem), scheme="wss") as secure:
             tables = [_measure(plan, "plain", plain, None), _measure(plan, "TLS", secure, context)]
-    pairs = [(table, _OURS, other) for table in tables for other in (_LIBRARY, _BY_HAND)]
+    pairs = [(table, _OURS, other) for table in tables for other in (_LIBRARY, _BY_HAND, _AGAIN)]
     return [*tables, compare("the ratios to read: plain, then over TLS", pairs)]
 
 
@@ -185,6 +209,7 @@ def _measure(plan: Plan, name: str, url: str, tls: ssl.SSLContext | None) -> Tab
         contestants = [
             Contestant(_LIBRARY, bare.by_library),
             Contestant(_BY_HAND, bare.by_hand),
+            Contestant(_AGAIN, bare.again_by_library),
             Contestant(_OURS, ours.run),
         ]
         metric = Metric("ready", f"{name}, {FASTEST_LOOP}: until requests can be sent", "ms")

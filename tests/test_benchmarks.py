@@ -235,9 +235,10 @@ def test_reconnect_is_measured_plain_and_over_tls(tmp_path: Path) -> None:
             "websockets",
             AGAIN,
             "by hand",
+            "websockets",
             "binance_session",
         ]
-    assert len(ratios["rows"]) == 4
+    assert len(ratios["rows"]) == 6
 
 
 def test_a_reconnect_benchmark_that_would_wait_for_its_budget_is_refused(tmp_path: Path) -> None:

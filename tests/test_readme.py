@@ -36,6 +36,7 @@ EXPECTED = [
     ),
     r"unknown, so asked: FILLED\n",
     r"\d\d pings, 2 connections\n",
+    r"NEW 49000.0\nNEW 49100.0\nNEW 49200.0\n",
 ]
 
 
