@@ -272,7 +272,9 @@ def test_a_bot_in_another_language(tmp_path: Path) -> None:
         finally:
             bot.kill()
         assert bot.stderr is not None
-        assert "standard output is read no more" in bot.stderr.read()  # up to its end, which is the sidecar's
+        said = bot.stderr.read()  # up to its end, which is the sidecar's
+        # an event may have been on its way just then
+        assert "standard output is read no more" in said or "standard output cannot be written: Broken pipe" in said
 
 
 def test_a_bot_that_is_a_shell() -> None:
