@@ -15,6 +15,7 @@ import ssl as ssl_module
 from collections.abc import Callable
 from functools import cache
 from itertools import chain, repeat
+from mmap import ACCESS_COPY, mmap
 from os import urandom
 from struct import Struct
 from typing import Any, Final, Literal, Protocol
@@ -51,6 +52,8 @@ _MASKED: Final = 0x80
 _KNOWN: Final = frozenset({0x81, 0x01, 0x82, 0x02, 0x80, 0x00, 0x88, 0x89, 0x8A})
 _SHORT_HEADER, _MEDIUM_HEADER, _LONG_HEADER = Struct("!BB"), Struct("!BBH"), Struct("!BBQ")
 _MASKS: Final = Struct("4s" * 64)
+#: bytes that one read may bring
+_READ_SIZE: Final = 256 * 1024
 _TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
 
@@ -94,8 +97,13 @@ class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
-class Connection(ClientConnection):
-    """A client connection that hands each complete message to its receiver inside ``data_received``."""
+class Connection(ClientConnection, asyncio.BufferedProtocol):
+    """A client connection that hands each complete message to its receiver inside ``data_received``.
+
+    It brings its own memory for what is read. Otherwise asyncio (and aiofastnet) allocates 256 KiB for each read and
+    gives back what was not used, which is nearly all; where that lies at the end of the heap, each answer costs two
+    system calls and two page faults, some 15 µs of its round trip.
+    """
 
     def __init__(
         self,
@@ -121,6 +129,8 @@ class Connection(ClientConnection):
         # from the operating system's generator (RFC 6455 §10.3), but asked once for many: each time takes 0.35 µs
         self._masks = chain.from_iterable(map(_MASKS.unpack, map(urandom, repeat(_MASKS.size))))
         self._check_asked = asyncio.Event()
+        # private, and resident only as far as it was ever used
+        self._memory = memoryview(mmap(-1, _READ_SIZE, access=ACCESS_COPY))
         # what a frame is handed to, and those that wait for the end of the loop's turn
         self._coalesces = coalesce
         self._send: Callable[[bytes], None]
@@ -138,6 +148,14 @@ class Connection(ClientConnection):
         """Begin the handshake."""
         super().connection_made(transport)
         self.release()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next read goes."""
+        return self._memory
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.data_received(bytes(self._memory[:nbytes]))
 
     # The way of a frame. An answer is one unfragmented text frame; those are found and handed on right here. Every
     # other frame goes to the library whole, so that its parser always stands at the beginning of a frame.

@@ -183,7 +183,7 @@ class _End(asyncio.Transport):
     def __init__(self, connection: Connection, sockname: _Address, peername: _Address) -> None:
         super().__init__({"sockname": sockname, "peername": peername, "socket": None})
         self._connection = connection
-        self._protocol = asyncio.Protocol()
+        self._protocol: asyncio.Protocol | asyncio.BufferedProtocol = asyncio.Protocol()
         self._flying: deque[_Parcel] = deque()
         self._due = 0.0
         self._arrived: deque[bytes | None] = deque()
@@ -210,9 +210,7 @@ class _End(asyncio.Transport):
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        if isinstance(protocol, asyncio.BufferedProtocol):
-            raise TypeError("the network in memory serves asyncio.Protocol, not BufferedProtocol")
-        self._protocol = cast("asyncio.Protocol", protocol)
+        self._protocol = cast("asyncio.Protocol | asyncio.BufferedProtocol", protocol)
 
     def is_closing(self) -> bool:
         return self._closing
@@ -343,9 +341,23 @@ class _End(asyncio.Transport):
             if data is None:
                 if not self._call(self._protocol.eof_received):
                     self.close()
+            elif isinstance(self._protocol, asyncio.BufferedProtocol):
+                self._fill(self._protocol, data)
             else:
                 self.peer.sent(len(data))
                 self._call(self._protocol.data_received, data)
+
+    def _fill(self, protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+        """Put as much into the protocol's buffer as it has room for; the rest is for its next read."""
+        buffer = self._call(protocol.get_buffer, -1)
+        if self.is_lost:
+            return
+        count = min(len(data), len(buffer))
+        buffer[:count] = data[:count]
+        if count < len(data):
+            self._arrived.appendleft(data[count:])
+        self.peer.sent(count)
+        self._call(protocol.buffer_updated, count)
 
     def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
         try:

@@ -618,9 +618,48 @@ def test_a_transport_knows_its_addresses_and_its_protocol() -> None:
             assert (server.seen, replacement.seen) == ([], [b"x"])
             with pytest.raises(TypeError, match="bytes"):
                 ours.write("text")  # type: ignore[arg-type]
-            with pytest.raises(TypeError, match="BufferedProtocol"):
-                ours.set_protocol(asyncio.BufferedProtocol())
             theirs.set_protocol(server)
+
+    run(main)
+
+
+def test_a_protocol_that_brings_its_own_buffer_gets_what_it_has_room_for() -> None:
+    """Read after read, and no more once it paused reading; one that fails loses its connection, as any other."""
+
+    class Buffered(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.buffer = bytearray(4)
+            self.seen: list[bytes] = []
+            self.transport: Any = None
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.seen.append(bytes(self.buffer[:nbytes]))
+            if b"!" in self.seen[-1]:
+                self.transport.pause_reading()
+            if b"?" in self.seen[-1]:
+                raise LookupError("what?")
+
+    async def main() -> None:
+        reported = list[Any]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        async with joined() as (client, server, _):
+            buffered = Buffered()
+            buffered.transport = server.transport
+            server.transport.set_protocol(buffered)
+            client.transport.write(b"012345678")
+            client.transport.write(b"9ab!cdef")
+            await asyncio.sleep(1)
+            assert buffered.seen == [b"0123", b"4567", b"8", b"9ab!"]
+            server.transport.resume_reading()
+            await asyncio.sleep(1)
+            assert buffered.seen[4:] == [b"cdef"]
+            client.transport.write(b"?")
+            await asyncio.sleep(1)
+            assert "buffer_updated" in reported[0]["message"]
+            assert [type(what) for what in client.seen] == [ConnectionResetError]
 
     run(main)
 
