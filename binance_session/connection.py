@@ -321,6 +321,20 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
 
     # The end
 
+    def send_data(self) -> None:
+        """Write what the library has to say, and close the transport if it is done; not once it is closing.
+
+        A transport of asyncio's over TLS that is closed twice cannot be aborted any more: with a peer that does not
+        read, its socket would stay for ever.
+        """
+        if not self.transport.is_closing():
+            super().send_data()
+
+    def hang_up(self) -> None:
+        """Close the transport when what was written has left; not twice, see :meth:`send_data`."""
+        if not self.transport.is_closing():
+            self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the receiver that the connection is over."""
         super().connection_lost(exc)

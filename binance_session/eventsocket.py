@@ -97,7 +97,7 @@ class EventSocket(Receiver):
         self.cause = reason.replace(self.key, masked(self.key))  # who closes may say which key was wrong
         self.over.set()
         if self._connection is not None:
-            self._connection.transport.close()
+            self._connection.hang_up()
         if not self._closed:
             self._owner.socket_ended(self)
 

@@ -27,7 +27,7 @@ _Request = tuple[str, Params | None, float | None, dict[str, Any] | None]
 class Handoff:
     """Takes requests in any thread, and submits them on the event loop in the order in which they came."""
 
-    __slots__ = ("_link", "_loop", "_submit", "_waiting", "_woken")
+    __slots__ = ("_link", "_loop", "_over", "_submit", "_waiting", "_woken")
 
     def __init__(
         self,
@@ -46,6 +46,8 @@ class Handoff:
         self._link = link
         self._waiting: deque[tuple[Answer, _Request]] = deque()
         self._woken = False
+        # why the session takes no more, once it is over
+        self._over = ""
 
     def give(self, method: str, params: Params | None, timeout: float | None, options: dict[str, Any] | None) -> Answer:
         """Hand a request over; raise :class:`SessionClosed` if the loop is closed."""
@@ -58,11 +60,19 @@ class Handoff:
                 self._loop.call_soon_threadsafe(self._take)
             except RuntimeError:
                 self._refuse_all()
-                raise _closed(method) from None
+                raise self._refusal(method) from None
         elif self._loop.is_closed():  # and will not come to what it was woken for
             self._refuse_all()
-            raise _closed(method)
+            raise self._refusal(method)
+        # Whoever finds it not set has appended before end() sets it, and so before end() looks.
+        if self._over:
+            self._refuse_all()
         return answer
+
+    def end(self, why: str) -> None:
+        """Refuse what waits and what is still to come, because the session is over: so may be its loop, any moment."""
+        self._over = self._over or why
+        self._refuse_all()
 
     def _refuse_all(self) -> None:
         """End what nobody will take any more, also what was given when the loop was about to be closed."""
@@ -70,7 +80,11 @@ class Handoff:
             while True:
                 answer, (method, *_) = self._waiting.popleft()
                 if answer.set_running_or_notify_cancel():
-                    answer.set_exception(_closed(method))
+                    answer.set_exception(self._refusal(method))
+
+    def _refusal(self, method: str) -> SessionClosed:
+        why = "the session's event loop is closed" if self._loop.is_closed() else self._over
+        return SessionClosed(f"{why}; {method} was not sent", method=method)
 
     def _take(self) -> None:
         waiting, submit = self._waiting, self._submit
@@ -80,7 +94,10 @@ class Handoff:
             link.hold()
         try:
             for _ in range(count):
-                answer, request = waiting.popleft()
+                try:
+                    answer, request = waiting.popleft()
+                except IndexError:  # refused meanwhile
+                    break
                 if not answer.set_running_or_notify_cancel():
                     continue
                 try:
@@ -93,16 +110,12 @@ class Handoff:
                     if future is not None:
                         future.add_done_callback(functools.partial(_hand_back, answer))
         finally:
-            if link is not None:
-                link.release()
             self._woken = False
             if waiting:
                 self._woken = True
                 self._loop.call_soon(self._take)
-
-
-def _closed(method: str) -> SessionClosed:
-    return SessionClosed(f"the session's event loop is closed; {method} was not sent", method=method)
+            if link is not None:
+                link.release()
 
 
 def _hand_back(answer: Answer, future: asyncio.Future[Response]) -> None:

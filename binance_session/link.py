@@ -345,7 +345,7 @@ class Link:
             )
         )
         if self._connection is not None:
-            self._connection.transport.close()
+            self._connection.hang_up()
         self._owner.link_ended(self, self._lost)
 
     # The end

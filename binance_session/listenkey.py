@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, Protocol
 
 from binance_session.clock import ServerClock
-from binance_session.errors import ApiError, ListenKeyNotFound, NotSent, ProtocolError, RateLimited, SessionClosed
+from binance_session.errors import ApiError, ListenKeyNotFound, NotSent, ProtocolError, RateLimited
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.responses import ListenKey, Response
@@ -247,10 +247,8 @@ class ListenKeyKeeper:
                 await self._start(on_unready="wait")
             else:
                 await self._renew(method, on_unready="wait")
-        except SessionClosed:
-            self.release()
-            return False
         except Exception as error:  # also what an overridden `prepare` raises: it must not end the pings
+            # After SessionClosed the key is kept too: the session lets go of it when it tells why it ended.
             self._failures += 1
             self._last_error = error.code if isinstance(error, ApiError) else 0
             self._stats.failed_pings += 1

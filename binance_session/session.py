@@ -8,7 +8,7 @@ import functools
 import itertools
 import ssl as ssl_module
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -310,7 +310,8 @@ class Session:
         listenKey is not stopped: that would end it for every other client of the account.
         """
         self._demand_loop()
-        self._end_events(SessionClosed("the session was closed, and its user data streams with it"))
+        why = "the session was closed"
+        self._end_all(why, SessionClosed(f"{why}, and its user data streams with it"))
         await self._supervisor.close()
         if self._events is not None:
             await self._events.ended()
@@ -318,9 +319,12 @@ class Session:
     def _failed(self, failure: Exception) -> None:
         error = SessionClosed(f"the session ended, and its user data streams with it, because {failure}")
         error.__cause__ = failure
-        self._end_events(error)
+        self._end_all(f"the session ended, because {failure}", error)
 
-    def _end_events(self, error: SessionClosed) -> None:
+    def _end_all(self, why: str, error: SessionClosed) -> None:
+        """End what the session holds beside its connections: what threads hand over, the streams, the listenKey."""
+        if self._handoff is not None:
+            self._handoff.end(why)
         if self._events is not None:
             self._events.fail(error)
         self._listen_key.release()
@@ -452,15 +456,22 @@ class Session:
 
         The future ends as that of :meth:`submit` does, and with what :meth:`submit` raises. Cancelling it is possible
         until the event loop has taken the request, and then it was not sent; afterwards ``cancel()`` returns ``False``.
-        Requests of one thread leave in their order. The callbacks of the future are called on the event loop, in a turn
-        of their own. Waiting for the result on the event loop's own thread would wait for ever.
+        Requests of one thread leave in their order. ``params`` may be changed afterwards, but for lists in it. The
+        callbacks of the future are called on the event loop, in a turn of their own. Waiting for the result on the
+        event loop's own thread would wait for ever, and so would waiting for an event loop that was stopped and never
+        run again while the session was open.
 
         Raises, with nothing sent: :class:`NotSent` when the session was not opened, and :class:`SessionClosed` when its
         event loop is closed.
         """
         if self._handoff is None:
             raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
-        copied = params.copy() if type(params) is dict else params  # theirs may change before the loop comes to it
+        # Theirs may change before the loop comes to it. What is no mapping is refused there.
+        copied = params
+        if type(params) is dict:
+            copied = params.copy()
+        elif params is not None and isinstance(params, Mapping):
+            copied = dict(params)
         options: dict[str, Any] | None = None
         if security is not None or credentials is not None or on_unready is not None:
             options = {"security": security, "credentials": credentials, "on_unready": on_unready}

@@ -14,34 +14,9 @@ from websockets.frames import CloseCode, Opcode
 from binance_session import COIN_M, ConfigurationError, Session
 from binance_session.connection import Connection
 from tests.exchange import exchange, requests, session_to, until
-from tests.test_connection import Collector, connected, frame
+from tests.test_connection import Collector, Recorder, connected, frame
 
 ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "MARKET"}
-
-
-class Recorder:
-    """Stands before a connection's transport and keeps what is written through it, write by write."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._transport = connection.transport
-        self.writes: list[list[str]] = []
-        connection.transport = self  # type: ignore[assignment]
-
-    def write(self, data: bytes) -> None:
-        self.writes.append(list(_messages(bytes(data))))
-        self._transport.write(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-def _messages(data: bytes) -> Any:
-    """Yield the payload of each short masked text frame, and the name of any other."""
-    while data:
-        length, mask = data[1] & 0x7F, data[2:6]
-        payload = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data[6 : 6 + length]))
-        yield payload.decode() if data[0] & 0x0F == Opcode.TEXT else Opcode(data[0] & 0x0F).name
-        data = data[6 + length :]
 
 
 async def test_the_first_of_a_turn_leaves_at_once_and_the_others_together_at_its_end() -> None:

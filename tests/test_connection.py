@@ -541,23 +541,83 @@ async def test_an_address_that_does_not_answer() -> None:
         assert asyncio.get_running_loop().time() - began == pytest.approx(3, abs=0.01)
 
 
+class Recorder:
+    """Stands before a connection's transport, whose ``write`` not every loop lets be replaced, and keeps its writes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._transport = connection.transport
+        self.writes: list[list[str]] = []
+        connection.transport = self  # type: ignore[assignment]
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(list(_messages(bytes(data))))
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def _messages(data: bytes) -> Any:
+    """Yield the payload of each masked text frame below 64 KiB, and the name of any other."""
+    while data:
+        length, begin = data[1] & 0x7F, 6
+        if length == 126:
+            length, begin = int.from_bytes(data[2:4], "big"), 8
+        mask, payload = data[begin - 4 : begin], data[begin : begin + length]
+        text = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+        yield text.decode() if data[0] & 0x0F == Opcode.TEXT else Opcode(data[0] & 0x0F).name
+        data = data[begin + length :]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [frame(Opcode.CLOSE, struct.pack("!H", CloseCode.NORMAL_CLOSURE)), b"\x81\x80masked"],
+    ids=["close", "masked"],
+)
+async def test_a_transport_is_closed_once(end: bytes) -> None:
+    """By whoever comes first, the receiver or the library: asyncio's over TLS could not be aborted otherwise."""
+
+    class HangsUp(Collector):
+        connection: Connection
+
+        def connection_ending(self, reason: str) -> None:
+            super().connection_ending(reason)
+            self.connection.hang_up()
+
+    class CountsCloses(Recorder):
+        closes = 0
+
+        def can_write_eof(self) -> bool:
+            return False  # as over TLS
+
+        def close(self) -> None:
+            self.closes += 1
+            self._transport.close()
+
+    async with connected() as (raw, _, connection):
+        receiver = HangsUp()
+        receiver.connection, connection._receiver = connection, receiver
+        recorder = CountsCloses(connection)
+        raw.write(end)
+        await until(lambda: receiver.got)
+        connection.eof_received()
+        await connection.wait_closed()
+        assert recorder.closes == 1
+
+
 async def test_what_is_held_goes_out_at_once_and_in_order() -> None:
     async with connected() as (_, _, connection):
-        written: list[bytes] = []
-        connection.transport.write = written.append  # type: ignore[method-assign, assignment]
-        for messages in ([b"1", b"2", b"3"], []):
+        recorder = Recorder(connection)
+        for messages in (["1", "2", "3"], []):
             connection.hold()
             for message in messages:
-                connection.write(message)
-            assert written == []
+                connection.write(message.encode())
+            assert recorder.writes == []
             connection.release()
-            frames = b"".join(written)
-            assert len(written) == bool(messages)
-            assert [frames[at + 6] ^ frames[at + 2] for at in range(0, len(frames), 7)] == [*b"".join(messages)]
-            written.clear()
+            assert recorder.writes == ([messages] if messages else [])
+            recorder.writes.clear()
         connection.write(b"4")
-        assert len(written) == 1
-        del connection.transport.write
+        assert recorder.writes == [["4"]]
 
 
 async def test_what_an_extension_changes_is_held_too() -> None:
@@ -566,26 +626,23 @@ async def test_what_an_extension_changes_is_held_too() -> None:
             return frame
 
     async with connected() as (_, _, connection):
-        written: list[bytes] = []
-        connection.transport.write = written.append  # type: ignore[method-assign, assignment]
+        recorder = Recorder(connection)
         connection.hold()
         connection.protocol.extensions = [Nothing()]  # type: ignore[list-item]
         connection.write(b"1")
-        assert written == []
+        assert recorder.writes == []
         connection.release()
-        assert len(written) == 1
+        assert recorder.writes == [["1"]]
         connection.protocol.extensions = []
-        del connection.transport.write
 
 
 async def test_what_is_held_is_not_written_to_a_connection_that_is_over() -> None:
     """uvloop would raise; that it did not arrive is told by the end of the connection."""
     async with connected() as (_, collector, connection):
+        recorder = Recorder(connection)
         connection.hold()
         connection.write(b"1")
         connection.transport.abort()
-        written: list[bytes] = []
-        connection.transport.write = written.append  # type: ignore[method-assign, assignment]
         connection.release()
-        assert written == []
+        assert recorder.writes == []
         await until(lambda: collector.got)

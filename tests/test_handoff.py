@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
+from collections import OrderedDict, UserDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,9 +23,11 @@ from binance_session import (
     SessionClosed,
     SessionState,
 )
+from binance_session.handoff import Handoff
 from binance_session.link import Link
 from binance_session.simulator import Fault
-from tests.exchange import ED25519, exchange, requests, session_to
+from tests.exchange import ED25519, exchange, requests, session_to, until
+from tests.test_connection import Recorder
 
 T = TypeVar("T")
 
@@ -105,13 +109,24 @@ async def test_cancelled_before_the_loop_takes_it_it_is_not_sent() -> None:
         assert len(requests(simulator, "account.balance")) == 1
 
 
-async def test_params_are_those_at_the_time() -> None:
+@pytest.mark.parametrize("kind", [dict, OrderedDict, UserDict])
+async def test_params_are_those_at_the_time(kind: Callable[[Any], Any]) -> None:
     async with exchange() as simulator, session_to(simulator) as session:
-        params = cancel(1)
-        future = session.submit_threadsafe("order.cancel", params)
-        params["orderId"] = 2
-        await asyncio.gather(asyncio.wrap_future(future), return_exceptions=True)
-        assert [entry.params["orderId"] for entry in requests(simulator, "order.cancel")] == [1]
+        params = kind(cancel(0))
+        futures: list[concurrent.futures.Future[Any]] = []
+        for index in (1, 2):
+            params["orderId"] = index
+            futures.append(session.submit_threadsafe("order.cancel", params))
+        params["orderId"] = 3
+        await ended(futures)
+        assert [entry.params["orderId"] for entry in requests(simulator, "order.cancel")] == [1, 2]
+
+
+async def test_what_is_no_mapping_is_told_by_the_future() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        for params in (["symbol"], 1, "symbol"):
+            with pytest.raises(ConfigurationError, match="mapping"):
+                await asyncio.wrap_future(session.submit_threadsafe("order.cancel", params))  # type: ignore[arg-type]
 
 
 async def test_outside_of_the_sessions_life() -> None:
@@ -160,6 +175,17 @@ async def test_a_cancelled_request_is_no_hanging_thread() -> None:
             await in_thread(lambda: future.result(10))
 
 
+#: makes a task that runs up to its first wait now
+EAGER: Any = getattr(asyncio, "eager_task_factory", None)
+
+
+class GivesUp:
+    """A reconnect policy."""
+
+    def next_delay(self, attempt: int, cause: Exception | None) -> None:
+        return None
+
+
 async def given(session: Session, count: int) -> list[concurrent.futures.Future[Any]]:
     """Return the futures of requests that the loop has not come to yet."""
     return [session.submit_threadsafe("order.cancel", cancel(index)) for index in range(count)]
@@ -171,21 +197,14 @@ async def ended(futures: list[concurrent.futures.Future[Any]]) -> None:
 
 async def test_many_requests_are_one_write_in_their_order() -> None:
     async with exchange(enforce_limits=False) as simulator, session_to(simulator) as session:
-        connection: Any = link_of(session)._connection
-        sizes: list[int] = []
-        write = connection.transport.write
+        connection = link_of(session)._connection
+        assert connection is not None
         futures = await given(session, 20)
-
-        def counted(data: bytes) -> None:
-            sizes.append(len(data))
-            write(data)
-
-        connection.transport.write = counted
+        recorder = Recorder(connection)
         await asyncio.sleep(0)
-        assert len(sizes) == 1
+        assert [len(messages) for messages in recorder.writes] == [20]
         session.submit("order.cancel", cancel(20)).cancel()
-        assert len(sizes) == 2, "and then each goes by itself again"
-        del connection.transport.write
+        assert [len(messages) for messages in recorder.writes] == [20, 1], "and then each goes by itself again"
         await ended(futures)
         assert [entry.params["orderId"] for entry in requests(simulator, "order.cancel")][:20] == list(range(20))
         assert all(isinstance(future.exception(0), ApiError) for future in futures)
@@ -317,19 +336,90 @@ async def test_what_a_callback_does_hurts_nothing(error: BaseException) -> None:
 
 
 def test_nobody_waits_for_an_event_loop_that_is_closed() -> None:
-    """Neither who asks again, nor who asked when it was about to be."""
+    """Neither who asks again, nor who asked when it was about to be; whatever became of the session."""
+
+    def submit(*_: object) -> None:
+        raise AssertionError
+
     loop = asyncio.new_event_loop()
-    simulated = exchange()
-    simulator = loop.run_until_complete(simulated.__aenter__())
-    session = session_to(simulator)
-    loop.run_until_complete(session.open())
-    loop.run_until_complete(session.close())
-    loop.run_until_complete(simulated.__aexit__(None, None, None))
-    left, cancelled = session.submit_threadsafe("account.balance"), session.submit_threadsafe("account.balance")
+    handoff = Handoff(loop, submit, lambda: None)
+    left, cancelled = [handoff.give("account.balance", None, None, None) for _ in range(2)]
     cancelled.cancel()
     loop.close()
     for _ in range(3):
         with pytest.raises(SessionClosed, match="event loop is closed"):
-            session.submit_threadsafe("account.balance")
+            handoff.give("account.balance", None, None, None)
     assert isinstance(left.exception(0), SessionClosed)
     assert cancelled.cancelled()
+
+
+async def test_once_the_session_is_over_nobody_waits_for_the_loop() -> None:
+    """It may be over, too, before its next turn: a thread that asked meanwhile would wait for ever."""
+    async with exchange() as simulator:
+        closed, failed = session_to(simulator), session_to(simulator, reconnect=GivesUp())
+        await closed.open()
+        await failed.open()
+        closing = asyncio.ensure_future(closed.close())
+        given_before = closed.submit_threadsafe("account.balance")
+        await closing
+        simulator.connections[0].drop()
+        with pytest.raises(ConnectionLost):
+            await failed.wait_for(SessionState.CLOSED)
+        for session, why in ((closed, "was closed"), (failed, "ended, because the connection ended")):
+            future = session.submit_threadsafe("account.balance")
+            assert isinstance(future.exception(0), SessionClosed)
+            with pytest.raises(SessionClosed, match=f"the session {why}.*account.balance was not sent") as caught:
+                future.result(0)
+            assert caught.value.outcome == "not_sent"
+        assert isinstance(given_before.exception(0), SessionClosed)
+        assert not requests(simulator, "account.balance")
+        cancelled = closed.submit_threadsafe("account.balance")
+        assert not cancelled.cancel()
+
+
+def test_threads_that_ask_while_the_program_ends_are_all_told() -> None:
+    """None of them waits for an answer when the event loop is gone."""
+
+    def ask(session: Session, told: list[str]) -> None:
+        with contextlib.suppress(SessionClosed):  # the event loop is closed
+            while True:
+                error = session.submit_threadsafe("account.balance").exception()
+                if isinstance(error, SessionClosed):
+                    told.append(error.outcome or "")
+
+    async def main(told: list[str]) -> list[threading.Thread]:
+        async with exchange(enforce_limits=False) as simulator, session_to(simulator) as session:
+            threads = [threading.Thread(target=ask, args=(session, told), daemon=True) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            await until(lambda: len(requests(simulator, "account.balance")) > 3)
+            return threads
+
+    for _ in range(5):
+        told: list[str] = []
+        threads = asyncio.run(main(told))
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert set(told) <= {"unknown", "not_sent"}
+
+
+@pytest.mark.skipif(EAGER is None, reason="Python 3.12 has it")
+async def test_a_session_that_a_hook_closes_takes_no_more_of_a_batch() -> None:
+    """What was held leaves before the close frame, what follows is not sent, and each is told so."""
+
+    class Closing(Session):
+        def prepare(self, method: str, params: Any) -> Any:
+            if params["orderId"] == 3:
+                self.closing = EAGER(asyncio.get_running_loop(), self.close())
+            return params
+
+    async with exchange(enforce_limits=False) as simulator:
+        session = session_to(simulator, kind=Closing)
+        await session.open()
+        futures = await given(session, 6)
+        await ended(futures)
+        await session.closing
+        outcomes = [future.exception(0).outcome for future in futures]  # type: ignore[union-attr]
+        assert outcomes == ["unknown"] * 3 + ["not_sent"] * 3
+        assert [entry.params["orderId"] for entry in requests(simulator, "order.cancel")] == [0, 1, 2]

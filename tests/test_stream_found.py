@@ -15,6 +15,7 @@ from binance_session import (
     BinanceSessionError,
     ConfigurationError,
     Event,
+    FixedInterval,
     HmacKey,
     RateLimited,
     RequestTimeout,
@@ -66,6 +67,18 @@ async def test_a_start_that_was_given_up_is_not_joined() -> None:
             await asyncio.sleep(5.0)
             push(simulator, 1)
             assert await take(events, 1) == [1]
+
+
+@pytest.mark.virtual
+async def test_a_ping_that_ends_with_the_session_does_not_end_the_streams() -> None:
+    """It waits for the logon that is refused: readers are told why the session ended, not that it was asked for."""
+    async with streaming(keepalive=FixedInterval(0.5)) as (simulator, session, events):
+        simulator.inject(Fault("late_answer", method="session.logon", delay=2.0))
+        simulator.revoke(ED25519.api_key)
+        with pytest.raises(SessionClosed, match="refused a new one"):
+            await anext(events)
+        assert session.state is SessionState.FAILED
+        assert session.listen_key is None
 
 
 @pytest.mark.virtual
