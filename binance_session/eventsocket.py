@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from attrs import evolve
 
-from binance_session.connection import Connection, Receiver, Transport, dial
+from binance_session.connection import Connection, Receiver
+from binance_session.dialing import Transport, dial
 from binance_session.errors import ConnectError
 from binance_session.masking import masked
 from binance_session.responses import Event, MalformedMessage, decode_json, event_of, readable

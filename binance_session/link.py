@@ -13,8 +13,9 @@ from typing import Final, Protocol, overload
 
 from binance_session.answer import Answer, AnyFuture
 from binance_session.clock import ServerClock
-from binance_session.connection import Connection, Transport, dial
+from binance_session.connection import Connection
 from binance_session.credentials import Credentials
+from binance_session.dialing import Transport, dial
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,

@@ -29,8 +29,8 @@ from binance_session.checks import (
     is_exposed,
 )
 from binance_session.clock import ServerClock
-from binance_session.connection import Transport
 from binance_session.credentials import Credentials
+from binance_session.dialing import Transport
 from binance_session.errors import ConfigurationError, NotSent, SessionClosed
 from binance_session.feed import Feed
 from binance_session.handoff import Handoff

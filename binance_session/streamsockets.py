@@ -16,7 +16,7 @@ from random import uniform
 from typing import Final
 
 from binance_session.clock import ServerClock
-from binance_session.connection import Transport
+from binance_session.dialing import Transport
 from binance_session.errors import BinanceSessionError, ConnectError, SessionClosed
 from binance_session.eventsocket import EventSocket, EventSocketOwner
 from binance_session.feed import EXPIRED, Feed, Reader

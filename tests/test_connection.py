@@ -22,7 +22,8 @@ from websockets.server import ServerProtocol
 from websockets.typing import BytesLike
 
 from binance_session import COIN_M, SPOT, ConnectError, ConnectionLost, Session, SessionState
-from binance_session.connection import Connection, Transport, _default_tls, dial
+from binance_session.connection import Connection
+from binance_session.dialing import Transport, _default_tls, dial
 from binance_session.simulator import virtual
 from tests.certificates import Authority
 from tests.exchange import exchange, session_to, until

@@ -26,7 +26,8 @@ from websockets.uri import parse_uri
 
 from binance_session import COIN_M, BinanceSessionError, Event
 from binance_session.clock import ServerClock
-from binance_session.connection import Connection, Transport
+from binance_session.connection import Connection
+from binance_session.dialing import Transport
 from binance_session.errors import SessionClosed
 from binance_session.link import Link
 from binance_session.requests import RequestEncoder
