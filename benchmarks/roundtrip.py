@@ -167,6 +167,7 @@ def _ratios(tables: Sequence[Table]) -> Sheet:
         pairs += [
             (cpu, ours, label(loop, PICOWS)),
             (cpu, label(loop, OURS_TOGETHER), label(loop, PICOWS)),
+            (cpu, label(loop, HANDMADE), label(loop, PICOWS)),
             (cpu, ours, label(loop, SDK)),
             (cpu, ours, label(loop, SDK_BARELY)),
             (cpu, label(loop, OURS_TASKS), label(loop, SDK_BARELY)),

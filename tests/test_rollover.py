@@ -212,19 +212,20 @@ async def test_a_second_that_dies_at_once_does_not_cost_the_first(how: str) -> N
 async def test_an_exchange_that_sends_every_connection_away_is_not_stormed() -> None:
     """serverShutdown to each new connection at once: moved, but ever more slowly."""
 
-    class Bot(Watched):
-        def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
-            super().on_state_change(old, new, cause)
+    announcements = []
 
+    class Bot(Watched):
         def on_response(self, response: Response) -> None:
             if response.method == "session.logon":
-                asyncio.get_running_loop().call_later(0.1, simulator.broadcast_shutdown)
+                announcements.append(asyncio.get_running_loop().call_later(0.1, simulator.broadcast_shutdown))
 
     async with exchange() as simulator, session_to(simulator, kind=Bot) as session:
         await asyncio.sleep(300)
         assert len(requests(simulator, "session.logon")) < 60
         assert session.seen.count(READY) == 1
         assert (await session.request("account.position")).status == 200
+        for announcement in announcements:  # the last may be still to come
+            announcement.cancel()
 
 
 @pytest.mark.virtual
