@@ -363,8 +363,8 @@ async def test_a_lost_socket_is_a_gap_and_the_session_does_not_notice(venue: Ven
         gap = await anext(events)
         assert gap.is_gap
         assert gap.type == "gap"
-        assert gap.data["since"] <= before
-        assert gap.data["until"] >= int(before)
+        # in real time the exchange's clock is known as well as the logon's round trip tells, and no better
+        assert gap.data["since"] - 100 <= before <= gap.data["until"] + 100
         assert gap.data["cause"].startswith("the stream's connection ended: ")
         assert await take(events, 1) == [2]
         assert session.states == [SessionState.CONNECTING, SessionState.LOGGING_ON, SessionState.READY]
