@@ -369,6 +369,8 @@ class Session:
     ) -> asyncio.Future[Response]:
         """Write a request to the socket before returning, and return the future of its answer.
 
+        With ``coalesce``, all but the first of a turn of the event loop are written when the turn ends.
+
         The future ends exactly once: with a :class:`Response`, or with an error whose ``outcome`` says what is known
         (see :mod:`binance_session.errors`). Cancelling it forgets the request; it does not unsend it.
 
