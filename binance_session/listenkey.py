@@ -253,11 +253,16 @@ class ListenKeyKeeper:
             self._last_error = error.code if isinstance(error, ApiError) else 0
             self._stats.failed_pings += 1
             _log.warning("%s failed (%d in a row): %s: %s", method, self._failures, type(error).__name__, error)
+            is_lapsed = loop.time() >= self._valid_until
             if isinstance(error, ListenKeyNotFound):
                 self._is_gone()
             if isinstance(error, RateLimited) and error.retry_at is not None:
                 await asyncio.sleep(min(max(0.0, error.retry_at - self._clock.now()), self._lifetime))
-            elif method == "userDataStream.start" or (self._in_doubt and not isinstance(error, ListenKeyNotFound)):
+            elif (
+                method == "userDataStream.start"
+                or (self._in_doubt and not isinstance(error, ListenKeyNotFound))
+                or (is_lapsed and isinstance(error, NotSent))
+            ):
                 delay = self._next_delay(self.status(loop.time())) or _RESTART_DELAY
                 if self._in_doubt:
                     delay = min(delay, _RESTART_DELAY)
