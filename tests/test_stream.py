@@ -16,12 +16,15 @@ from binance_session import (
     COIN_M,
     SPOT,
     USD_M,
+    AdaptiveKeepalive,
     ApiError,
     ConfigurationError,
     ConnectError,
     Event,
     EventsOverflow,
+    FixedInterval,
     HmacKey,
+    KeepalivePolicy,
     ListenKey,
     NoKeepalive,
     NotSent,
@@ -291,9 +294,12 @@ async def test_a_key_that_expires_again_and_again_is_not_started_without_end() -
 
 
 @pytest.mark.virtual
-async def test_a_key_that_could_not_be_renewed_is_not_believed_in_silence() -> None:
+@pytest.mark.parametrize(
+    "keepalive", [AdaptiveKeepalive(), FixedInterval(3595.0)], ids=["often", "just before the end"]
+)
+async def test_a_key_that_could_not_be_renewed_is_not_believed_in_silence(keepalive: KeepalivePolicy) -> None:
     """The API is away for hours, the socket stays: that the key should have lapsed is told, and when that is over."""
-    async with streaming() as (simulator, session, events):
+    async with streaming(keepalive=keepalive) as (simulator, session, events):
         push(simulator, 1)
         assert await take(events, 1) == [1]
         assert events.valid_until is not None
