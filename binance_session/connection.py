@@ -96,8 +96,8 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
         self._check_asked = asyncio.Event()
         # private, and resident only as far as it was ever used
         self._memory = memoryview(mmap(-1, _READ_SIZE, access=ACCESS_COPY))
-        # what a frame is handed to, and those that wait for the end of the loop's turn
         self._coalesces = coalesce
+        # what a frame is handed to: the transport, or the list of those that leave together
         self._send: Callable[[bytes], None]
         self._held: list[bytes] = []
         self._server_ping_interval = server_ping_interval
@@ -112,7 +112,7 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         super().connection_made(transport)
-        self.release()
+        self.release()  # nothing is held yet: from here on frames have somewhere to go
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next read goes."""

@@ -50,7 +50,10 @@ class Handoff:
         self._over = ""
 
     def give(self, method: str, params: Params | None, timeout: float | None, options: dict[str, Any] | None) -> Answer:
-        """Hand a request over; raise :class:`SessionClosed` if the loop is closed."""
+        """Hand a request over; raise :class:`SessionClosed` if the loop is closed.
+
+        After :meth:`end` the answer ends with it at once.
+        """
         answer = Answer()
         self._waiting.append((answer, (method, params, timeout, options)))
         # Whoever finds it set has appended before the loop clears it, and so before the loop looks.
