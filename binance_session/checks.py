@@ -6,7 +6,9 @@ A message names the parameter and never a value that could be a secret or hold o
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl as ssl_module
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -18,10 +20,13 @@ __all__ = [
     "check_choice",
     "check_count",
     "check_credentials",
+    "check_headers",
+    "check_name",
     "check_number",
     "check_policy",
     "check_recv_window",
     "check_url",
+    "check_way_out",
     "decide_logon",
     "insecure",
     "is_exposed",
@@ -105,6 +110,48 @@ def check_url(name: str, url: object, ssl: ssl_module.SSLContext | None) -> None
         raise ConfigurationError("stream_url must have neither query nor fragment: /ws/ and the listenKey go behind it")
     if ssl is not None and parts.scheme == "ws":
         raise ConfigurationError(f"ssl was given, but {name} is a ws:// address, which has no TLS")
+
+
+def check_way_out(local_addr: object, family: object) -> None:
+    """Refuse a local address that is none, and one that is not of the family."""
+    if family not in (None, "ipv4", "ipv6"):
+        raise ConfigurationError(f'family must be "ipv4", "ipv6" or None, not {family!r}')
+    if local_addr is None:
+        return
+    try:
+        address = ipaddress.ip_address(local_addr if isinstance(local_addr, str) else "")
+    except ValueError:
+        raise ConfigurationError(
+            f"local_addr must be an IP address of this machine, such as '192.0.2.7', not {local_addr!r}"
+        ) from None
+    if family is not None and family != f"ipv{address.version}":
+        raise ConfigurationError(f"local_addr {local_addr} is no {family} address, and family says {family!r}")
+
+
+#: what the handshake itself writes
+_HANDSHAKE_HEADERS: Final = frozenset({"host", "upgrade", "connection", "content-length", "transfer-encoding"})
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def check_headers(headers: object) -> None:
+    """Refuse headers that cannot be sent, or that are the handshake's own; their values may be secrets."""
+    if headers is None:
+        return
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers must be a mapping of names to texts, not {type(headers).__name__}")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ConfigurationError(f"headers: {name!r} is not the name of a header")
+        if name.lower() in _HANDSHAKE_HEADERS or name.lower().startswith("sec-websocket-"):
+            raise ConfigurationError(f"headers: {name} belongs to the WebSocket's handshake itself")
+        if not isinstance(value, str) or not value.isascii() or not (value.isprintable() and value == value.strip()):
+            raise ConfigurationError(f"headers: the value of {name} must be a text in ASCII on one line")
+
+
+def check_name(name: object) -> None:
+    """Refuse a name that would not fit a line of a log."""
+    if name is not None and (not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= 100):
+        raise ConfigurationError(f"name must be a text of 1 to 100 printable characters, not {name!r}")
 
 
 def is_exposed(url: str, proxy: object) -> bool:

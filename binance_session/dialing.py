@@ -27,7 +27,8 @@ class Transport:
     #: may hold a listenKey or a password
     url: str = field(repr=False)
     ssl: ssl_module.SSLContext | None = None
-    proxy: str | Literal[True] | None = True
+    #: may hold a password
+    proxy: str | Literal[True] | None = field(default=True, repr=False)
     open_timeout: float | None = 10.0
     close_timeout: float | None = 5.0
     ping_interval: float | None = 10.0
@@ -38,6 +39,11 @@ class Transport:
     server_ping_interval: float | None = None
     #: whether what is written in one turn of the event loop leaves together, all but the first
     coalesce: bool = False
+    #: the way out: the local address to connect from, and the only kind of address to use
+    local_addr: str | None = None
+    family: Literal["ipv4", "ipv6"] | None = None
+    #: more headers for the handshake; may hold a token
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):

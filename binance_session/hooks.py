@@ -26,6 +26,7 @@ class Hooks:
 
     __slots__ = (
         "_stats",
+        "on_connected",
         "on_event",
         "on_keepalive",
         "on_listen_key",
@@ -37,6 +38,7 @@ class Hooks:
         "prepare",
     )
 
+    on_connected: Callable[[bool], None] | None
     on_event: Callable[[Event], None] | None
     on_keepalive: Callable[[KeepaliveStatus], None] | None
     on_listen_key: Callable[[ListenKey | None, ListenKey | None], None] | None

@@ -20,10 +20,13 @@ from binance_session.checks import (
     check_choice,
     check_count,
     check_credentials,
+    check_headers,
+    check_name,
     check_number,
     check_policy,
     check_recv_window,
     check_url,
+    check_way_out,
     decide_logon,
     insecure,
     is_exposed,
@@ -58,6 +61,8 @@ Logon = Literal["auto", True, False]
 
 _ON_UNREADY: Final = ("auto", "wait", "fail")
 _SMALLEST_MAX_SIZE: Final = 32 * 2**20
+#: tells apart the sessions of a process that were given no name
+_numbers: Final = itertools.count(1)
 
 
 class Session:
@@ -93,6 +98,12 @@ class Session:
     ``ssl``, ``proxy``
         An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
         Without a context the system's certificates are trusted, as they were when the process first needed them.
+    ``local_addr``, ``family``
+        The way out: the local address to connect from, ``"ipv4"`` or ``"ipv6"`` to use only addresses of that kind. With
+        a proxy they concern the connection to the proxy. What the exchange counts by address (request weight, bans,
+        attempts) is counted for each way out.
+    ``headers``
+        More headers for the WebSocket's handshakes: a mapping of names to texts.
     ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``
         Seconds for the WebSocket's handshakes and its ping frames; ``None`` switches one off. A half-open connection is
         found within ``ping_interval + ping_timeout``; without pings of our own, when the server's stay away.
@@ -113,6 +124,8 @@ class Session:
         logon. What else would use it waits for the next minute, or is refused, as after a 429.
     ``wall_clock``
         Unix time in seconds; a simulation passes its own.
+    ``name``
+        What log records and the names of tasks call the session. ``None``: the venue and a number.
 
     Raises :class:`ConfigurationError` for what cannot be right, and :class:`InsecureTransportError` when credentials
     would go over ``ws://`` to another machine. A session is bound to the event loop on which it was opened, is used
@@ -145,13 +158,17 @@ class Session:
         rollover_after: float | None = 82_800.0,
         weight_reserve: float | None = None,
         wall_clock: Callable[[], float] = time.time,
+        local_addr: str | None = None,
+        family: Literal["ipv4", "ipv6"] | None = None,
+        headers: Mapping[str, str] | None = None,
+        name: str | None = None,
     ) -> None:
         if not isinstance(venue, Venue):
             raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {venue!r}")
         check_credentials(credentials)
         self._logs_on = decide_logon(logon, venue, credentials)
         check_number("request_timeout", request_timeout)
-        for name, seconds in (
+        for option, seconds in (
             ("open_timeout", open_timeout),
             ("close_timeout", close_timeout),
             ("ping_interval", ping_interval),
@@ -159,7 +176,7 @@ class Session:
             ("rollover_after", rollover_after),
         ):
             if seconds is not None:
-                check_number(name, seconds)
+                check_number(option, seconds)
         check_recv_window(recv_window, venue)
         check_choice("on_unready", on_unready, _ON_UNREADY)
         check_count("max_in_flight", max_in_flight, least=1)
@@ -170,14 +187,20 @@ class Session:
                 raise ConfigurationError(f"weight_reserve must be a share below 1, not {weight_reserve!r}")
         check_choice("compression", compression, (None, "deflate"))
         check_choice("coalesce", coalesce, (False, True))
-        for name, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
-            check_policy(name, policy)
+        for option, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
+            check_policy(option, policy)
         if proxy is not True and proxy is not None and (not isinstance(proxy, str) or not proxy):
             raise ConfigurationError("proxy must be the URL of a proxy, True (the environment's) or None (none)")
         if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
             raise ConfigurationError("ssl must be an ssl.SSLContext; TLS is verified by default without one")
 
+        check_way_out(local_addr, family)
+        check_headers(headers)
+        check_name(name)
+
         self.venue = venue
+        #: what log records and the names of tasks call the session
+        self.name = name or f"{venue.name} {next(_numbers)}"
         transport = Transport(
             venue.url if url is None else url,
             ssl,
@@ -190,6 +213,9 @@ class Session:
             compression,
             venue.server_ping_interval,
             coalesce,
+            local_addr,
+            family,
+            tuple((headers or {}).items()),
         )
         check_url("url", transport.url, ssl)
         self._exposed = is_exposed(transport.url, proxy)
@@ -628,6 +654,10 @@ class Session:
         """The exchange's clock minus the local one, in seconds; 0.0 until an answer told."""
         return self._clock.offset
 
+    def now(self) -> float:
+        """Return the exchange's time in Unix seconds, as well as the session knows it."""
+        return self._clock.now()
+
     @property
     def stats(self) -> Stats:
         """A copy of the session's counters."""
@@ -658,6 +688,14 @@ class Session:
 
     def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
         """Called when the session gets, changes or gives up its listenKey; not when it is merely extended."""
+
+    def on_connected(self, first: bool) -> None:
+        """Called when a connection comes into use, before it takes the first request; ``first``: of the session.
+
+        That is after ``open()``, after each reconnect, and in each rollover before the old connection is given up.
+        What belongs to a connection (a subscription of your own, say) is made again from here: ``submit()`` writes to
+        the new connection.
+        """
 
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
         """Called before each new attempt to connect, with the seconds until it starts and what made it needed."""
