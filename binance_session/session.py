@@ -100,8 +100,8 @@ class Session:
         Without a context the system's certificates are trusted, as they were when the process first needed them.
     ``local_addr``, ``family``
         The way out: the local address to connect from, ``"ipv4"`` or ``"ipv6"`` to use only addresses of that
-        kind. With a proxy they concern the connection to the proxy. What the exchange counts by address (request weight, bans,
-        attempts) is counted for each way out.
+        kind. With a proxy they concern the connection to the proxy. What the exchange counts by address (request
+        weight, bans, attempts) is counted for each way out.
     ``headers``
         More headers for the WebSocket's handshakes: a mapping of names to texts.
     ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``
