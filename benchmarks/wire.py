@@ -90,9 +90,13 @@ class MemoryLoop(asyncio.SelectorEventLoop):
 
     wire: Wire
 
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        """Do nothing: it leads nowhere."""
+
     async def create_connection(  # type: ignore[override]  # of all the ways to connect, the one that is used
         self, protocol_factory: Callable[[], asyncio.Protocol], *args: Any, **kwargs: Any
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        kwargs["sock"].close()
         protocol = protocol_factory()
         self.wire = Wire(self, protocol)
         protocol.connection_made(self.wire)

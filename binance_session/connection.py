@@ -1,35 +1,43 @@
 """The WebSocket, dispatching inline.
 
-``websockets`` does WebSocket: handshakes, TLS, proxies, frames, ping and pong, the closing handshake. What is
-changed here is where a message goes: not into a queue for a task to fetch, but to the receiver, in the same
-``data_received`` that parsed it.
+``websockets`` does WebSocket by its Sans-I/O layer: the handshake, every frame that is not a plain text message, the
+closing handshake, extensions. Here is what joins it to an asyncio transport, and a short cut: an answer is one
+unfragmented text frame, and goes to the receiver in the same ``data_received`` that brought its bytes.
+
+Documents: RFC 6455 (§5 frames, §7 closing, §8.1 UTF-8).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Callable
 from itertools import chain, repeat
 from mmap import ACCESS_COPY, mmap
 from os import urandom
 from struct import Struct
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
-from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
-from websockets.protocol import CLOSING, OPEN
+from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 try:
     from websockets.speedups import apply_mask
-except ImportError:  # built without its C extension
-    from websockets.utils import apply_mask
+except ImportError:  # built without its C extension, or moved: it is not documented, and only faster
+
+    def apply_mask(data: bytes, mask: bytes) -> bytes:  # type: ignore[misc]
+        """Return ``data`` masked as RFC 6455 §5.3 says, or unmasked."""
+        repeated = mask * (len(data) // 4) + mask[: len(data) % 4]
+        return (int.from_bytes(data) ^ int.from_bytes(repeated)).to_bytes(len(data))
+
 
 __all__ = ["Connection", "Receiver"]
 
+_log: Final = logging.getLogger("binance_session")
 #: seconds for the pong to a ping that was sent because the connection is in doubt
 _CHECK_TIMEOUT: Final = 2.0
 _LONG_CHECK_TIMEOUT: Final = 10.0
@@ -37,8 +45,19 @@ _LONG_CHECK_TIMEOUT: Final = 10.0
 _BLOCKED: Final = 0.05
 #: how many times in a row that is believed
 _BLOCKED_AT_MOST: Final = 6
+#: seconds by which clocks round
+_ROUNDED: Final = 0.001
+#: seconds for which data may arrive while nothing shows that what is written here arrives there
+_ONE_WAY: Final = 60.0
+#: frames found before it is asked how long that took, and the seconds after which the loop has its turn
+_FRAMES: Final = range(256)
+_SLICE: Final = 0.02
+#: bytes given to the library at once
+_PIECE: Final = 16 * 1024
 # RFC 6455 §5.2: FIN and the opcode; the mask bit and the length, in three sizes
 _FINAL_TEXT: Final = 0x81
+_FINAL_CLOSE: Final = 0x88
+_FINAL_PONG: Final = 0x8A
 _MASKED: Final = 0x80
 #: first bytes of the frames that there are: text, binary, continuation, final or not; close, ping, pong
 _KNOWN: Final = frozenset({0x81, 0x01, 0x82, 0x02, 0x80, 0x00, 0x88, 0x89, 0x8A})
@@ -46,23 +65,45 @@ _SHORT_HEADER, _MEDIUM_HEADER, _LONG_HEADER = Struct("!BB"), Struct("!BBH"), Str
 _MASKS: Final = Struct("4s" * 64)
 #: bytes that one read may bring
 _READ_SIZE: Final = 256 * 1024
-_TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
+_TEXT, _BINARY, _CONT, _PONG, _CLOSE = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG, Opcode.CLOSE
+_END_OF_HEAD: Final = b"\r\n\r\n"
+#: RFC 6455 §7.4.1
+_CLOSE_CODES: Final = {
+    1000: "OK",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "unsupported data",
+    1005: "no status received",
+    1006: "abnormal closure",
+    1007: "invalid data",
+    1008: "policy violation",
+    1009: "message too big",
+    1010: "mandatory extension",
+    1011: "internal error",
+    1012: "service restart",
+    1013: "try again later",
+    1014: "bad gateway",
+}
 
 
 class Receiver(Protocol):
-    """Who gets what a connection receives. Nothing here may raise."""
+    """Who gets what a connection receives. Nothing here may raise; what does all the same ends the connection."""
 
     def message_received(self, data: bytes | bytearray) -> None:
-        """Take one complete text message (UTF-8, not checked)."""
+        """Take one complete text message (valid UTF-8)."""
 
     def binary_received(self, data: bytes | bytearray) -> None:
         """Take one complete binary message, which no JSON API sends."""
 
     def connection_ending(self, reason: str) -> None:
-        """Learn that nothing more will be received; called once, while the TCP connection may still be open."""
+        """Called once when nothing more will be received; the TCP connection may still be open."""
+
+    def answers(self) -> int:
+        """Return how many answers have come: one more proves that what was written has arrived."""
+        return 0
 
 
-class Connection(ClientConnection, asyncio.BufferedProtocol):
+class Connection(asyncio.BufferedProtocol):
     """A client connection that hands each complete message to its receiver inside ``data_received``.
 
     It brings its own memory for what is read. Otherwise asyncio (and aiofastnet) allocates 256 KiB for each read and
@@ -74,45 +115,126 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
         self,
         protocol: ClientProtocol,
         receiver: Receiver,
-        max_size: int | None = None,
-        server_ping_interval: float | None = None,
         *,
+        max_size: int | None = None,
+        ping_interval: float | None = None,
+        ping_timeout: float | None = None,
+        server_ping_interval: float | None = None,
         coalesce: bool = False,
-        **kwargs: Any,
+        name: str = "binance_session",
     ) -> None:
-        super().__init__(protocol, **kwargs)
+        """Speak ``protocol`` on the transport that is made for it. Times in seconds, ``max_size`` in bytes."""
+        self.loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport
+        self._protocol = protocol
         self._receiver = receiver
-        self._fragments = bytearray()
-        self._fragments_are_text = False
+        self._max_size = math.inf if max_size is None else max_size
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
+        self._server_ping_interval = server_ping_interval
+        self._coalesces = coalesce
+        self._name = name
+        # done when the handshake is answered, or cannot be any more; and when the transport is gone
+        self._answered: asyncio.Future[None] = self.loop.create_future()
+        self._gone: asyncio.Future[None] = self.loop.create_future()
+        # whether messages may be written: from the handshake's answer to the first sign of an end
+        self._is_open = False
+        # why it ended, as far as that was learnt before the transport said so
+        self._cause: str | None = None
+        # the close frame that was written
+        self._farewell = b""
         self._ending_told = False
+        # the last bytes of the head of the handshake's answer, to find its end in
+        self._head = b""
         # whether frames are looked for here, and the beginning of one whose end is to come
         self._scanning = False
         self._rest = bytearray()
-        self._max_size = math.inf if max_size is None else max_size
-        # whether a fragmented message is under way
+        # whether the rest waits for the loop to have had its turn
+        self._adjourned = False
+        # a fragmented message that is under way
         self._assembling = False
+        self._fragments = bytearray()
+        self._fragments_are_text = False
         # from the operating system's generator (RFC 6455 §10.3), but asked once for many: each time takes 0.35 µs
         self._masks = chain.from_iterable(map(_MASKS.unpack, map(urandom, repeat(_MASKS.size))))
-        self._check_asked = asyncio.Event()
         # private, and resident only as far as it was ever used
         self._memory = memoryview(mmap(-1, _READ_SIZE, access=ACCESS_COPY))
-        self._coalesces = coalesce
         # what a frame is handed to: the transport, or the list of those that leave together
         self._send: Callable[[bytes], None]
         self._held: list[bytes] = []
-        self._server_ping_interval = server_ping_interval
-        self._last_sign = 0.0
+        # whether the transport's buffer is full, and the pong that waits for room
+        self._is_full = False
+        self._pong = b""
+        # pings that were not answered yet, by what they say, and when each left
+        self._pings: dict[bytes, tuple[asyncio.Future[None], float]] = {}
+        # when something was last heard, kept up only while a pong is waited for
+        self._listens = False
+        self._heard_at = 0.0
+        # when a control frame last came, and when a pong or an answer last proved that what is written arrives
+        self._control_at = 0.0
+        self._arrived_at = 0.0
         #: loop time up to which all that the peer sent has certainly arrived
         self.proven_at = 0.0
+        self._check_asked = asyncio.Event()
+        self._keepalive: asyncio.Task[None] | None = None
         # set while the network is read, and how often it was paused
         self._reading = asyncio.Event()
         self._reading.set()
         self._pauses = 0
 
+    # The handshake
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the handshake."""
-        super().connection_made(transport)
+        """Take the transport on which the handshake is to be done."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
         self.release()  # nothing is held yet: from here on frames have somewhere to go
+
+    async def shake_hands(self, request: Request) -> None:
+        """Send the handshake's request and return when it is accepted.
+
+        Raises what the library found wrong with the answer (``InvalidHandshake``), or :class:`ConnectionError` when the
+        connection ended before one came.
+        """
+        self._protocol.send_request(request)
+        self._flush()
+        await self._answered
+        failure = self._protocol.handshake_exc
+        if failure is not None:
+            raise failure
+        if not self._is_open and not self._ending_told:
+            raise ConnectionError(self._cause or "the connection ended during the handshake")
+        self._control_at = self._arrived_at = self.proven_at = self.loop.time()
+        if not self._gone.done():
+            self._keepalive = self.loop.create_task(self._keep_alive(), name=f"{self._name}: keepalive")
+
+    def _read_head(self, data: bytes) -> None:
+        """Give the library the answer to the handshake, and look for frames from the very byte behind it.
+
+        The answer may be cut anywhere, and the first frame may come with it.
+        """
+        seen = self._head + data
+        end = seen.find(_END_OF_HEAD)
+        size = len(data) if end < 0 else end + len(_END_OF_HEAD) - len(self._head)
+        self._head = seen[1 - len(_END_OF_HEAD) :]
+        self._protocol.receive_data(data[:size])
+        accepted = [event for event in self._protocol.events_received() if isinstance(event, Response)]
+        if accepted and self._protocol.handshake_exc is None:
+            self._is_open = True
+            # what an extension did to the bytes, only the library can undo
+            self._scanning = "Sec-WebSocket-Extensions" not in accepted[0].headers
+            self._answered.set_result(None)
+            if size < len(data):
+                self.data_received(data[size:])
+            return
+        if size < len(data):  # the body of a refusal
+            self._protocol.receive_data(data[size:])
+        self._flush()
+        if self._protocol.handshake_exc is not None:
+            self._answered.set_result(None)
+
+    # The way of a frame. An answer is one unfragmented text frame; those are found and handed on right here. Every
+    # other frame goes to the library whole, so that its parser always stands at the beginning of a frame.
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next read goes."""
@@ -122,84 +244,119 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
         """Take what was read."""
         self.data_received(bytes(self._memory[:nbytes]))
 
-    # The way of a frame. An answer is one unfragmented text frame; those are found and handed on right here. Every
-    # other frame goes to the library whole, so that its parser always stands at the beginning of a frame.
-
     def data_received(self, data: bytes) -> None:
         """Dispatch the complete messages in ``data``, and keep the rest."""
-        if not self._scanning or self.protocol.state is not OPEN:
-            self._leave_to_library(data)
+        try:
+            if self._listens:
+                self._heard_at = self.loop.time()
+            if not self._scanning:
+                self._leave_to_library(data)
+                return
+            if self._rest:
+                self._rest += data
+                if self._adjourned:
+                    return
+                data = self._rest  # type: ignore[assignment]
+            position, size, receiver, max_size = 0, len(data), self._receiver, self._max_size
+            began = 0.0
+            while True:
+                for _ in _FRAMES:
+                    if size - position < 2:
+                        break
+                    first, second = data[position], data[position + 1]
+                    begin, length = position + 2, second
+                    if second == 126:
+                        begin += 2
+                        if begin <= size:  # nearly every answer: from_bytes() would take 0.1 µs more
+                            length = data[begin - 2] << 8 | data[begin - 1]
+                    elif second == 127:
+                        begin += 8
+                        if begin <= size:
+                            length = int.from_bytes(data[position + 2 : begin], "big")
+                    end = begin + length
+                    if (
+                        end <= size
+                        and first == _FINAL_TEXT
+                        and second < 128
+                        and length <= max_size
+                        and not self._assembling
+                    ):
+                        text = data[begin:end]
+                        if text.isascii() or self._is_text(text):
+                            receiver.message_received(text)
+                            position = end
+                            continue
+                        self._rest = bytearray()
+                        return
+                    # Masked, which no server may; of an unknown kind; too big: the library knows what to say.
+                    if second > 127 or first not in _KNOWN or (begin <= size and length > max_size):
+                        self._rest = bytearray()
+                        self._leave_to_library(bytes(data[position:]))
+                        return
+                    if end > size:
+                        break
+                    self._give_to_library(bytes(data[position:end]))
+                    position = end
+                    if not self._scanning:
+                        self._rest = bytearray()
+                        self._leave_to_library(bytes(data[position:]))
+                        return
+                else:
+                    # Many frames in one read; the loop has its turn before they take too long.
+                    now = self.loop.time()
+                    began = began or now
+                    if now - began < _SLICE:
+                        continue
+                    self._rest = bytearray(data[position:])
+                    self._adjourn()
+                    return
+                break
+            if position == size:
+                if self._rest:
+                    self._rest = bytearray()
+            elif position or data is not self._rest:  # else it is the growing beginning of one frame
+                self._rest = bytearray(data[position:])
+        except Exception as error:
+            self._broke(error)
+
+    def _leave_to_library(self, data: bytes) -> None:
+        """Have the library parse: the handshake, compressed messages, and all that comes once an end has begun."""
+        if not self._answered.done():
+            self._read_head(data)
             return
         if self._rest:
             self._rest += data
-            data = self._rest  # type: ignore[assignment]
-        position, size, receiver, max_size = 0, len(data), self._receiver, self._max_size
-        while size - position >= 2:
-            first, second = data[position], data[position + 1]
-            begin, length = position + 2, second
-            if second == 126:
-                begin += 2
-                if begin <= size:  # nearly every answer: from_bytes() would take 0.1 µs more
-                    length = data[begin - 2] << 8 | data[begin - 1]
-            elif second == 127:
-                begin += 8
-                if begin <= size:
-                    length = int.from_bytes(data[position + 2 : begin], "big")
-            end = begin + length
-            if end <= size and first == _FINAL_TEXT and second < 128 and length <= max_size and not self._assembling:
-                receiver.message_received(data[begin:end])
-                position = end
-                continue
-            # Masked, which no server may; of an unknown kind; too big: the library knows what to say.
-            if second > 127 or first not in _KNOWN or (begin <= size and length > max_size):
-                self._rest = bytearray()
-                self._leave_to_library(bytes(data[position:]))
+            if self._adjourned:
                 return
-            if end > size:
-                break
-            self._write_held()
-            super().data_received(bytes(data[position:end]))
-            if self.protocol.state is not OPEN:
-                self._rest = bytearray()
-                self._leave_to_library(bytes(data[end:]))
+            data, self._rest = bytes(self._rest), bytearray()
+        began = self.loop.time()
+        for start in range(0, len(data), _PIECE):
+            if start and self.loop.time() - began >= _SLICE:
+                self._rest = bytearray(data[start:])
+                self._adjourn()
                 return
-            position = end
-        if position == size:
-            if self._rest:
-                self._rest = bytearray()
-        elif position or data is not self._rest:  # else it is the growing beginning of one frame
-            self._rest = bytearray(data[position:])
+            self._give_to_library(data[start : start + _PIECE])
 
-    def _leave_to_library(self, data: bytes) -> None:
-        """Have the library parse: the handshake, and all that comes once a closing handshake began."""
+    def _give_to_library(self, data: bytes) -> None:
         self._write_held()
-        shaking_hands = self.response is None
-        self._scanning = False
-        if self._rest:
-            data, self._rest = bytes(self._rest) + data, bytearray()
-        if data:
-            super().data_received(data)
-        if shaking_hands:
-            # Scanning begins where the library stands between two frames: right behind the handshake's answer.
-            behind = self.response is not None and data.endswith(b"\r\n\r\n")
-            self._scanning = behind and self.protocol.state is OPEN and not self.protocol.extensions
-        protocol = self.protocol
-        if protocol.state is CLOSING and (protocol.close_rcvd is not None or protocol.parser_exc is not None):
-            self._tell_ending()
+        self._protocol.receive_data(data)
+        self._flush()
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and not self._ending_told:
+                self._take(event)
+        self._notice_end()
 
-    def process_event(self, event: Any) -> None:
-        """Hand a complete message to the receiver, before this returns."""
-        if self.response is None or not isinstance(event, Frame):
-            super().process_event(event)
+    def _take(self, frame: Frame) -> None:
+        """Hand a complete message to the receiver; see what a control frame tells."""
+        opcode = frame.opcode
+        if opcode is _TEXT or opcode is _BINARY or opcode is _CONT:
+            self._assemble(frame)
             return
-        opcode = event.opcode
-        if opcode is _TEXT and event.fin:
-            self._receiver.message_received(event.data)  # type: ignore[arg-type]
-        elif opcode is _TEXT or opcode is _BINARY or opcode is _CONT:
-            self._assemble(event)
-        else:
-            self._last_sign = self.loop.time()
-            super().process_event(event)
+        self._control_at = self.loop.time()
+        if opcode is _PONG:
+            self._ponged(bytes(frame.data))
+        elif opcode is _CLOSE and self._cause is None:
+            self._cause = f"the exchange closed it: {_close_words(bytes(frame.data))}"
 
     def _assemble(self, frame: Frame) -> None:
         if frame.opcode is not _CONT:
@@ -208,15 +365,47 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
         self._assembling = not frame.fin
         if frame.fin:
             message, self._fragments = self._fragments, bytearray()
-            if self._fragments_are_text:
-                self._receiver.message_received(message)
-            else:
+            if not self._fragments_are_text:
                 self._receiver.binary_received(message)
+            elif self._is_text(message):
+                self._receiver.message_received(message)
+
+    def _is_text(self, data: bytes | bytearray) -> bool:
+        """Return whether a text message is UTF-8; fail the connection if it is not (RFC 6455 §8.1)."""
+        try:
+            str(data, "utf-8")
+        except UnicodeDecodeError as error:
+            if self._protocol.state is State.OPEN:
+                self._write_held()
+                self._protocol.fail(1007, f"{error.reason} at position {error.start}")
+                self._flush()
+            self._notice_end()
+            return False
+        return True
+
+    # A flood of frames is taken in slices, between which the loop has its turn.
+
+    def _adjourn(self) -> None:
+        self._adjourned = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+        self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._adjourned = False
+        if self._gone.done():
+            self._rest = bytearray()
+            return
+        self.data_received(b"")
+        if not self._adjourned and self._reading.is_set() and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    # Writing
 
     @property
     def writable(self) -> bool:
         """Whether a message written now has a way to the exchange."""
-        return self.protocol.state is OPEN and not self.transport.is_closing()
+        return self._is_open and not self.transport.is_closing()
 
     def write(self, data: bytes) -> None:
         """Write one text message to the socket now; only while :attr:`writable`.
@@ -224,10 +413,9 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
         The frame is made here, because what the library does for every kind of frame costs a third of a request;
         with an extension, which may change the data, the library makes it.
         """
-        protocol = self.protocol
-        if protocol.extensions:
-            protocol.send_text(data)
-            for chunk in protocol.data_to_send():
+        if not self._scanning:
+            self._protocol.send_text(data)
+            for chunk in self._protocol.data_to_send():
                 self._send(chunk)
             return
         length = len(data)
@@ -267,6 +455,33 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
             if self.writable:
                 self.transport.write(data)
 
+    def _flush(self) -> None:
+        """Write what the library has to say, and close the transport once it has said all."""
+        for chunk in self._protocol.data_to_send():
+            if self.transport.is_closing():
+                continue
+            if not chunk:
+                self.hang_up()
+            elif self._is_full and chunk[0] == _FINAL_PONG:
+                self._pong = chunk  # RFC 6455 §5.5.3: the most recent ping is enough, and the peer does not read
+            else:
+                if chunk[0] == _FINAL_CLOSE:
+                    self._farewell = chunk
+                self.transport.write(chunk)
+
+    # What comes when the peer does not read
+
+    def pause_writing(self) -> None:
+        """Called when the transport's buffer is full."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Called when there is room in it again."""
+        self._is_full = False
+        if self._pong and not self.transport.is_closing():
+            self.transport.write(self._pong)
+        self._pong = b""
+
     # Reading
 
     def pause(self) -> None:
@@ -281,98 +496,226 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
         """Read on."""
         if not self._reading.is_set():
             self._reading.set()
-            if not self.transport.is_closing():
+            if not self._adjourned and not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    # The end
+    # The end. Whatever happens here, the receiver is told once.
 
-    def send_data(self) -> None:
-        """Write what the library has to say, and close the transport if it is done; not once it is closing.
-
-        A transport of asyncio's over TLS that is closed twice cannot be aborted any more: with a peer that does not
-        read, its socket would stay for ever.
-        """
-        if not self.transport.is_closing():
-            super().send_data()
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing is left of the transport."""
+        return self._gone.done()
 
     def hang_up(self) -> None:
-        """Close the transport when what was written has left; not twice, see :meth:`send_data`."""
+        """Close the transport when what was written has left.
+
+        Not twice: a transport of asyncio's over TLS that is closed twice cannot be aborted any more; with a peer that
+        does not read, its socket would stay for ever.
+        """
         if not self.transport.is_closing():
             self.transport.close()
 
+    def eof_received(self) -> None:
+        """Called when the peer will send no more; the transport closes by itself afterwards."""
+        try:
+            self._protocol.receive_eof()
+            self._flush()
+        except Exception as error:
+            self._broke(error)
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the receiver that the connection is over."""
-        super().connection_lost(exc)
+        """Called when the transport is gone."""
+        self._is_open = False
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+        for pong, _ in self._pings.values():
+            pong.cancel()
+        if self._cause is None and exc is not None:
+            self._cause = f"{type(exc).__name__}: {exc}"
         self._tell_ending()
+        for future in (self._answered, self._gone):
+            if not future.done():
+                future.set_result(None)
+
+    def _notice_end(self) -> None:
+        """See whether the library gave the connection up, or answered the peer's closing handshake.
+
+        After our own close frame answers may still come: that is no end of reading.
+        """
+        if self._is_open and self._protocol.state is not State.OPEN:
+            self._is_open = self._scanning = False
+            if self._cause is None:
+                self._cause = f"it was given up: {_close_words(apply_mask(self._farewell[6:], self._farewell[2:6]))}"
+        if not self._is_open and self._cause is not None:
+            self._tell_ending()
 
     def _tell_ending(self) -> None:
-        if not self._ending_told and self.response is not None:
-            self._ending_told = True
-            self._receiver.connection_ending(self._why())
+        if self._ending_told or not self._answered.done() or self._protocol.handshake_exc is not None:
+            return
+        self._ending_told = True
+        try:
+            self._receiver.connection_ending(self._cause or "the exchange ended it without a closing handshake")
+        except Exception:  # must not keep the transport from ending
+            _log.exception("the end of a connection could not be handled: this is a defect of binance_session")
 
-    def _why(self) -> str:
-        """Say in words why the connection ended: the close frame, our own complaint, or the network's."""
-        received, sent = self.protocol.close_rcvd, self.protocol.close_sent
-        if received is not None:
-            return f"the exchange closed it: {received}"
-        if sent is not None and self.protocol.parser_exc is not None:
-            return f"it was given up: {sent}"
-        if self.connection_exc is not None:
-            return f"{type(self.connection_exc).__name__}: {self.connection_exc}"
-        return "the exchange ended it without a closing handshake"
+    def _broke(self, error: Exception) -> None:
+        """End a connection on which something raised that must not; it cannot be trusted any more."""
+        _log.error("a connection is given up: this is a defect of binance_session", exc_info=error)
+        self._cut(f"{type(error).__name__} in binance_session")
+
+    def _cut(self, cause: str) -> None:
+        """End the connection without a word to the peer."""
+        self._is_open = self._scanning = False
+        if self._cause is None:
+            self._cause = cause
+        try:
+            self.transport.abort()
+        finally:
+            self._tell_ending()
 
     async def close_surely(self, timeout: float | None) -> None:
         """Close with a handshake, after ``timeout`` seconds (or when cancelled) without one; return when it is gone."""
-        self._write_held()
         try:
-            async with asyncio.timeout(timeout):
-                await self.close()
-                await self.wait_closed()
-        except TimeoutError:
-            pass
+            self._write_held()
+            if self._is_open:
+                self._is_open = self._scanning = False
+                if self._rest:  # the library goes on where the next frame begins
+                    self._leave_to_library(b"")
+                if self._protocol.state is State.OPEN:
+                    self._protocol.send_close(1000)
+                self._flush()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await asyncio.shield(self._gone)
         finally:
             self.transport.abort()  # a socket must not outlive its session
-        await self.wait_closed()
+        await asyncio.shield(self._gone)
+
+    async def drop(self) -> None:
+        """End the transport without a word to the peer; return when it is gone."""
+        self.transport.abort()
+        await asyncio.shield(self._gone)
+
+    # Whether the peer is there. Bytes that arrive prove the way here; a pong, or an answer, the way there too.
+
+    def _ping(self) -> tuple[bytes, asyncio.Future[None]]:
+        """Send a ping; return what it says, and the future that ends with its pong."""
+        text = urandom(4)
+        pong = self.loop.create_future()
+        self._pings[text] = (pong, self.loop.time())
+        self._write_held()
+        self._protocol.send_ping(text)
+        self._flush()
+        return text, pong
+
+    def _ponged(self, text: bytes) -> None:
+        """Take a pong; it answers the pings before, too (RFC 6455 §5.5.3)."""
+        if text not in self._pings:
+            return
+        self._arrived_at = self._control_at
+        for ping in list(self._pings):
+            pong, sent = self._pings.pop(ping)
+            if not pong.done():
+                pong.set_result(None)
+            if ping == text:  # the pong was sent after the ping had come, and after all that was sent before
+                self.proven_at = max(self.proven_at, sent)
+                return
 
     async def confirm(self, timeout: float | None) -> bool:
         """Ping, and return whether the pong came within ``timeout`` seconds."""
         await self._reading.wait()
-        sent = self.loop.time()
-        try:
-            async with asyncio.timeout(timeout):  # with full buffers, the ping itself cannot leave
-                pong = asyncio.ensure_future(await self.ping())
-        except (TimeoutError, ConnectionClosed):
+        if not self.writable:
             return False
+        text, pong = self._ping()
         # Not under asyncio.timeout: after the loop was blocked, the timer and the pong are due in the same turn, and
         # the timer would win. And a loop that was blocked has had no time to wait.
         blocked = 0
-        while not pong.done() and blocked < _BLOCKED_AT_MOST:
-            began, pauses = self.loop.time(), self._pauses
-            await asyncio.wait([pong], timeout=timeout)
-            if pong.done():
-                break
-            if self._pauses != pauses or not self._reading.is_set():  # nor one that did not read
-                await self._reading.wait()
-            elif timeout is None or self.loop.time() - began < timeout + _BLOCKED:
-                break
-            else:
-                blocked += 1
-        answered = pong.done() and not pong.cancelled() and pong.exception() is None
-        if answered:  # the pong was sent after the ping had come, and after all that was sent before
-            self.proven_at = max(self.proven_at, sent)
-        return answered
+        try:
+            while not pong.done() and blocked < _BLOCKED_AT_MOST:
+                began, pauses = self.loop.time(), self._pauses
+                await asyncio.wait([pong], timeout=timeout)
+                if pong.done():
+                    break
+                if self._pauses != pauses or not self._reading.is_set():  # nor one that did not read
+                    await self._reading.wait()
+                elif timeout is None or self.loop.time() - began < timeout + _BLOCKED:
+                    break
+                else:
+                    blocked += 1
+        finally:
+            self._pings.pop(text, None)
+        return pong.done() and not pong.cancelled()
+
+    async def _why_dead(self, timeout: float | None) -> str | None:
+        """Ping, and return why the line must be given up, or ``None`` when it lives.
+
+        It lives while anything comes, however slowly, and however late the pong. Where data come and neither a pong nor
+        an answer does, nothing that is written here may be arriving: that is given up as well, after a minute.
+        """
+        text, pong = self._ping()
+        sent, answers, blocked = self.loop.time(), self._receiver.answers(), 0
+        patience = _ONE_WAY if timeout is None else max(_ONE_WAY, timeout)
+        self._heard_at, self._listens = sent, True
+        try:
+            while True:
+                began, pauses = self.loop.time(), self._pauses
+                one_way = max(sent, self._arrived_at) + patience
+                until = one_way if timeout is None else min(one_way, self._heard_at + timeout)
+                wait = max(0.0, until - began)
+                await asyncio.wait([pong], timeout=wait)
+                now = self.loop.time()
+                if pong.done():
+                    return None
+                if self._pauses != pauses or not self._reading.is_set():  # who does not read hears nothing
+                    await self._reading.wait()
+                    sent = self._heard_at = self.loop.time()
+                elif now - began >= wait + _BLOCKED and blocked < _BLOCKED_AT_MOST:  # nor who had no time to
+                    blocked += 1
+                    self._heard_at = now
+                elif self._receiver.answers() != answers:
+                    self._arrived_at = now
+                    return None
+                elif timeout is not None and now - self._heard_at >= timeout - _ROUNDED:
+                    return f"no pong within {timeout:g} s, nor anything else"
+                elif self._heard_at > sent and now >= one_way - _ROUNDED:
+                    return f"data arrive, and nothing written here has been answered for {patience:g} s"
+                elif now >= one_way - _ROUNDED:
+                    sent = now  # without a ping_timeout silence is no reason
+        finally:
+            self._listens = False
+            self._pings.pop(text, None)
 
     def check(self) -> None:
-        """Have :meth:`keepalive` ping now, and wait less long for the pong than usual."""
+        """Ping now instead of at the next interval, and wait less long for a sign of life than usual."""
         self._check_asked.set()
 
-    def start_keepalive(self) -> None:
-        """Begin to judge whether the connection is alive: by our own pings, or else by the server's."""
-        self._last_sign = self.proven_at = self.loop.time()
-        if self.ping_interval is None and self._server_ping_interval is not None:
-            self.keepalive_task = self.loop.create_task(self._expect_pings(self._server_ping_interval))
-        else:
-            super().start_keepalive()
+    async def _keep_alive(self) -> None:
+        """Judge whether the peer is there: by pings of our own, or else by the server's."""
+        try:
+            if self._ping_interval is not None:
+                await self._keep_pinging(self._ping_interval)
+            elif self._server_ping_interval is not None:
+                await self._expect_pings(self._server_ping_interval)
+        except Exception as error:
+            self._broke(error)
+
+    async def _keep_pinging(self, interval: float) -> None:
+        """Ping at regular intervals, and cut the connection when the line is dead.
+
+        Without a closing handshake: a peer that is not there would not answer it.
+        """
+        while True:
+            timeout = self._ping_timeout
+            self._check_asked.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._check_asked.wait()
+                    timeout = _CHECK_TIMEOUT if timeout is None else min(_CHECK_TIMEOUT, timeout)
+            await self._reading.wait()
+            why = await self._why_dead(timeout)
+            if why is not None:
+                self._cut(why)
+                return
 
     async def _expect_pings(self, interval: float) -> None:
         """Ask a server that has missed two of its own pings, and cut the connection if it does not answer.
@@ -380,29 +723,17 @@ class Connection(ClientConnection, asyncio.BufferedProtocol):
         Only asked, because the documents' cadence has changed before (PROTOCOL.md §1.3).
         """
         while True:
-            await asyncio.sleep(self._last_sign + 2.5 * interval - self.loop.time())
+            await asyncio.sleep(self._control_at + 2.5 * interval - self.loop.time())
             await self._reading.wait()
-            silent = self.loop.time() - self._last_sign >= 2.5 * interval - 0.001  # however the clock rounds
-            if silent and not await self.confirm(_LONG_CHECK_TIMEOUT):
-                self.set_connection_exc(TimeoutError(f"the server has not pinged for {2.5 * interval:.0f} s"))
-                self.transport.abort()
+            if self.loop.time() - self._control_at < 2.5 * interval - _ROUNDED:
+                continue
+            if await self._why_dead(_LONG_CHECK_TIMEOUT) is not None:
+                self._cut(f"the server has not pinged for {2.5 * interval:.0f} s")
                 return
+            self._control_at = self.loop.time()  # data may come, and no pong
 
-    async def keepalive(self) -> None:
-        """Ping at regular intervals, and cut the connection when no pong comes in time.
 
-        The library's own would begin a closing handshake with a peer that does not answer, and so find a half-open
-        connection ``close_timeout`` later than promised.
-        """
-        assert self.ping_interval is not None
-        while True:
-            timeout = self.ping_timeout
-            self._check_asked.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.ping_interval):
-                    await self._check_asked.wait()
-                    timeout = _CHECK_TIMEOUT if timeout is None else min(_CHECK_TIMEOUT, timeout)
-            if not await self.confirm(timeout):
-                self.set_connection_exc(TimeoutError(f"no pong within {timeout} s"))
-                self.transport.abort()
-                return
+def _close_words(data: bytes) -> str:
+    """Return what a close frame says, in words."""
+    code = int.from_bytes(data[:2]) if len(data) >= 2 else 1005
+    return f"{code} ({_CLOSE_CODES.get(code, 'no standard code')}) {data[2:].decode(errors='replace')}".rstrip()

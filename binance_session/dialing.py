@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl as ssl_module
 from functools import cache
-from typing import Any, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
-from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.http11 import Response
+from websockets.uri import parse_uri
 
+from binance_session.addresses import Family, connect_first, connect_tcp, look_up
 from binance_session.connection import Connection, Receiver
 from binance_session.errors import ConnectError
+from binance_session.proxies import ProxyError, chosen_proxy, connect_through
 
 __all__ = ["Transport", "dial"]
+
+#: seconds: the longest wait that a server in trouble may ask for, and the shortest ban (PROTOCOL.md §8)
+_LONGEST_RETRY_AFTER: Final = 300.0
+_SHORTEST_BAN: Final = 120.0
 
 
 @frozen
@@ -41,9 +48,21 @@ class Transport:
     coalesce: bool = False
     #: the way out: the local address to connect from, and the only kind of address to use
     local_addr: str | None = None
-    family: Literal["ipv4", "ipv6"] | None = None
+    family: Family | None = None
     #: more headers for the handshake; may hold a token
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    #: what the names of tasks begin with
+    name: str = "binance_session"
+
+    @property
+    def way_out(self) -> str:
+        """What tells one way to the exchange from another: it sees an address for each, and counts by that."""
+        proxy = ""
+        if self.proxy is not None:
+            parts = urlsplit(self.url)
+            chosen = chosen_proxy(self.proxy, parts.hostname or "", parts.port or 443, secure=parts.scheme == "wss")
+            proxy = "" if chosen is None else urlsplit(chosen).netloc.rpartition("@")[2]
+        return f"{proxy} {self.local_addr or ''} {self.family or ''}"
 
 
 class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
@@ -51,13 +70,6 @@ class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802, the name is logging's
         return level > logging.DEBUG and super().isEnabledFor(level)
-
-
-class _Connect(connect):
-    """``connect`` without redirects: credentials go to the address that was given, or nowhere."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
 
 
 @cache
@@ -70,69 +82,116 @@ def _default_tls() -> ssl_module.SSLContext:
 
 
 def _retry_after(response: Response) -> float | None:
-    """Return the seconds that a refusal asks to wait (PROTOCOL.md §8: the shortest ban is two minutes)."""
+    """Return the seconds that a refusal asks to wait, as far as it may.
+
+    A ban (418) lasts up to three days, and whoever knocks meanwhile prolongs it (PROTOCOL.md §8). Anything else is a
+    server in trouble, which cannot know how long that will last.
+    """
+    is_ban = response.status_code == 418
     try:
-        return max(0.0, float(response.headers["Retry-After"]))
+        seconds = max(0.0, float(response.headers["Retry-After"]))
     except (LookupError, ValueError):
-        return 120.0 if response.status_code == 418 else None
+        return _SHORTEST_BAN if is_ban else None
+    return seconds if is_ban else min(seconds, _LONGEST_RETRY_AFTER)
 
 
 async def dial(transport: Transport, receiver: Receiver) -> Connection:
-    """Open a connection; raise :class:`ConnectError`, with the cause chained, if none can be had.
+    """Open a connection; raise :class:`ConnectError` if none can be had.
 
-    The messages name no URL: a stream's URL holds a listenKey, and any URL may hold a password.
+    Redirects are not followed: credentials go to the address that was given, or nowhere. The messages name no URL and
+    nothing that the server said: a stream's URL holds a listenKey, any URL may hold a password, and a server may say
+    them back.
     """
+    connection: Connection | None = None
+    try:
+        async with asyncio.timeout(transport.open_timeout):
+            protocol = _protocol(transport)
+            connection = await _connect(transport, protocol, receiver)
+            request = protocol.connect()
+            request.headers["User-Agent"] = "binance_session"
+            for name, value in transport.headers:
+                if name in request.headers:
+                    del request.headers[name]
+                request.headers[name] = value
+            await connection.shake_hands(request)
+            return connection
+    except BaseException as error:
+        if connection is not None:
+            await connection.drop()
+        if not isinstance(error, Exception):
+            raise
+        raise _connect_error(error, transport) from error.__cause__ if isinstance(error, InvalidHandshake) else error
 
-    def create(protocol: ClientProtocol, **kwargs: Any) -> Connection:
+
+def _protocol(transport: Transport) -> ClientProtocol:
+    extensions = None
+    if transport.compression == "deflate":
+        from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+
+        extensions = [ClientPerMessageDeflateFactory(client_max_window_bits=True, compress_settings={"memLevel": 5})]
+    return ClientProtocol(
+        parse_uri(transport.url),
+        extensions=extensions,
+        max_size=transport.max_size,
+        logger=_DiscreetLogger(logging.getLogger("binance_session.websocket"), {}),
+    )
+
+
+async def _connect(transport: Transport, protocol: ClientProtocol, receiver: Receiver) -> Connection:
+    """Return a connection on which the handshake is still to be done."""
+
+    def make() -> Connection:
         return Connection(
             protocol,
             receiver,
-            transport.max_size,
-            transport.server_ping_interval,
-            coalesce=transport.coalesce,
-            **kwargs,
-        )
-
-    tls: dict[str, Any] = {}
-    try:
-        if urlsplit(transport.url).scheme == "wss":
-            tls["ssl"] = transport.ssl or _default_tls()
-        connection = await _Connect(
-            transport.url,
-            compression=transport.compression,
-            proxy=transport.proxy,
-            open_timeout=transport.open_timeout,
-            close_timeout=transport.close_timeout,
+            max_size=transport.max_size,
             ping_interval=transport.ping_interval,
             ping_timeout=transport.ping_timeout,
-            max_size=transport.max_size,
-            logger=_DiscreetLogger(logging.getLogger("binance_session.websocket"), {}),
-            create_connection=create,  # type: ignore[arg-type]  # a factory is documented to do
-            **tls,
+            server_ping_interval=transport.server_ping_interval,
+            coalesce=transport.coalesce,
+            name=transport.name,
         )
-    except InvalidStatus as error:
+
+    parts = urlsplit(transport.url)
+    host, secure = parts.hostname or "", parts.scheme == "wss"
+    port = parts.port or (443 if secure else 80)
+    tls = (transport.ssl or _default_tls()) if secure else None
+    family, local_addr = transport.family, transport.local_addr
+    proxy = chosen_proxy(transport.proxy, host, port, secure=secure)
+    if proxy is not None:
+        protocol_made = await connect_through(proxy, host, port, make, tls, family, local_addr)
+        assert isinstance(protocol_made, Connection)
+        return protocol_made
+    addresses = await look_up(host, port, family, local_addr)
+    sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr))
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=host if secure else None)
+    return connection
+
+
+def _connect_error(error: Exception, transport: Transport) -> ConnectError:
+    """Return what it means for the session that a connection could not be opened."""
+    if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        raise ConnectError(
+        return ConnectError(
             f"the server refused the WebSocket handshake with HTTP {status}"
             + (": there is nothing at the address's path" if status == 404 else ""),
             status=status,
             retryable=status in (418, 429) or not 300 <= status < 500,
             retry_after=_retry_after(error.response),
-        ) from error
-    except ssl_module.SSLCertVerificationError as error:
-        raise ConnectError(
-            f"the server's certificate was not accepted: {error.verify_message}", retryable=False
-        ) from error
-    except TimeoutError as error:
-        raise ConnectError(f"no connection within {transport.open_timeout} s") from error
-    except (InvalidURI, UnicodeError):  # their messages hold the address
-        raise ConnectError("the address is not one that a WebSocket can be opened to", retryable=False) from None
-    except (InvalidProxy, ImportError, ValueError):  # likewise, with the proxy's password
-        raise ConnectError(
-            "the address, or that of the proxy, cannot be used (a socks proxy needs the package python-socks)",
-            retryable=False,
-        ) from None
-    except (OSError, InvalidHandshake, EOFError) as error:
-        raise ConnectError(f"no connection: {error}") from error
-    assert isinstance(connection, Connection)
-    return connection
+        )
+    if isinstance(error, InvalidHandshake):  # its words may be the server's
+        return ConnectError(f"no connection: what answered is no WebSocket server ({type(error).__name__})")
+    if isinstance(error, ssl_module.SSLCertVerificationError):
+        return ConnectError(f"the server's certificate was not accepted: {error.verify_message}", retryable=False)
+    if isinstance(error, TimeoutError) and not isinstance(error, ConnectionError) and error.errno is None:
+        return ConnectError(f"no connection within {transport.open_timeout} s")
+    if isinstance(error, (InvalidURI, UnicodeError)):  # their messages hold the address
+        return ConnectError("the address is not one that a WebSocket can be opened to", retryable=False)
+    if isinstance(error, ImportError):
+        return ConnectError("the proxy cannot be used: a socks proxy needs the package python-socks", retryable=False)
+    if isinstance(error, ProxyError):
+        return ConnectError(f"no connection: {error}", status=None)
+    if isinstance(error, ValueError):  # likewise, with the proxy's password
+        return ConnectError("the proxy cannot be used: its address is not one", retryable=False)
+    return ConnectError(f"no connection: {str(error) or type(error).__name__}")

@@ -153,7 +153,7 @@ class Link:
     @property
     def is_gone(self) -> bool:
         """Whether nothing is left of the connection: :meth:`close` would have nothing to do."""
-        return self._connection is not None and self._connection.connection_lost_waiter.done()
+        return self._connection is not None and self._connection.is_gone
 
     @property
     def proven_at(self) -> float:
@@ -337,17 +337,23 @@ class Link:
         self._machine.advance(LinkEvent.END)
         self.authenticated = False
         self._lost = ConnectionLost(f"the connection ended: {reason}", outcome=None)
-        self._stats.lost += self.router.end_all(
-            lambda request_id, method: ConnectionLost(
-                f"the connection ended before {method} (request {request_id}) was answered ({reason}):"
-                " it may have been executed; ask before repeating it",
-                request_id=request_id,
-                method=method,
+        try:
+            self._stats.lost += self.router.end_all(
+                lambda request_id, method: ConnectionLost(
+                    f"the connection ended before {method} (request {request_id}) was answered ({reason}):"
+                    " it may have been executed; ask before repeating it",
+                    request_id=request_id,
+                    method=method,
+                )
             )
-        )
-        if self._connection is not None:
-            self._connection.hang_up()
-        self._owner.link_ended(self, self._lost)
+            if self._connection is not None:
+                self._connection.hang_up()
+        finally:  # whatever may have raised: nothing more is to be written here
+            self._owner.link_ended(self, self._lost)
+
+    def answers(self) -> int:
+        """Return how many answers the session has got: while they come, what is written arrives."""
+        return self._stats.answered + self._stats.refused + self._stats.late
 
     # The end
 

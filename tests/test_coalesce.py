@@ -119,8 +119,7 @@ async def test_what_is_held_goes_nowhere_when_the_connection_was_cut_in_the_same
         recorder = Recorder(connection)
         connection.write(b"first")
         connection.write(b"second")
-        connection.transport.abort()
-        await connection.wait_closed()
+        await connection.drop()
         assert _flat(recorder.writes) == ["first"]
         assert [kind for kind, _ in collector.got] == ["end"]
 

@@ -25,6 +25,7 @@ import socket
 import ssl as ssl_module
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar, TypeVarTuple
+from weakref import WeakKeyDictionary
 
 from binance_session.simulator.virtual_network import Connection, Network, ProtocolFactory
 
@@ -86,6 +87,8 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._clock_resolution = 1e-6
         #: the network of this loop
         self.network = Network(self)
+        # what sockets stand for between sock_connect() and create_connection()
+        self._reached: WeakKeyDictionary[socket.socket, tuple[str, int]] = WeakKeyDictionary()
 
     @classmethod
     def running(cls) -> VirtualTimeLoop:
@@ -128,10 +131,19 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> list[Any]:
-        """Return one address; every name exists, and always has the same one."""
-        name = host.decode() if isinstance(host, bytes) else host
-        address = (self.network.address(name), int(port or 0))
-        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
+        """Return the addresses of a host; every name exists, and has one address unless it was given several."""
+        name = host.decode() if isinstance(host, bytes) else host or ""
+        addresses = self.network.names.get(name) or (self.network.address(name),)
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, int(port or 0)))
+            for address in addresses
+        ]
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Reach what listens at ``address`` in memory: the socket stands for the way there, and carries nothing."""
+        host, port = address
+        await self.network.reach(host, port)
+        self._reached[sock] = (host, port)
 
     async def create_connection(  # type: ignore[override]
         self,
@@ -143,15 +155,19 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         sock: socket.socket | None = None,
         **options: Any,
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        """Connect in memory to what listens at ``host`` and ``port``.
+        """Connect in memory to what listens at ``host`` and ``port``, or to what ``sock_connect`` has reached.
 
-        Raises :class:`ConnectionRefusedError` when nothing does, and :class:`ValueError` for a socket, which
-        has no place here. ``ssl`` must be given on both sides or on neither, else it raises
+        Raises :class:`ConnectionRefusedError` when nothing does, and :class:`ValueError` for any other socket. ``ssl``
+        must be given on both sides or on neither, else it raises
         :class:`ConnectionResetError`, but nothing is encrypted and no certificate is looked at. The other
         options have no effect.
         """
+        if sock is not None and sock in self._reached:
+            host, port = self._reached.pop(sock)
+            sock.close()
+            return await self.network.join(protocol_factory, host, port, secure=bool(ssl))
         if sock is not None or host is None or port is None:
-            raise ValueError("a connection in memory needs a host and a port, and takes no socket")
+            raise ValueError("a connection in memory needs a host and a port, and takes no other socket")
         return await self.network.connect(protocol_factory, host, port, secure=bool(ssl))
 
     async def create_server(  # type: ignore[override]

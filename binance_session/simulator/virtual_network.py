@@ -32,7 +32,9 @@ class Network:
     ``latency`` (seconds one way), ``segment_size`` (bytes) and ``merge`` are the settings of connections to
     come; they are explained, and can be changed later, at :class:`Connection`. While ``drops_connects`` is
     true an attempt to connect gets no answer at all, as behind a dead router; while ``refuses_connects`` is, it is
-    refused, as by a machine whose server is down. What is connected already is not touched by either.
+    refused, as by a machine whose server is down. ``black_holes`` are addresses at which attempts get no answer. What
+    is connected already is not touched by any of them. ``names`` gives a host several addresses, in the order in which
+    a look-up tells them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -42,6 +44,8 @@ class Network:
         self.merge = False
         self.drops_connects = False
         self.refuses_connects = False
+        self.black_holes: set[str] = set()
+        self.names: dict[str, tuple[str, ...]] = {}
         #: every connection with an end that is not closed, oldest first
         self.connections: list[Connection] = []
         self._servers: dict[_Address, _Server] = {}
@@ -83,13 +87,28 @@ class Network:
         self, factory: ProtocolFactory, host: str, port: int, *, secure: bool
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         """Join a new client to the server at ``host`` and ``port``, one round trip from now."""
-        there = (self.address(host), port)
+        await self.reach(host, port)
+        return await self.join(factory, host, port, secure=secure)
+
+    async def reach(self, host: str, port: int) -> None:
+        """Return after one round trip, if a server listens at ``host`` and ``port``."""
         await asyncio.sleep(2 * self.latency)
-        if self.drops_connects:
+        if self.drops_connects or self.address(host) in self.black_holes:
             await self.loop.create_future()
-        server = self._servers.get(there) or self._servers.get((_ANY_HOST, port))
+        self._server(host, port)
+
+    def _server(self, host: str, port: int) -> _Server:
+        server = self._servers.get((self.address(host), port)) or self._servers.get((_ANY_HOST, port))
         if server is None or self.refuses_connects:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {host}:{port}")
+        return server
+
+    async def join(
+        self, factory: ProtocolFactory, host: str, port: int, *, secure: bool
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Join a new client to the server at ``host`` and ``port``, which it has reached."""
+        there = (self.address(host), port)
+        server = self._server(host, port)
         if server.secure != secure:
             raise ConnectionResetError(errno.ECONNRESET, f"only one side of {host}:{port} speaks TLS")
         here = (_LOOPBACK if there[0] == _LOOPBACK else "198.19.0.1", self.free_port())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 from collections import Counter, deque
 from typing import Any, Final
 from weakref import WeakSet
@@ -65,12 +66,12 @@ class SimulationLoop(VirtualTimeLoop):
         #: ports at which attempts to connect are refused, or get no answer
         self.refusing: set[int | None] = set()
         self.silent: set[int | None] = set()
+        self._for_streams: WeakSet[socket.socket] = WeakSet()
         self._stream_clients: WeakSet[asyncio.BaseTransport] = WeakSet()
 
-    async def create_connection(  # type: ignore[override]
-        self, factory: ProtocolFactory, host: str | None = None, port: int | None = None, **options: Any
-    ) -> Any:
-        """Connect, and write down when."""
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Reach an address, and write down when that was attempted."""
+        host, port = address
         self.attempts_in_all += 1
         self.attempts.setdefault(port, deque(maxlen=_ATTEMPTS + 1)).append(self.time())
         if port in self.silent:
@@ -78,9 +79,19 @@ class SimulationLoop(VirtualTimeLoop):
         if port in self.refusing:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {host}:{port}")
         if port is None or port != self.stream_port:
-            return await super().create_connection(factory, host, port, **options)
-        transport, protocol = await super().create_connection(factory, host, self.api_port, **options)
-        self._stream_clients.add(transport)
+            await super().sock_connect(sock, address)
+            return
+        await super().sock_connect(sock, (host, self.api_port))
+        self._for_streams.add(sock)
+
+    async def create_connection(  # type: ignore[override]
+        self, factory: ProtocolFactory, *args: Any, sock: socket.socket | None = None, **options: Any
+    ) -> Any:
+        """Connect, and remember what carries a stream."""
+        is_stream = sock in self._for_streams
+        transport, protocol = await super().create_connection(factory, *args, sock=sock, **options)
+        if is_stream:
+            self._stream_clients.add(transport)
         return transport, protocol
 
     def is_stream(self, line: NetworkConnection) -> bool:

@@ -8,7 +8,9 @@ million messages and 300,000 streams of frames; an ordinary test run as many as 
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
+import hashlib
 import itertools
 import json
 import sys
@@ -20,8 +22,6 @@ from typing import Any, Final
 
 import pytest
 from websockets.client import ClientProtocol
-from websockets.protocol import Protocol
-from websockets.protocol import State as WebSocketState
 from websockets.uri import parse_uri
 
 from binance_session import COIN_M, BinanceSessionError, Event
@@ -239,31 +239,42 @@ class Ear:
 
     def __init__(self) -> None:
         self.messages = 0
+        self.after_the_end = 0
         self.ends = 0
+        self.reason = ""
 
     def message_received(self, data: bytes | bytearray) -> None:
-        assert not self.ends, "a message after the end"
         self.messages += 1
+        self.after_the_end += self.ends > 0
 
-    def binary_received(self, data: bytes | bytearray) -> None:
-        assert not self.ends, "a message after the end"
-        self.messages += 1
+    binary_received = message_received
 
     def connection_ending(self, reason: str) -> None:
-        assert isinstance(reason, str)
         self.ends += 1
+        self.reason = reason
+
+    def answers(self) -> int:
+        return self.messages
 
 
 def make_connection(ear: Ear) -> Connection:
     """Return a connection behind its handshake, on a transport that goes nowhere."""
     protocol = ClientProtocol(parse_uri("ws://127.0.0.1/"), max_size=1 << 16)
-    connection = Connection(protocol, ear, 1 << 16, ping_interval=None)
+    connection = Connection(protocol, ear, max_size=1 << 16)
     connection.connection_made(Pipe())
-    protocol.state = WebSocketState.OPEN
-    protocol.parser = Protocol.parse(protocol)  # as it goes on behind the response to the handshake
-    next(protocol.parser)
-    connection.response = object()  # type: ignore[assignment]
+    request = protocol.connect()
+    connection.data_received(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + accept_key(request.headers["Sec-WebSocket-Key"]).encode()
+        + b"\r\n\r\n"
+    )
     return connection
+
+
+def accept_key(key: str) -> str:
+    """Return what a server answers to a handshake's key (RFC 6455 §4.2.2)."""
+    digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+    return base64.b64encode(digest).decode()
 
 
 def frame(random: Random) -> bytes:
@@ -314,6 +325,8 @@ async def fuzz_frames(seed: int, *, count: int | None = None, seconds: float | N
         except BaseException as error:
             raise AssertionError(f"seed {seed}, stream {done}: {bytes(stream[:200])!r}") from error
         assert ear.ends == 1, f"seed {seed}, stream {done}: told of its end {ear.ends} times"
+        assert not ear.after_the_end, f"seed {seed}, stream {done}: {ear.after_the_end} messages after the end"
+        assert "binance_session" not in ear.reason, f"seed {seed}, stream {done}: {ear.reason}"
         done, messages = done + 1, messages + ear.messages
         if done % 64 == 0:
             await asyncio.sleep(0)
