@@ -272,7 +272,7 @@ def _decode_reference(data: bytes | bytearray | memoryview) -> Envelope:
 
 def _fast_decoder() -> Callable[[bytes | bytearray | memoryview], Envelope]:
     """Return a decoder that leaves to the reference what it does not understand."""
-    fields = [
+    fields: list[Any] = [
         ("id", int | None, None),
         ("status", int, 0),
         ("result", Any, MISSING),

@@ -19,7 +19,6 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
-from websockets.typing import BytesLike
 
 from binance_session import COIN_M, SPOT, ConnectError, ConnectionLost, Session, SessionState
 from binance_session.connection import Connection
@@ -103,7 +102,7 @@ async def connected(**options: Any) -> AsyncIterator[tuple[RawServer, Collector,
         raw.writer.transport.abort()
 
 
-def frame(opcode: Opcode, data: BytesLike, fin: bool = True) -> bytes:
+def frame(opcode: Opcode, data: bytes | bytearray | memoryview, fin: bool = True) -> bytes:
     return Frame(opcode, data, fin).serialize(mask=False)
 
 
@@ -236,7 +235,7 @@ async def test_what_is_written_is_what_the_other_side_reads(size: int, compressi
 
     message = ("é{" * size)[:size].encode()[:size].decode(errors="ignore")
     async with serve(serve_one, "127.0.0.1", 0, max_size=None) as server:
-        port = server.sockets[0].getsockname()[1]
+        port = next(iter(server.sockets)).getsockname()[1]
         connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, compression=compression), Collector())
         assert connection._scanning == (compression is None)
         connection.write(message.encode())
@@ -370,7 +369,8 @@ async def test_two_dials_at_a_time_do_not_mix_up_their_receivers() -> None:
         await connection.wait_closed()
 
     async with serve(greet, "127.0.0.1", 0) as server:
-        transport = Transport(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", proxy=None)
+        port = next(iter(server.sockets)).getsockname()[1]
+        transport = Transport(f"ws://127.0.0.1:{port}", proxy=None)
         connections = await asyncio.gather(dial(transport, first), dial(transport, second))
         for connection, data in zip(connections, (b"for the first", b"for the second"), strict=True):
             connection.write(data)
