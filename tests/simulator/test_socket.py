@@ -83,7 +83,7 @@ async def test_what_is_no_handshake_is_answered_as_http(
 
 
 @pytest.mark.virtual
-@pytest.mark.parametrize("turns", range(5))
+@pytest.mark.parametrize("turns", range(1, 6))
 async def test_close_while_a_client_connects(turns: int) -> None:
     """However far the loop has got with accepting it, it is not left open."""
     loop = asyncio.get_running_loop()
