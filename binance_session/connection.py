@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 from collections.abc import Callable
 from itertools import chain, repeat
 from mmap import ACCESS_COPY, mmap
@@ -24,6 +25,8 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
+
+from binance_session.forks import watch
 
 try:
     from websockets.speedups import apply_mask
@@ -187,6 +190,7 @@ class Connection(asyncio.BufferedProtocol):
         """Take the transport on which the handshake is to be done."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        watch(self, Connection._inherited)
         self.release()  # nothing is held yet: from here on frames have somewhere to go
 
     async def shake_hands(self, request: Request) -> None:
@@ -488,6 +492,14 @@ class Connection(asyncio.BufferedProtocol):
                 self.transport.resume_reading()
 
     # The end. Whatever happens here, the receiver is told once.
+
+    def _inherited(self) -> None:
+        """Called in a forked child: what it writes or unregisters here must not reach the parent's connection."""
+        with contextlib.suppress(OSError, AttributeError):
+            descriptor = self.transport.get_extra_info("socket").fileno()
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
 
     @property
     def is_gone(self) -> bool:

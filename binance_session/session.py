@@ -36,6 +36,7 @@ from binance_session.credentials import Credentials
 from binance_session.dialing import Transport
 from binance_session.errors import ConfigurationError, NotSent, SessionClosed
 from binance_session.feed import Feed
+from binance_session.forks import watch
 from binance_session.handoff import Handoff
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
@@ -61,6 +62,8 @@ Logon = Literal["auto", True, False]
 
 _ON_UNREADY: Final = ("auto", "wait", "fail")
 _SMALLEST_MAX_SIZE: Final = 32 * 2**20
+#: stands for the event loop of a session that a forked child has inherited
+_INHERITED: Final = object()
 #: tells apart the sessions of a process that were given no name
 _numbers: Final = itertools.count(1)
 
@@ -232,7 +235,7 @@ class Session:
             transport = evolve(transport, proxy=None)
 
         self._credentials = credentials
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: object = None
         self._handoff: Handoff | None = None
         # whether what a subclass makes of a request need not be asked for
         self._submits_plainly = False
@@ -318,6 +321,7 @@ class Session:
         """
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
+            watch(self, Session._inherited)
             self._submits_plainly = (
                 getattr(self.submit, "__func__", None) is Session.submit and self._hooks.prepare is None
             )
@@ -374,12 +378,31 @@ class Session:
             raise ConfigurationError(f"state must be a SessionState, not {state!r}")
         if timeout is not None:
             check_number("timeout", timeout)
+        self._demand_loop()
         async with asyncio.timeout(timeout):
             await self._supervisor.wait_for(state)
 
+    def _inherited(self) -> None:
+        """Called in a forked child: the session is the parent's, and no loop here is its own."""
+        self._loop = _INHERITED
+        self._handoff = None
+
     def _demand_loop(self) -> None:
         if self._loop is not None and asyncio.get_running_loop() is not self._loop:
-            raise _wrong_loop(None)
+            raise self._wrong_loop(None)
+
+    def _wrong_loop(self, method: str | None) -> ConfigurationError:
+        if self._loop is _INHERITED:
+            return ConfigurationError(
+                "this process was forked, and the session belongs to its parent, whose connections it shares: make a"
+                " new Session here",
+                method=method,
+            )
+        return ConfigurationError(
+            "a session is used on the event loop, and so in the thread, on which it was opened; from another thread"
+            " use session.submit_threadsafe(...)",
+            method=method,
+        )
 
     # Requests
 
@@ -412,7 +435,7 @@ class Session:
         except RuntimeError:
             running = None
         if running is not self._loop and self._loop is not None:
-            raise _wrong_loop(method)
+            raise self._wrong_loop(method)
         spec = self._methods.get(method) if security is None and type(method) is str else None
         if spec is None:
             spec = self.venue.method(method, security)
@@ -492,6 +515,8 @@ class Session:
         Raises, with nothing sent: :class:`NotSent` when the session was not opened, and :class:`SessionClosed` when its
         event loop is closed.
         """
+        if self._loop is _INHERITED:
+            raise self._wrong_loop(method)
         if self._handoff is None:
             raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
         # Theirs may change before the loop comes to it. What is no mapping is refused there.
@@ -706,14 +731,6 @@ class Session:
     def prepare(self, method: str, params: Params) -> Params:
         """Return the params to send instead of ``params``; an exception here refuses the request."""
         return params
-
-
-def _wrong_loop(method: str | None) -> ConfigurationError:
-    return ConfigurationError(
-        "a session is used on the event loop, and so in the thread, on which it was opened; from another thread use"
-        " session.submit_threadsafe(...)",
-        method=method,
-    )
 
 
 def _on_response(
