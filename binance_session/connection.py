@@ -19,7 +19,7 @@ from itertools import chain, repeat
 from mmap import ACCESS_COPY, mmap
 from os import urandom
 from struct import Struct
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -52,6 +52,8 @@ _BLOCKED_AT_MOST: Final = 6
 _ROUNDED: Final = 0.001
 #: seconds for which data may arrive while nothing shows that what is written here arrives there
 _ONE_WAY: Final = 60.0
+#: bytes of a message under way that is large: on a slow line it takes its time
+_LARGE: Final = 64 * 1024
 #: bytes of what one read brought that are taken at once, and the seconds after which the loop has its turn
 _PIECE: Final = 8 * 1024
 _SLICE: Final = 0.02
@@ -188,8 +190,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport on which the handshake is to be done."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         watch(self, Connection._inherited)
         self.release()  # nothing is held yet: from here on frames have somewhere to go
 
@@ -679,6 +680,8 @@ class Connection(asyncio.BufferedProtocol):
                     return None
                 elif timeout is not None and now - self._heard_at >= timeout - _ROUNDED:
                     return f"no pong within {timeout:g} s, nor anything else"
+                elif len(self._rest) > _LARGE:  # the pong can only come behind the message that is under way
+                    sent = now
                 elif self._heard_at > sent and now >= one_way - _ROUNDED:
                     return f"data arrive, and nothing written here has been answered for {patience:g} s"
                 elif now >= one_way - _ROUNDED:

@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 __all__ = ["watch"]
 
 _T = TypeVar("_T")
 
-# Weak, and for the whole process, because that is what a fork concerns.
-_watched: Final[WeakKeyDictionary[Any, Callable[[Any], None]]] = WeakKeyDictionary()
+# For the whole process, because that is what a fork concerns. Weak, and by identity: a subclass may be unhashable.
+_watched: Final[dict[int, tuple[ref[Any], Callable[[Any], None]]]] = {}
 
 
 def watch(what: _T, on_inherited: Callable[[_T], None]) -> None:
@@ -26,7 +26,8 @@ def watch(what: _T, on_inherited: Callable[[_T], None]) -> None:
     It must not raise.
     """
     _register()
-    _watched[what] = on_inherited
+    number = id(what)
+    _watched[number] = (ref(what, lambda _: _watched.pop(number, None)), on_inherited)
 
 
 @cache
@@ -36,5 +37,7 @@ def _register() -> None:
 
 
 def _tell_all() -> None:
-    for what, on_inherited in list(_watched.items()):
-        on_inherited(what)
+    for weak, on_inherited in list(_watched.values()):
+        what = weak()
+        if what is not None:
+            on_inherited(what)

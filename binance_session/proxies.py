@@ -12,7 +12,7 @@ import socket
 import ssl as ssl_module
 import urllib.request
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from binance_session.addresses import Family, connect_first, connect_tcp, look_up
@@ -138,8 +138,7 @@ class _Tunnel(asyncio.Protocol):
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._request)
+        cast("asyncio.Transport", transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if self.opened.done():
