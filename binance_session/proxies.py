@@ -109,7 +109,7 @@ async def _through_socks(
         unquote(parts.username) if parts.username is not None else None,
         unquote(parts.password) if parts.password is not None else None,
         rdns=parts.scheme in ("socks5h", "socks4a"),
-        loop=asyncio.get_running_loop(),
+        loop=_Loop(asyncio.get_running_loop()),  # type: ignore[arg-type]
     )
     try:
         sock: socket.socket = await proxy.connect(
@@ -118,6 +118,19 @@ async def _through_socks(
     except (SocksError, ProxyConnectionError, ProxyTimeoutError) as error:
         raise ProxyError(f"the proxy opened no way ({type(error).__name__})") from None
     return sock
+
+
+class _Loop:
+    """The running loop for python-socks, which names arguments that aiofastnet's loops take by position only."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        await self._loop.sock_connect(sock, address)
 
 
 def _request(parts: SplitResult, host: str, port: int) -> bytes:

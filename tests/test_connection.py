@@ -23,7 +23,6 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
-from websockets.typing import BytesLike
 from websockets.uri import parse_uri
 
 from binance_session import COIN_M, SPOT, ConnectError, ConnectionLost, Session, SessionState
@@ -108,7 +107,7 @@ async def connected(**options: Any) -> AsyncIterator[tuple[RawServer, Collector,
         raw.writer.transport.abort()
 
 
-def frame(opcode: Opcode, data: BytesLike, fin: bool = True) -> bytes:
+def frame(opcode: Opcode, data: bytes | bytearray | memoryview, fin: bool = True) -> bytes:
     return Frame(opcode, data, fin).serialize(mask=False)
 
 
@@ -680,7 +679,7 @@ class Pipe(asyncio.Transport):
         self.closed = False
         self.reading = True
 
-    def write(self, data: BytesLike) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
 
     def is_closing(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,41 +24,37 @@ from tests.test_connection import Collector, frame
 pytestmark = pytest.mark.virtual
 
 
-class Peer:
+class Peer(asyncio.Protocol):
     """The other end of one connection: answers pings when and as it is told to, and says what it is told to say."""
 
     def __init__(self) -> None:
-        self.writer: asyncio.StreamWriter
+        self.transport: Any = None
         self.protocol = ServerProtocol()
         #: seconds until a ping is answered; ``None``: it is not
         self.pong_after: float | None = 0.0
         self.pings = 0
         self.got: list[Event] = []
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
-        with contextlib.suppress(ConnectionError):
-            await self._serve(reader)
-        writer.close()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
 
-    async def _serve(self, reader: asyncio.StreamReader) -> None:
-        loop = asyncio.get_running_loop()
-        while data := await reader.read(65536):
-            self.protocol.receive_data(data)
-            for event in self.protocol.events_received():
-                self.got.append(event)
-                if isinstance(event, Request):
-                    self.protocol.send_response(self.protocol.accept(event))
-                    self.writer.write(b"".join(self.protocol.data_to_send()))
-                elif isinstance(event, Frame) and event.opcode is Opcode.PING:
-                    self.pings += 1
-                    if self.pong_after is not None:
-                        loop.call_later(self.pong_after, self.say, Opcode.PONG, bytes(event.data))
-            self.protocol.data_to_send()
+    def data_received(self, data: bytes) -> None:
+        self.protocol.receive_data(data)
+        for event in self.protocol.events_received():
+            self.got.append(event)
+            if isinstance(event, Request):
+                self.protocol.send_response(self.protocol.accept(event))
+                self.transport.write(b"".join(self.protocol.data_to_send()))
+            elif isinstance(event, Frame) and event.opcode is Opcode.PING:
+                self.pings += 1
+                if self.pong_after is not None:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(self.pong_after, self.say, Opcode.PONG, bytes(event.data))
+        self.protocol.data_to_send()
 
     def say(self, opcode: Opcode, data: bytes) -> None:
-        if not self.writer.transport.is_closing():
-            self.writer.write(frame(opcode, data))
+        if not self.transport.is_closing():
+            self.transport.write(frame(opcode, data))
 
 
 class Answered(Collector):
@@ -72,7 +67,7 @@ class Answered(Collector):
 @asynccontextmanager
 async def line(receiver: Collector, **options: Any) -> AsyncIterator[tuple[Peer, Connection]]:
     peer = Peer()
-    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: peer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     options = {"ping_interval": 10.0, "ping_timeout": 10.0, **options}
     connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, **options), receiver)
@@ -80,7 +75,7 @@ async def line(receiver: Collector, **options: Any) -> AsyncIterator[tuple[Peer,
         yield peer, connection
     finally:
         await connection.drop()
-        peer.writer.transport.abort()
+        peer.transport.abort()
         server.close()
         await server.wait_closed()
 
@@ -180,7 +175,7 @@ async def test_pings_of_a_peer_that_does_not_read_are_not_answered_without_end()
     """One pong is kept: the most recent ping's (RFC 6455 §5.5.3)."""
     async with line(Collector(), ping_interval=None) as (peer, connection):
         (carrier,) = virtual.VirtualTimeLoop.running().network.connections
-        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.transport.pause_reading()
         for number in range(20_000):
             peer.say(Opcode.PING, struct.pack("!I", number) * 30)
             if number % 1000 == 0:
@@ -188,7 +183,7 @@ async def test_pings_of_a_peer_that_does_not_read_are_not_answered_without_end()
         await asyncio.sleep(1.0)
         assert carrier.client.get_write_buffer_size() < 200_000
         peer.got.clear()
-        peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        peer.transport.resume_reading()
         await asyncio.sleep(1.0)
         pongs = [bytes(event.data) for event in peer.got if isinstance(event, Frame)]
         assert pongs[-1] == struct.pack("!I", 19_999) * 30
