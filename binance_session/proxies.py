@@ -109,27 +109,31 @@ async def _through_socks(
         unquote(parts.username) if parts.username is not None else None,
         unquote(parts.password) if parts.password is not None else None,
         rdns=parts.scheme in ("socks5h", "socks4a"),
-        loop=_Loop(asyncio.get_running_loop()),  # type: ignore[arg-type]
+        loop=_Loop(asyncio.get_running_loop(), local_addr),  # type: ignore[arg-type]
     )
     try:
-        sock: socket.socket = await proxy.connect(
-            host, port, local_addr=None if local_addr is None else (local_addr, 0)
-        )
+        sock: socket.socket = await proxy.connect(host, port)
     except (SocksError, ProxyConnectionError, ProxyTimeoutError) as error:
         raise ProxyError(f"the proxy opened no way ({type(error).__name__})") from None
     return sock
 
 
 class _Loop:
-    """The running loop for python-socks, which names arguments that aiofastnet's loops take by position only."""
+    """The running loop for python-socks, which names arguments that aiofastnet's loops take by position only.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    It binds sockets to the local address, which not every version of the package can do.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, local_addr: str | None) -> None:
         self._loop = loop
+        self._local_addr = local_addr
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        if self._local_addr is not None:
+            sock.bind((self._local_addr, 0))
         await self._loop.sock_connect(sock, address)
 
 

@@ -43,6 +43,7 @@ class Proxy:
         await self._tunnel(reader, writer, host, int(port), b"HTTP/1.1 200 Connection established\r\n\r\n")
 
     async def socks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.peers.append(writer.get_extra_info("peername")[0])
         _, count = await reader.readexactly(2)
         methods = await reader.readexactly(count)
         writer.write(b"\x05\x02" if 2 in methods else b"\x05\x00")
@@ -124,12 +125,12 @@ async def test_a_session_lives_behind_a_proxy(
             assert b"Proxy-Authorization: Basic " + token in head
 
 
-async def test_the_way_to_the_proxy_leaves_from_the_local_address() -> None:
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+async def test_the_way_to_the_proxy_leaves_from_the_local_address(kind: str) -> None:
     proxy = Proxy()
-    async with exchange(USD_M) as simulator, serving(proxy.http) as port:
-        async with session_to(
-            simulator, None, proxy=f"http://127.0.0.1:{port}", stream_url=None, local_addr="127.0.0.9"
-        ):
+    async with exchange(USD_M) as simulator, serving(proxy.http if kind == "http" else proxy.socks) as port:
+        url = f"{kind}://127.0.0.1:{port}"
+        async with session_to(simulator, None, proxy=url, stream_url=None, local_addr="127.0.0.9"):
             assert proxy.peers == ["127.0.0.9"]
         await proxy.ended()
 
