@@ -24,6 +24,7 @@ from binance_session import (
     SessionClosed,
     SessionRevoked,
     SessionState,
+    dialing,
     link,
 )
 from binance_session.simulator import Fault
@@ -130,7 +131,7 @@ async def test_whatever_a_dial_raises_does_not_end_the_session(
 ) -> None:
     """Of a resolver, of a thread that cannot be had, of a proxy's library: a connection that could not be had."""
     async with exchange() as simulator, session_to(simulator, kind=Tried) as session:
-        real, left = link.dial, 3
+        real, left = dialing.dial, 3
 
         async def dial(*args: Any) -> Any:
             nonlocal left
@@ -515,15 +516,15 @@ async def test_open_waits_while_a_neighbour_is_held_back(status: int) -> None:
         neighbour = await refused_neighbour(simulator, 60, status)
         dialled = simulator.exchange._connections_so_far
         began = simulator.clock.time()
-        for options in ({}, {"patience": 59}):
+        for patience in (None, 59):
             with pytest.raises(IpBanned if status == 418 else RateLimited) as caught:
-                await session_to(simulator, kind=Tried).open(**options)
+                await session_to(simulator).open(patience)
             assert caught.value.outcome == "not_sent"
             assert caught.value.retry_at == pytest.approx(began + 60, abs=0.1)
             assert simulator.clock.time() == pytest.approx(began, abs=0.1)
         assert simulator.exchange._connections_so_far == dialled
-        for options, patience in (({"open_timeout": None}, None), ({}, 70), ({"open_timeout": 61}, 1)):
-            patient = session_to(simulator, **options)
+        for open_timeout, patience in ((None, None), (10.0, 70), (61.0, 1)):
+            patient = session_to(simulator, open_timeout=open_timeout)
             await patient.open(patience)
             await patient.close()
         assert simulator.clock.time() - began == pytest.approx(60, abs=0.1)
