@@ -146,10 +146,10 @@ class ConnectError(BinanceSessionError, ConnectionError):
 
 
 class LogonRejected(BinanceSessionError):
-    """The exchange refused ``session.logon``; it is not tried again.
+    """The exchange refused ``session.logon``. The reconnect policy says whether it is asked for again.
 
     ``error`` is the :class:`ApiError` with the exchange's own words, also chained as the cause;
-    ``code`` and ``status`` are its.
+    ``code`` and ``status`` are its. ``refusals`` is how many logons were refused in a row, this one included.
     """
 
     default_outcome = "rejected"
@@ -165,6 +165,7 @@ class LogonRejected(BinanceSessionError):
         self.error = error
         self.code = error.code
         self.status = error.status
+        self.refusals = 1
 
 
 class SessionRevoked(BinanceSessionError):
@@ -257,7 +258,7 @@ class ApiError(BinanceSessionError):
     @property
     def is_passing(self) -> bool:
         """Whether it speaks of trouble at the exchange, and not of the request or the key (PROTOCOL.md §9)."""
-        return self.status >= 500 or self.code in _EXCHANGE_TROUBLE
+        return (self.status in (403, 408) and not self.code) or self.status >= 500 or self.code in _EXCHANGE_TROUBLE
 
     def __str__(self) -> str:
         """Say what the exchange said, and what that means for the request."""
@@ -313,7 +314,8 @@ _FAILED_503: Final = (
 )
 # -1000 and -1001 say that something inside went wrong, and with no status that it did not happen.
 _OUTCOME_UNKNOWN_CODES: Final = frozenset({-1000, -1001, -1006, -1007})
-_EXCHANGE_TROUBLE: Final = _OUTCOME_UNKNOWN_CODES | {-1008, -1016}
+# throttled, maintenance (in three spellings), too many connections
+_EXCHANGE_TROUBLE: Final = _OUTCOME_UNKNOWN_CODES | {-1008, -1016, -1109, 239999, -1034}
 #: ms; anything above is no point in time that we will see
 _NO_TIME: Final = 10**14
 _BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")

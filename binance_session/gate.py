@@ -1,13 +1,15 @@
 """Whether a request may leave now: what the exchange's refusals and its counting of weight mean for one session.
 
-After a 429 nothing is sent until the exchange listens again, after a 418 nothing is dialled either. A session that
-keeps a reserve of weight lets only urgent requests through once the rest of a minute's weight is used up.
-Documents: PROTOCOL.md §8, §9.
+After a 429 or a 418 nothing is sent, and nothing dialled, until the exchange listens again: a handshake costs request
+weight too, and what is sent against a 429 becomes a ban. A session that keeps a reserve of weight lets only urgent
+requests through once the rest of a minute's weight is used up. Documents: PROTOCOL.md §1.3 (the handshake's weight),
+§8, §9.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -103,17 +105,23 @@ class Gate(Guest):
         if not self.may_send:
             raise self.refusal(self._host.everything, None)
 
-    async def host_listens(self) -> None:
-        """Return when the host wants to hear of us; the wait may grow while it lasts."""
-        while (wait := self._host.everything.until - _now()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(wait)
+    async def host_listens(self, until: float = math.inf) -> None:
+        """Return when the host wants to hear of us; the wait may grow while it lasts.
 
-    async def may_dial(self) -> None:
-        """Return when a connection may be attempted, and count the attempt."""
-        await self.host_listens()
+        Raises the refusal as soon as that will not be before ``until`` (loop time).
+        """
+        while not self.may_send:
+            hold = self._host.everything
+            if hold.until > until:
+                raise self.refusal(hold, None)
+            await asyncio.sleep(hold.until - _now())
+
+    async def may_dial(self, until: float = math.inf) -> None:
+        """Return when a connection may be attempted, and count the attempt; ``until`` as in :meth:`host_listens`."""
+        await self.host_listens(until)
         while (wait := self._host.attempt(asyncio.get_running_loop().time())) > 0:
             await asyncio.sleep(wait)
-            await self.host_listens()
+            await self.host_listens(until)
 
     # Answers
 

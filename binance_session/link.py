@@ -378,6 +378,10 @@ class Link:
         """Take no more requests; return when nothing is in flight any more."""
         if self._machine.can(LinkEvent.DRAIN):
             self._machine.advance(LinkEvent.DRAIN)
+        await self.answered()
+
+    async def answered(self) -> None:
+        """Return when all that is in flight now has ended."""
         futures = self.router.futures()
         left = len(futures)
         if not left:

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import itertools
+import math
 import ssl as ssl_module
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +43,7 @@ from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
+from binance_session.log import session_log
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -84,8 +86,8 @@ class Session:
     ``keepalive``
         When to send ``userDataStream.ping``, while the session owns a listenKey.
     ``reconnect``
-        When to dial again after a connection was lost. The first connection is not retried: ``open()`` says at once
-        why it cannot be had.
+        When to dial again after a connection was lost, or its logon refused. The first connection is not retried
+        without ``open(patience=...)``: ``open()`` says at once why it cannot be had.
     ``request_timeout``
         Seconds from ``submit`` until :class:`RequestTimeout`.
     ``recv_window``
@@ -204,6 +206,7 @@ class Session:
         self.venue = venue
         #: what log records and the names of tasks call the session
         self.name = name or f"{venue.name} {next(_numbers)}"
+        log = session_log(self.name)
         transport = Transport(
             venue.url if url is None else url,
             ssl,
@@ -256,7 +259,9 @@ class Session:
             self._stats,
             Parking(max_in_flight),
             self._clock,
+            log,
             transport.url,
+            open_timeout,
             rollover_after,
             weight_reserve,
             watched=ping_interval is not None,
@@ -312,13 +317,24 @@ class Session:
 
     # Life
 
-    async def open(self) -> None:
+    async def open(self, patience: float | None = None) -> None:
         """Connect, and log on if the session does; return when READY.
 
+        ``patience``
+            Seconds for which it is tried again if it fails, when the ``reconnect`` policy says; ``math.inf``: for
+            ever. An attempt that was begun in time may end later. ``None``: one attempt. Not tried again is a
+            :class:`ConnectError` that is not ``retryable`` (a bad certificate, nothing at the address). A refused
+            logon is asked for again as after a lost connection: slowly, and some times only.
+
+        While it is known that this address is held back (a 429 or a ban that a neighbour met), it waits for
+        ``open_timeout`` or ``patience`` seconds at most, whichever is longer.
+
         Raises :class:`ConnectError` when no connection can be had, :class:`LogonRejected` when the exchange refuses the
-        logon, :class:`SessionClosed` when the session was closed. None of them is repeated by the session.
-        Cancelling it closes the session.
+        logon, :class:`RateLimited` when this address is held back for longer, :class:`SessionClosed` when the session
+        was closed. Cancelling it closes the session.
         """
+        if patience is not None and patience != math.inf:
+            check_number("patience", patience)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             watch(self, Session._inherited)
@@ -328,7 +344,7 @@ class Session:
             self._handoff = Handoff(self._loop, self._submit_for, lambda: self._supervisor.link)
         self._demand_loop()
         try:
-            await self._supervisor.open()
+            await self._supervisor.open(patience)
         except asyncio.CancelledError:
             await self.close()
             raise

@@ -346,7 +346,7 @@ async def test_the_end_of_a_lost_connection_takes_no_task_if_nothing_is_left_of_
         links = 0
 
         def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
-            self.ending = "binance_session end" in {task.get_name() for task in asyncio.all_tasks()}
+            self.ending = f"{self.name}: end" in {task.get_name() for task in asyncio.all_tasks()}
             self.links = len(self._supervisor._links)
 
     client, server = (authority.client_context(), authority.server_context()) if is_left else (None, None)

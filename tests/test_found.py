@@ -649,6 +649,7 @@ async def test_an_answer_that_contradicts_itself_is_unknown() -> None:
         assert caught.value.outcome == "unknown"
 
 
+@pytest.mark.virtual
 async def test_what_ends_a_session_is_about_no_request() -> None:
     """wait_for() raises it with no outcome: there is no order that it could be the outcome of."""
     async with exchange() as simulator:

@@ -292,18 +292,22 @@ async def test_a_revoked_logon_is_told_and_tried_once_more(answer: Any) -> None:
         assert session.stats.connections == 1
 
 
+@pytest.mark.virtual
 async def test_a_dead_key_is_not_hammered() -> None:
-    """One more logon, refused: the session ends with the reason."""
+    """Five more logons in some two minutes, refused: the session ends with the reason."""
     async with exchange() as simulator:
         session = session_to(simulator)
         await session.open()
         simulator.revoke(ED25519.api_key)
+        began = simulator.clock.time()
         with pytest.raises(SessionRevoked):
             await session.request("account.balance")
-        with pytest.raises(SessionRevoked, match="refused a new one"):
+        with pytest.raises(SessionRevoked, match="refused a new one") as caught:
             await session.wait_for(READY)
+        assert isinstance(caught.value.__cause__, LogonRejected)
         assert session.state is SessionState.FAILED
-        assert len(requests(simulator, "session.logon")) == 2
+        assert len(requests(simulator, "session.logon")) == 6
+        assert 100 < simulator.clock.time() - began < 140
 
 
 async def test_an_answer_that_says_not_authenticated_is_believed() -> None:

@@ -318,8 +318,7 @@ def test_a_stream_that_is_lost_is_a_gap(exchange: Background, ed25519: KeyPair) 
 def test_an_exchange_that_is_not_there_yet(ed25519: KeyPair) -> None:
     port = free_port()
     with started(*addresses(port), ed25519) as process:
-        logged(process, "a new session begins")
-        logged(process, "a new session begins")
+        logged(process, "attempt 3 to connect")
         with Background(COIN_M, port=port) as exchange:
             add(exchange, ed25519)
             opened(process)
@@ -346,7 +345,6 @@ def test_an_exchange_that_goes_and_comes_back(ed25519: KeyPair) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("error", method="session.logon", status=503, code=-1008, msg="Server overloaded."),
         Fault("error", method="userDataStream.start", status=400, code=-1000, msg="An unknown error occurred."),
         Fault("drop_before", method="userDataStream.start"),
         Fault("refuse_handshake", stream=True),
@@ -364,22 +362,43 @@ def test_a_start_that_fails_and_may_go_well_later(fault: Fault, exchange: Backgr
         assert "a new session begins" in stopped(process)
 
 
-def test_a_stream_that_ends_for_good_is_a_gap_from_the_last_event(exchange: Background, ed25519: KeyPair) -> None:
-    """The session itself is over, with a handshake refused for ever: the next session's stream tells since when."""
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("refuse_handshake", stream=False, status=404),
+        Fault("refuse_handshake", stream=False, status=302),
+        Fault("reject_logon"),
+    ],
+    ids=lambda fault: f"{fault.name}-{fault.options.get('status')}",
+)
+def test_what_was_right_once_is_tried_again(fault: Fault, exchange: Background, ed25519: KeyPair) -> None:
+    """The API connection meets it at a reconnect; events go on, and so does the session."""
+    with sidecar(exchange, ed25519) as process:
+        opened(process)
+        exchange.call(lambda: exchange.simulator.inject(fault))
+        (api,) = [each for each in exchange.simulator.connections if not each.stream]
+        exchange.call(api.drop)
+        push(exchange, 1)
+        assert number_of(next_line(process)) == 1
+        logged(process, "attempt 2 to connect")
+        logged(process, "logging on -> ready")
+        push(exchange, 2)
+        assert number_of(next_line(process)) == 2
+        assert "a new session begins" not in stopped(process)
+
+
+def test_an_exchange_in_trouble_at_the_start_is_waited_for(exchange: Background, ed25519: KeyPair) -> None:
+    """By the session itself: nothing was missed before the stream begins."""
+    exchange.call(
+        lambda: exchange.simulator.inject(
+            Fault("error", method="session.logon", status=503, code=-1008, msg="Server overloaded.")
+        )
+    )
     with sidecar(exchange, ed25519) as process:
         opened(process)
         push(exchange, 1)
-        last = next_line(process)
-        exchange.call(lambda: exchange.simulator.inject(Fault("refuse_handshake", stream=False, status=404)))
-        (api,) = [each for each in exchange.simulator.connections if not each.stream]
-        exchange.call(api.drop)
-        gap = next_line(process)
-        assert gap["gap"]
-        assert gap["data"]["since"] == last["time"]
-        assert "HTTP 404" in gap["data"]["cause"]
-        push(exchange, 2)
-        assert number_of(next_line(process)) == 2
-        stopped(process)
+        assert number_of(next_line(process)) == 1
+        assert "attempt 2 to connect" in stopped(process)
 
 
 # What it does not try again
@@ -392,15 +411,6 @@ def test_a_key_that_is_refused(exchange: Background, ed25519: KeyPair) -> None:
         assert process.stdout.read() == ""
     assert "refused session.logon" in log
     assert exchange.methods().count("session.logon") == 1
-
-
-def test_a_key_that_is_revoked(exchange: Background, ed25519: KeyPair) -> None:
-    with sidecar(exchange, ed25519) as process:
-        opened(process)
-        exchange.call(lambda: exchange.simulator.revoke(API_KEY))
-        (api,) = [each for each in exchange.simulator.connections if not each.stream]
-        exchange.call(api.drop)
-        assert "trying again would not help" in ended(process, 3)
 
 
 def test_a_key_that_may_not_have_events(exchange: Background, ed25519: KeyPair) -> None:
@@ -612,7 +622,7 @@ def test_a_signal_while_it_waits_to_try_again(ed25519: KeyPair) -> None:
     port = free_port()
     url = f"ws://127.0.0.1:{port}"
     with started(url, url, ed25519) as process:
-        logged(process, "a new session begins")
+        logged(process, "attempt 3 to connect")
         stopped(process)
 
 
