@@ -7,11 +7,14 @@ secrets are found by their value, wherever they stand, and what is left is short
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import deque
+from collections.abc import Mapping
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
-__all__ = ["LIMIT", "Secrets", "masked", "shown"]
+__all__ = ["LIMIT", "Secrets", "kind_of", "masked", "secrets_of", "shown"]
 
 #: characters of a text from outside that are shown; the exchange's own messages have some 200 at most
 LIMIT: Final = 500
@@ -45,6 +48,20 @@ def shown(text: str, limit: int = LIMIT) -> str:
     return cut if len(cut) <= limit and len(text) <= limit else f"{cut[: max(0, limit - 1)]}…"
 
 
+def kind_of(value: object) -> str:
+    """Say what somebody gave that should be something else, without its value, which may be a secret."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__} (give an instance of it)"
+    name = type(value).__name__
+    return f"an empty {name}" if isinstance(value, (str, bytes)) and not value else f"{_article(name)} {name}"
+
+
+def _article(name: str) -> str:
+    return "an" if name[:1].lower() in "aeiou" else "a"
+
+
 class Secrets:
     """The secrets of one session, by value: what :meth:`clean` masks in texts from outside."""
 
@@ -67,6 +84,12 @@ class Secrets:
         if isinstance(value, str) and len(value) >= _SHORTEST and value not in self._values:
             self._values.add(str(value))
             self._pattern = None
+
+    def add_key(self, credentials: object) -> None:
+        """Mask the apiKey of a key from now on, and its secret if it has one; the key may be somebody's own class."""
+        for name in ("api_key", "secret"):
+            with contextlib.suppress(Exception):  # somebody's own property: it will say what is wrong when it signs
+                self.add(getattr(credentials, name, None))
 
     def discard(self, value: str | None) -> None:
         """Forget a value that is over, a while later: the exchange may still speak of it."""
@@ -100,6 +123,30 @@ class Secrets:
     def _mask(self, found: re.Match[str]) -> str:
         text = found[0]
         return masked(text) if text.isalnum() else "…"
+
+
+def secrets_of(
+    credentials: object, url: str, stream_url: str | None, proxy: object, headers: Mapping[str, str] | None
+) -> Secrets:
+    """Return the secrets that a session is given: its key, passwords in addresses, and what its headers hold."""
+    secrets = Secrets()
+    if credentials is not None:
+        secrets.add_key(credentials)
+    for address in (url, stream_url, proxy):
+        if isinstance(address, str):
+            secrets.add(_password(address))
+    for value in (headers or {}).values():
+        secrets.add(value)
+        secrets.add(value.rpartition(" ")[2])  # behind "Bearer"
+    return secrets
+
+
+def _password(address: str) -> str | None:
+    try:
+        password = urlsplit(address).password
+    except ValueError:
+        return None
+    return None if password is None else unquote(password)
 
 
 def _forms(value: str) -> str:

@@ -41,6 +41,8 @@ from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
+from binance_session.log import session_log
+from binance_session.masking import secrets_of
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -232,6 +234,8 @@ class Session:
             transport = evolve(transport, proxy=None)
 
         self._credentials = credentials
+        #: by value, what is masked in the exchange's texts
+        self._secrets = secrets_of(credentials, transport.url, stream_url, proxy, headers)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handoff: Handoff | None = None
         # whether what a subclass makes of a request need not be asked for
@@ -241,8 +245,9 @@ class Session:
         self._on_unready: OnUnready = on_unready
         self._request_timeout = float(request_timeout)
         self._stats = Stats()
-        self._hooks = Hooks(self, Session, self._stats)
-        self._clock = ServerClock(wall_clock)
+        self._log = session_log(self.name)
+        self._hooks = Hooks(self, Session, self._stats, self._log)
+        self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
         ids = itertools.count(1)
         self._supervisor = Supervisor(
@@ -301,6 +306,9 @@ class Session:
             status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,
+            secrets=self._secrets,
+            explains_503=self.venue.explains_503,
+            log=self._log,
             on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
 
@@ -422,6 +430,7 @@ class Session:
             check_choice("on_unready", on_unready, _ON_UNREADY)
         if credentials is not None:
             check_credentials(credentials)
+            self._secrets.add_key(credentials)
             if self._exposed:
                 raise insecure("url", method)
             if spec.name.endswith("session.logon"):

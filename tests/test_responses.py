@@ -141,7 +141,7 @@ def test_rate_limits_are_decoded_when_asked_for() -> None:
     assert Response(1, "m", 200, {}).rate_limits == ()
     assert Response(1, "m", 200, {}, 5).rate_limits == ()
     nonsense: dict[str, Any] = {"rateLimitType": 5, "interval": None, "intervalNum": "1", "limit": [], "count": True}
-    assert Response(1, "m", 200, {}, [nonsense]).rate_limits == (RateLimit("5", "None", 0, 0, 0),)
+    assert Response(1, "m", 200, {}, [nonsense]).rate_limits == (RateLimit("", "", 0, 0, 0),)
     assert Response(1, "m", 200, {}, [5]).rate_limits == (RateLimit("", "", 0, 0, 0),)
 
 
