@@ -72,7 +72,6 @@ __all__ = [
     "SessionClosed",
     "SessionRevoked",
     "api_error",
-    "why",
 ]
 
 Outcome = Literal["rejected", "not_sent", "unknown"]
@@ -260,9 +259,7 @@ class ApiError(BinanceSessionError):
         advice: str | None = None,
     ) -> None:
         super().__init__(message, request_id=request_id, method=method, outcome=outcome)
-        self.advice = (
-            advice if advice is not None and self.outcome == "unknown" else _ADVICE[self.outcome or "rejected"]
-        )
+        self.advice = advice or _ADVICE[self.outcome or "rejected"]
         self.status = status
         self.code = code
         self.message = message
@@ -378,14 +375,16 @@ def api_error(
     request_id: int | None = None,
     method: str | None = None,
     advice: str | None = None,
+    hint: str | None = None,
     now: float | None = None,
     futures: bool = True,
 ) -> ApiError:
     """Return the error of the tree above that fits an error answer (PROTOCOL.md §2, §9).
 
     ``message`` and ``data`` go into it as they are. ``advice`` says what it means for a request of this method that
-    its outcome is unknown, ``now`` is the exchange's time (Unix s) as well as it is known. ``futures``: the text of a
-    503 tells whether the request failed; on Spot the outcome of every 5xx is unknown.
+    its outcome is unknown, ``hint`` what is most likely wrong with a request that was rejected, ``now`` is the
+    exchange's time (Unix s) as well as it is known. ``futures``: the text of a 503 tells whether the request failed; on
+    Spot the outcome of every 5xx is unknown.
     """
     outcome: Outcome | None = None
     if status == 418:
@@ -404,6 +403,8 @@ def api_error(
         kind = ApiError
         if status == 409:  # some parts of it succeeded; `data` says which
             outcome = "unknown"
+    if (outcome or kind.default_outcome) != "unknown":
+        advice = f"{_ADVICE['rejected']}; {hint}" if hint is not None else None
     more: dict[str, Any] = {"now": now} if issubclass(kind, RateLimited) else {}
     return kind(
         status,

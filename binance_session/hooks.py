@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from binance_session.errors import ConfigurationError
+from binance_session.errors import ConfigurationError, why
 from binance_session.keepalive import KeepaliveStatus
 from binance_session.log import SessionLog, session_log
 from binance_session.params import Params
@@ -74,7 +74,7 @@ class Hooks:
                 return None if delay is None else float(delay)
             complaint: object = f"it answered {delay!r}"
         except (Exception, asyncio.CancelledError) as error:
-            complaint = f"{type(error).__name__}: {error}"
+            complaint = f"{type(error).__name__}: {why(error)}"
         self._stats.hook_errors += 1
         self._log.error("the policy %r failed (%s); %r stands in", policy, complaint, fallback)
         return fallback.next_delay(*situation)  # type: ignore[no-any-return]

@@ -54,7 +54,7 @@ def kind_of(value: object) -> str:
         return "None"
     if isinstance(value, type):
         return f"the class {value.__name__} (give an instance of it)"
-    name = type(value).__name__
+    name = "str" if isinstance(value, str) else type(value).__name__
     return f"an empty {name}" if isinstance(value, (str, bytes)) and not value else f"{_article(name)} {name}"
 
 

@@ -6,7 +6,8 @@ Documents: PROTOCOL.md §2 (status, ``error``), §9 (codes).
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from binance_session.clock import ServerClock
 from binance_session.errors import ApiError, BinanceSessionError, ProtocolError, api_error
@@ -15,6 +16,25 @@ from binance_session.responses import MISSING, Envelope, Response
 from binance_session.venues import Method
 
 __all__ = ["Refusals"]
+
+
+#: parameters that the documents call DECIMAL: the exchange takes their text, as in "0.1"
+_DECIMAL: Final = frozenset(
+    {
+        "aboveStopPrice", "activatePrice", "activationPrice", "belowStopPrice", "callbackRate", "icebergQty",
+        "pendingPrice", "pendingQuantity", "pendingStopPrice", "price", "quantity", "quoteOrderQty", "stopLimitPrice",
+        "stopPrice", "triggerPrice", "workingPrice", "workingQuantity",
+    }
+)  # fmt: skip
+_NAMED: Final = re.compile(r"[Pp]arameter '(\w{1,40})'")
+
+
+def _hint(code: int, message: str) -> str | None:
+    """Return what is most likely wrong with a parameter that the exchange names, where that can be known."""
+    found = _NAMED.search(message) if -1199 < code <= -1100 else None
+    if found is None or found[1] not in _DECIMAL:
+        return None
+    return f'if {found[1]} was sent: it is a DECIMAL, which is written as text or Decimal, "1" and not 1'
 
 
 class Refusals:
@@ -44,15 +64,17 @@ class Refusals:
                 request_id=request_id,
                 method=method.name,
             )
+        message = self.clean(error.get("msg"))
         return api_error(
             status,
             code if abs(code) < 10**12 else 0,
-            self.clean(error.get("msg")),
+            message,
             error.get("data"),
             Response(request_id, method.name, status, error, envelope.limits),
             request_id=request_id,
             method=method.name,
             advice=method.if_unknown,
+            hint=_hint(code, message),
             now=self._clock.now(),
             futures=self._explains_503,
         )

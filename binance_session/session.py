@@ -24,7 +24,9 @@ from binance_session.checks import (
     check_name,
     check_number,
     check_policy,
+    check_proxy,
     check_recv_window,
+    check_tls,
     check_url,
     check_way_out,
     decide_logon,
@@ -34,7 +36,7 @@ from binance_session.checks import (
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
 from binance_session.dialing import Transport
-from binance_session.errors import ConfigurationError, NotSent, SessionClosed
+from binance_session.errors import ConfigurationError, NotSent, SessionClosed, why
 from binance_session.feed import Feed
 from binance_session.handoff import Handoff
 from binance_session.hooks import Hooks
@@ -42,7 +44,7 @@ from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, Keepal
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
 from binance_session.log import session_log
-from binance_session.masking import secrets_of
+from binance_session.masking import kind_of, secrets_of
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -166,7 +168,7 @@ class Session:
         name: str | None = None,
     ) -> None:
         if not isinstance(venue, Venue):
-            raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {venue!r}")
+            raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {kind_of(venue)}")
         check_credentials(credentials)
         self._logs_on = decide_logon(logon, venue, credentials)
         check_number("request_timeout", request_timeout)
@@ -191,11 +193,8 @@ class Session:
         check_choice("coalesce", coalesce, (False, True))
         for option, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
             check_policy(option, policy)
-        if proxy is not True and proxy is not None and (not isinstance(proxy, str) or not proxy):
-            raise ConfigurationError("proxy must be the URL of a proxy, True (the environment's) or None (none)")
-        if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
-            raise ConfigurationError("ssl must be an ssl.SSLContext; TLS is verified by default without one")
-
+        check_proxy(proxy)
+        check_tls(ssl)
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
@@ -344,16 +343,16 @@ class Session:
         listenKey is not stopped: that would end it for every other client of the account.
         """
         self._demand_loop()
-        why = "the session was closed"
-        self._end_all(why, SessionClosed(f"{why}, and its user data streams with it"))
+        over = "the session was closed"
+        self._end_all(over, SessionClosed(f"{over}, and its user data streams with it"))
         await self._supervisor.close()
         if self._events is not None:
             await self._events.ended()
 
     def _failed(self, failure: Exception) -> None:
-        error = SessionClosed(f"the session ended, and its user data streams with it, because {failure}")
+        error = SessionClosed(f"the session ended, and its user data streams with it, because {why(failure)}")
         error.__cause__ = failure
-        self._end_all(f"the session ended, because {failure}", error)
+        self._end_all(f"the session ended, because {why(failure)}", error)
 
     def _end_all(self, why: str, error: SessionClosed) -> None:
         """End what the session holds beside its connections: what threads hand over, the streams, the listenKey."""

@@ -207,7 +207,7 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
         if issubclass(kind, BinanceSessionError)
     }
     assert drawn == real
-    assert set(errors.__all__) == set(real) | {"Outcome", "api_error", "why"}
+    assert set(errors.__all__) == set(real) | {"Outcome", "api_error"}
 
 
 @pytest.mark.parametrize(
