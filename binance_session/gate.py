@@ -98,6 +98,7 @@ class Gate(Guest):
             {"retryAfter": int(hold.retry_at * 1000)},
             method=method,
             outcome="not_sent",
+            now=self._clock.now(),
         )
 
     def refuse_to_open(self) -> None:

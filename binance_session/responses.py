@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from attrs import define, field, fields, frozen
 
-from binance_session.masking import masked
+from binance_session.masking import masked, shown
 from binance_session.times import milliseconds
 
 try:
@@ -131,7 +131,7 @@ def _rate_limit(entry: Any) -> RateLimit:
 
     def name(of: str) -> str:
         value = entry.get(of)
-        return value if isinstance(value, str) else ""
+        return shown(value, _LONGEST_NAME) if isinstance(value, str) else ""
 
     return RateLimit(
         name("rateLimitType"),
@@ -142,12 +142,11 @@ def _rate_limit(entry: Any) -> RateLimit:
     )
 
 
-def _shown(data: dict[str, Any]) -> str:
-    """Show what this package says of a gap; what the exchange says may hold a listenKey."""
-    return repr(data) if set(data) == {"cause", "since", "until", "over"} else "..."
+#: characters: no type of an event is longer, nor any other name that the exchange gives
+_LONGEST_NAME: Final = 40
 
 
-@frozen
+@frozen(repr=False)
 class Event:
     """Something the exchange said unasked.
 
@@ -158,10 +157,17 @@ class Event:
 
     type: str
     time: int
-    data: dict[str, Any] = field(repr=_shown)
+    data: dict[str, Any]
     is_gap: bool = False
     #: Spot: the number of the subscription that brought it, if it was told
     subscription_id: int | None = None
+
+    def __repr__(self) -> str:
+        """Show what this package says of a gap; what the exchange says may hold a listenKey."""
+        kind = self.type if len(self.type) <= _LONGEST_NAME else masked(self.type)
+        data = self.data if self.is_gap else "..."
+        subscription = "" if self.subscription_id is None else f", subscription_id={self.subscription_id}"
+        return f"Event(type={kind!r}, time={self.time}, data={data}, is_gap={self.is_gap}{subscription})"
 
 
 @frozen

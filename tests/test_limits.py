@@ -60,6 +60,7 @@ async def test_after_a_429_requests_wait_for_retry_after() -> None:
             session.submit("order.place", ORDER)
         assert caught.value.outcome == "not_sent"
         assert caught.value.retry_at == pytest.approx(began + 30, abs=0.01)
+        assert caught.value.retry_in == pytest.approx(30, abs=0.1)
         waiting = [
             session.submit("account.position"),
             session.submit("order.place", ORDER, on_unready="wait"),

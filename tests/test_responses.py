@@ -227,11 +227,19 @@ def test_nothing_secret_is_shown() -> None:
         ListenKey(secret, 1.0),
         Response(1, "userDataStream.start", 200, {"listenKey": secret}),
         Event("listenKeyExpired", 1, {"listenKey": secret}),
+        Event("x", 1, {"cause": secret, "since": 1, "until": 2, "over": True}),
+        Event(secret, 1, {}),
         SessionStatus(secret, 1, 1, True, 1),
     ]
     for value in shown:
         assert secret not in repr(value) + str(value) + f"{value}"
         assert secret[4:-2] not in repr(value)
+    limit = Response(1, "m", 200, {}, [{"rateLimitType": "\x1b[2J" * 1000, "interval": "\n"}]).rate_limits
+    assert repr(limit).isprintable()
+    assert len(repr(limit)) < 200
+    gap = Event("gap", 5, {"cause": "it was lost", "since": 1, "until": 2, "over": True}, is_gap=True)
+    assert "it was lost" in repr(gap)
+    assert "..." in repr(Event("x", 1, {"a": 1}, subscription_id=3))
 
 
 def test_a_status_without_fields_is_not_logged_on() -> None:
