@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, StrEnum
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ __all__ = [
     "Security",
     "Venue",
     "Weight",
+    "nearest",
 ]
 
 
@@ -137,6 +138,13 @@ class Method:
         return name in ("session.logon", "session.status", "session.logout", "time")
 
 
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that was most likely meant, ``None`` if none is near."""
+    by_lower = {known.lower(): known for known in names}
+    found = difflib.get_close_matches(name[:100].lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None
+
+
 _VERSION: Final = re.compile(r"v\d+/")
 
 #: TRADE methods that only try whether a request would be taken
@@ -228,12 +236,11 @@ class Venue:
         """Say that the catalogue has no such method, and what may have been meant."""
         bare = name[found.end() :] if (found := _VERSION.match(name)) else name
         message = f"{self.name} has no method {shown(name, 100)!r} in its catalogue"
-        near = difflib.get_close_matches(bare[:100].lower(), {method.lower(): method for method in self.methods}, n=1)
+        meant = nearest(bare, self.methods)
         elsewhere = [venue.name for venue in (COIN_M, USD_M, SPOT) if bare in venue.methods]
         if elsewhere:
             message += f": it is a method of {' and '.join(elsewhere)}"
-        elif near:
-            meant = next(method for method in self.methods if method.lower() == near[0])
+        elif meant is not None:
             message += f": did you mean {meant!r}?"
         return (
             f"{message}. If it is new there, say what it needs: security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'"
