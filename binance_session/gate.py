@@ -26,6 +26,8 @@ _TOO_MANY_ORDERS: Final = -1015
 #: seconds: the longest ban that is documented, three days, and the shortest, two minutes
 _LONGEST_BAN: Final = 3 * 86_400.0
 _SHORTEST_BAN: Final = 120.0
+#: minutes: the longest interval that request weight is counted by
+_LONGEST_WINDOW: Final = 60
 
 
 class Gate(Guest):
@@ -98,6 +100,7 @@ class Gate(Guest):
             {"retryAfter": int(hold.retry_at * 1000)},
             method=method,
             outcome="not_sent",
+            now=self._clock.now(),
         )
 
     def refuse_to_open(self) -> None:
@@ -140,8 +143,11 @@ class Gate(Guest):
         """Keep the reserve of request weight, once the rest of the minute's is used up."""
         share = 1 - (self._reserve or 0.0)
         for limit in limits:
-            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE" and limit.count >= limit.limit * share:
-                window = 60 * max(1, limit.interval_num)
+            if limit.type != "REQUEST_WEIGHT" or limit.interval != "MINUTE":
+                continue
+            # a limit of nothing, or by the month, is none that the exchange keeps
+            if limit.limit > 0 and limit.count >= limit.limit * share and 1 <= limit.interval_num <= _LONGEST_WINDOW:
+                window = 60 * limit.interval_num
                 self.hold(window - self._clock.now() % window, ordinary_only=True)
 
     def hold(self, seconds: float, *, is_ban: bool = False, ordinary_only: bool = False) -> None:

@@ -25,7 +25,9 @@ from binance_session.checks import (
     check_name,
     check_number,
     check_policy,
+    check_proxy,
     check_recv_window,
+    check_tls,
     check_url,
     check_way_out,
     decide_logon,
@@ -35,7 +37,7 @@ from binance_session.checks import (
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
 from binance_session.dialing import Transport
-from binance_session.errors import ConfigurationError, NotSent, SessionClosed
+from binance_session.errors import ConfigurationError, NotSent, SessionClosed, why
 from binance_session.feed import Feed
 from binance_session.forks import watch
 from binance_session.handoff import Handoff
@@ -44,6 +46,7 @@ from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, Keepal
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
 from binance_session.log import session_log
+from binance_session.masking import kind_of, secrets_of
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -169,7 +172,7 @@ class Session:
         name: str | None = None,
     ) -> None:
         if not isinstance(venue, Venue):
-            raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {venue!r}")
+            raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {kind_of(venue)}")
         check_credentials(credentials)
         self._logs_on = decide_logon(logon, venue, credentials)
         check_number("request_timeout", request_timeout)
@@ -194,11 +197,8 @@ class Session:
         check_choice("coalesce", coalesce, (False, True))
         for option, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
             check_policy(option, policy)
-        if proxy is not True and proxy is not None and (not isinstance(proxy, str) or not proxy):
-            raise ConfigurationError("proxy must be the URL of a proxy, True (the environment's) or None (none)")
-        if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
-            raise ConfigurationError("ssl must be an ssl.SSLContext; TLS is verified by default without one")
-
+        check_proxy(proxy)
+        check_tls(ssl)
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
@@ -238,6 +238,8 @@ class Session:
             transport = evolve(transport, proxy=None)
 
         self._credentials = credentials
+        #: by value, what is masked in the exchange's texts
+        self._secrets = secrets_of(credentials, transport.url, stream_url, proxy, headers)
         self._loop: object = None
         self._handoff: Handoff | None = None
         # whether what a subclass makes of a request need not be asked for
@@ -247,8 +249,9 @@ class Session:
         self._on_unready: OnUnready = on_unready
         self._request_timeout = float(request_timeout)
         self._stats = Stats()
-        self._hooks = Hooks(self, Session, self._stats)
-        self._clock = ServerClock(wall_clock)
+        self._log = session_log(self.name)
+        self._hooks = Hooks(self, Session, self._stats, self._log)
+        self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
         ids = itertools.count(1)
         self._supervisor = Supervisor(
@@ -309,6 +312,9 @@ class Session:
             status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,
+            secrets=self._secrets,
+            explains_503=self.venue.explains_503,
+            log=self._log,
             on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
 
@@ -356,16 +362,16 @@ class Session:
         listenKey is not stopped: that would end it for every other client of the account.
         """
         self._demand_loop()
-        why = "the session was closed"
-        self._end_all(why, SessionClosed(f"{why}, and its user data streams with it"))
+        over = "the session was closed"
+        self._end_all(over, SessionClosed(f"{over}, and its user data streams with it"))
         await self._supervisor.close()
         if self._events is not None:
             await self._events.ended()
 
     def _failed(self, failure: Exception) -> None:
-        error = SessionClosed(f"the session ended, and its user data streams with it, because {failure}")
+        error = SessionClosed(f"the session ended, and its user data streams with it, because {why(failure)}")
         error.__cause__ = failure
-        self._end_all(f"the session ended, because {failure}", error)
+        self._end_all(f"the session ended, because {why(failure)}", error)
 
     def _end_all(self, why: str, error: SessionClosed) -> None:
         """End what the session holds beside its connections: what threads hand over, the streams, the listenKey."""
@@ -461,6 +467,7 @@ class Session:
             check_choice("on_unready", on_unready, _ON_UNREADY)
         if credentials is not None:
             check_credentials(credentials)
+            self._secrets.add_key(credentials)
             if self._exposed:
                 raise insecure("url", method)
             if spec.name.endswith("session.logon"):

@@ -374,12 +374,11 @@ class Supervisor(LinkOwner):
         """End what is in flight and what is parked: the session is over."""
         why = "closed" if cause is None else f"ended, because {cause}"
 
-        def left(request_id: int, method: str) -> SessionClosed:
+        def left(request_id: int, method: Method) -> SessionClosed:
             error = SessionClosed(
-                f"the session was {why} before {method} (request {request_id}) was answered: it may have been"
-                " executed; ask before repeating it",
+                f"the session was {why} before {method.name} (request {request_id}) was answered; {method.if_unknown}",
                 request_id=request_id,
-                method=method,
+                method=method.name,
                 outcome="unknown",
             )
             error.__cause__ = cause

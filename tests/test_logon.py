@@ -25,6 +25,7 @@ from binance_session.simulator import Fault, Readings
 from tests.exchange import ED25519, HMAC, PLAIN, exchange, requests, rsa_key, session_to, until
 
 READY = SessionState.READY
+RETRY_AT = 4_102_444_800_000
 PROOF = {"apiKey", "signature"}
 
 
@@ -155,10 +156,10 @@ async def test_a_late_logon_is_waited_for() -> None:
 async def test_a_logon_during_a_rate_limit_tells_when_to_come_back() -> None:
     """That is no rejection of the key."""
     async with exchange() as simulator:
-        simulator.inject(Fault("error", method="session.logon", status=429, code=-1003, data={"retryAfter": 5000}))
+        simulator.inject(Fault("error", method="session.logon", status=429, code=-1003, data={"retryAfter": RETRY_AT}))
         with pytest.raises(RateLimited) as caught:
             await session_to(simulator).open()
-        assert caught.value.retry_at == 5.0
+        assert caught.value.retry_at == RETRY_AT / 1000
 
 
 async def test_every_new_connection_is_logged_on_before_anything_else_is_sent() -> None:

@@ -316,6 +316,13 @@ async def test_a_fault_strikes_as_often_as_it_is_meant_to() -> None:
 def test_what_does_not_exist_is_named() -> None:
     with pytest.raises(ValueError, match=r"no fault 'lightning'; there are .*drop_after"):
         Fault("lightning")
+    with pytest.raises(ValueError, match=r"no fault 'late_anwser'.*did you mean 'late_answer'\?"):
+        Fault("late_anwser")
+    with pytest.raises(ValueError, match=r"a method 'order.plcae'.*did you mean 'order.place'\?"):
+        Fault("error", method="order.plcae")
+    with pytest.raises(ValueError, match="would never strike"):
+        Fault("error", method="something else")
+    assert Fault("error", method="v2/account.status").method == "v2/account.status"
     with pytest.raises(ValueError, match="late_answer has no option delya; its options: delay"):
         Fault("late_answer", delya=1)
     with pytest.raises(ValueError, match="drop_after has no option delay; its options: none"):
