@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
 
 from binance_session.cli.keys import KEY_OPTIONS, add_key_options, checked_credentials
-from binance_session.cli.run.lines import line_of
+from binance_session.cli.run.lines import Lines
 from binance_session.cli.run.log import Log
 from binance_session.cli.run.writer import Writer, watch_reader
 from binance_session.cli.signals import on_stop_signal
@@ -83,6 +83,12 @@ def add(commands: Any) -> None:
         "--buffer", type=int, default=10_000, metavar="N", help="events that may wait to be written (default: 10000)"
     )
     parser.add_argument(
+        "--ids",
+        choices=("text", "number"),
+        default="text",
+        help="write integers beyond 2^53 as text, or as numbers, which many JSON readers round (default: text)",
+    )
+    parser.add_argument(
         "--stop-on-exit",
         action="store_true",
         help="end the listenKey at the end, for every client of the account (futures)",
@@ -99,8 +105,11 @@ def _run(arguments: argparse.Namespace) -> int:
     key, warnings = (None, []) if arguments.simulate else checked_credentials(arguments)
     if key is None and not arguments.simulate:
         raise ConfigurationError("events are an account's: name its key, or --simulate (see --help)")
+    lines = Lines(arguments.ids)
+    if key is not None:
+        lines.hide(key.api_key)
     with contextlib.ExitStack() as afterwards:
-        log = Log(logging.WARNING if arguments.quiet else logging.INFO)
+        log = Log(logging.WARNING if arguments.quiet else logging.INFO, lambda text: lines.secrets.mask(text))
         afterwards.callback(log.close)
         writer = Writer(sys.stdout.fileno())
         afterwards.callback(writer.close, _GRACE)
@@ -108,10 +117,10 @@ def _run(arguments: argparse.Namespace) -> int:
             _log.warning("%s", warning)
 
         async def write(event: Event) -> None:
-            await writer.write(line_of(event))
+            await writer.write(lambda: lines.line(event))
 
         try:
-            return asyncio.run(_until_told(arguments, key, write, afterwards))
+            return asyncio.run(_until_told(arguments, key, lines, write, afterwards))
         except Unwritable as error:
             _log.error("standard output cannot be written: %s", error)
             return _UNWRITABLE
@@ -138,7 +147,11 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 async def _until_told(
-    arguments: argparse.Namespace, key: Credentials | None, write: Write, afterwards: contextlib.ExitStack
+    arguments: argparse.Namespace,
+    key: Credentials | None,
+    lines: Lines,
+    write: Write,
+    afterwards: contextlib.ExitStack,
 ) -> int:
     """Run until a signal comes or nobody reads any more; return the exit status."""
     loop = asyncio.get_running_loop()
@@ -156,7 +169,7 @@ async def _until_told(
 
     on_stop_signal(lambda number: end(_STOPPED, number.name))
     watch_reader(sys.stdout.fileno(), lambda: end(_UNWRITABLE, "standard output is read no more"))
-    work = loop.create_task(_follow(arguments, key, write))
+    work = loop.create_task(_follow(arguments, key, lines, write))
     both: set[asyncio.Future[Any]] = {work, ended}
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
@@ -166,7 +179,7 @@ async def _until_told(
     return ended.result()
 
 
-async def _follow(arguments: argparse.Namespace, key: Credentials | None, write: Write) -> NoReturn:
+async def _follow(arguments: argparse.Namespace, key: Credentials | None, lines: Lines, write: Write) -> NoReturn:
     from binance_session.cli.run.sidecar import Sidecar
 
     venue, url, stream_url = VENUES[arguments.venue], arguments.url, arguments.stream_url
@@ -182,6 +195,7 @@ async def _follow(arguments: argparse.Namespace, key: Credentials | None, write:
             venue,
             key,
             write,
+            hide=lines.hide,
             url=url,
             stream_url=stream_url,
             buffer=arguments.buffer,
