@@ -230,11 +230,20 @@ def _read(pem: Pem) -> bytes:
         raise ConfigurationError(
             f"the key file cannot be read ({reason}); pass a path, or PEM text that begins with -----BEGIN"
         ) from None
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO) and b"PRIVATE KEY-----" in data:
-        warnings.warn(
-            f"others can read the private key {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=4
-        )
+    if b"PRIVATE KEY-----" in data:
+        check_mode("the private key", path, mode, stacklevel=5)
     return data
+
+
+def check_mode(what: str, path: Path, mode: int, *, stacklevel: int) -> None:
+    """Warn with :class:`InsecureKeyFileWarning` if others can read this file, which holds a secret.
+
+    ``what`` it holds is named in the warning; ``mode`` is the file's ``st_mode``.
+    """
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        warnings.warn(
+            f"others can read {what} {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=stacklevel
+        )
 
 
 def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> Any:

@@ -50,7 +50,16 @@ def test_an_integer_beyond_is_text_unless_numbers_are_asked_for(beyond: int) -> 
 
 
 def test_what_is_no_integer_stays_as_it_is() -> None:
-    data = {"a": True, "b": None, "c": 0.1, "d": 1e22, "e": "123456789012345678901", "f": [], "g": {}, "h": False}
+    data: dict[str, Any] = {
+        "a": True,
+        "b": None,
+        "c": 0.1,
+        "d": 1e22,
+        "e": "123456789012345678901",
+        "f": [],
+        "g": {},
+        "h": False,
+    }
     assert read(Lines().line(Event("X", 1, data)))["data"] == data
 
 
