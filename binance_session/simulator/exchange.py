@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import field, frozen
 
+from binance_session.errors import ConfigurationError
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.answering import Answering, Executed, Outcome
 from binance_session.simulator.behaviours import Occasion
@@ -368,7 +369,14 @@ class Exchange:
     # -- requests
 
     def inject(self, fault: Fault) -> Injected:
-        """Put a fault to work."""
+        """Put a fault to work. Raises :class:`ValueError` for one of a method that this venue does not have."""
+        if fault.method is not None:
+            try:
+                self.venue.method(fault.method)
+            except ConfigurationError:
+                raise ValueError(
+                    f"{self.venue.name} has no method {fault.method!r}: the fault would never strike"
+                ) from None
         return self.faults.inject(fault)
 
     def receive(self, connection: Connection, text: str) -> None:
