@@ -230,20 +230,11 @@ def _read(pem: Pem) -> bytes:
         raise ConfigurationError(
             f"the key file cannot be read ({reason}); pass a path, or PEM text that begins with -----BEGIN"
         ) from None
-    if b"PRIVATE KEY-----" in data:
-        check_mode("the private key", path, mode, stacklevel=5)
-    return data
-
-
-def check_mode(what: str, path: Path, mode: int, *, stacklevel: int) -> None:
-    """Warn with :class:`InsecureKeyFileWarning` if others can read this file, which holds a secret.
-
-    ``what`` it holds is named in the warning; ``mode`` is the file's ``st_mode``.
-    """
-    if os.name == "posix" and stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO) and b"PRIVATE KEY-----" in data:
         warnings.warn(
-            f"others can read {what} {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=stacklevel
+            f"others can read the private key {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=4
         )
+    return data
 
 
 def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> Any:
@@ -275,3 +266,18 @@ def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> 
         found = type(key).__name__.replace("PrivateKey", "").replace("_", "")
         raise ConfigurationError(f"{article} private key is needed, and this is another kind ({found})")
     return key
+
+
+def check_mode(what: str, path: str, descriptor: int) -> None:
+    """Warn with :class:`InsecureKeyFileWarning` if others can read an open file that holds a secret.
+
+    ``what`` it holds and its ``path`` are named in the warning. Nothing is said of a pipe, nor of a file system that is
+    mounted read-only, where nobody could change the mode.
+    """
+    if os.name != "posix":
+        return
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode) or not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return
+    if not os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+        warnings.warn(f"others can read {what} {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=2)

@@ -7,7 +7,6 @@ import getpass
 import os
 import sys
 import warnings
-from pathlib import Path
 from typing import Final
 
 from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey, check_mode
@@ -127,7 +126,8 @@ def _read(path: str, what: str, *, secret: bool) -> bytes:
     try:
         with open(path, "rb") as file:
             data = file.read(_LARGEST + 1)
-            mode = os.fstat(file.fileno()).st_mode
+            if secret:
+                check_mode(what, path, file.fileno())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ConfigurationError(f"{what}: {path} cannot be read ({reason})") from None
@@ -135,8 +135,6 @@ def _read(path: str, what: str, *, secret: bool) -> bytes:
         raise ConfigurationError(f"{what}: {path} is longer than {_LARGEST // 1024} KiB, so it is another file")
     if not data:
         raise ConfigurationError(f"{what}: {path} is empty")
-    if secret:
-        check_mode(what, Path(path), mode, stacklevel=2)
     return data
 
 

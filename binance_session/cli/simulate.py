@@ -77,7 +77,11 @@ async def _serve(arguments: argparse.Namespace) -> int:
     simulator = _simulator(arguments)
     keys = _add_keys(simulator, arguments.api_key, arguments.proofs)
     for text in arguments.fault:
-        simulator.inject(_fault(text))
+        fault = _fault(text)
+        try:
+            simulator.inject(fault)
+        except ValueError as error:
+            raise ConfigurationError(f"--fault {text}: {error}") from None
     stop = asyncio.Event()
     on_stop_signal(lambda _number: stop.set())
     try:

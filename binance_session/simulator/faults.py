@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -13,10 +11,7 @@ import binance_session.simulator.eventfaults  # noqa: F401 - its faults enter FA
 from binance_session.masking import masked
 from binance_session.simulator.behaviours import FAULTS, Kind
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.eventexamples import event_names
-from binance_session.simulator.product import Product
 from binance_session.simulator.rules import Request
-from binance_session.venues import COIN_M, SPOT, USD_M
 
 __all__ = ["FAULTS", "Fault", "Faults", "Handshake", "Injected"]
 
@@ -26,9 +21,6 @@ _KNOWN: Final = {
     Kind.HANDSHAKE: ("stream",),
     Kind.EVENT: ("event", "connection"),
 }
-_METHODS: Final = frozenset().union(*(venue.methods for venue in (COIN_M, USD_M, SPOT)))
-_EVENTS: Final = frozenset().union(*map(event_names, Product))
-_VERSION: Final = re.compile(r"v\d+/")
 
 
 @frozen
@@ -54,8 +46,7 @@ class Fault:
     (``event``) on their way to this ``connection``; ``when(event)`` is asked.
 
     Whatever else is given are the fault's options, such as ``delay=0.5`` seconds for ``late_answer``. Raises
-    :class:`ValueError` for a name, an option or a method that does not exist, and for an event type that is one letter
-    or two away from one that does: such a fault would never strike.
+    :class:`ValueError` for a name or an option that does not exist.
     """
 
     name: str
@@ -97,7 +88,6 @@ class Fault:
         ]
         if wrong:
             raise ValueError(f"{name} strikes {kind.value}, which have no {', '.join(wrong)}")
-        _check_names(method, event)
         if nth < 1 or (times is not None and times < 1):
             raise ValueError("nth and times count from 1")
         self.__attrs_init__(
@@ -138,19 +128,6 @@ class Fault:
         if self.key is not None and request.params.get("apiKey", connection.authenticated_key) != self.key:
             return False
         return self.when is None or self.when(request)
-
-
-def _check_names(method: str | None, event: str | None) -> None:
-    """Refuse a method that no venue has; an event may be of the test's own making, unless it looks like a slip."""
-    if method is not None and method not in _METHODS and _VERSION.sub("", method, count=1) not in _METHODS:
-        raise ValueError(f"no venue has a method {method!r}{_meant(method, _METHODS, 0.6)}")
-    if event is not None and event not in _EVENTS and (meant := _meant(event, _EVENTS, 0.85)):
-        raise ValueError(f"there is no event {event!r}{meant}")
-
-
-def _meant(name: str, known: Iterable[str], likeness: float) -> str:
-    close = get_close_matches(name, sorted(known), n=1, cutoff=likeness)
-    return f": did you mean {close[0]!r}?" if close else ""
 
 
 @define(eq=False)

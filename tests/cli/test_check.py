@@ -588,6 +588,24 @@ def test_a_secret_that_others_can_read(
     assert f"others can read {what}" in " ".join(shown.split())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX's")
+@pytest.mark.usefixtures("api_key")
+def test_a_secret_on_a_mount_that_is_read_only(
+    exchange: Background, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a container's volume has it: nobody there could change the mode."""
+    path = private(tmp_path / "secret", SECRET)
+    path.chmod(0o644)
+    exchange.call(lambda: exchange.simulator.add_key(API_KEY, secret=SECRET))
+
+    class ReadOnly:
+        f_flag = os.ST_RDONLY
+
+    monkeypatch.setattr(os, "fstatvfs", lambda _descriptor: ReadOnly)
+    assert main(["check", "--url", exchange.url, "--secret-file", str(path)]) == 0
+    assert "key file" not in findings(capsys.readouterr().out)
+
+
 # Files that are none
 
 

@@ -154,7 +154,8 @@ async def test_a_connection_that_lives_shorter() -> None:
         (["--connection-lifetime", "nan"], "above 0"),
         (["--port", "99999"], "--port is a number from 0"),
         (["--port", "-1"], "--port is a number from 0"),
-        (["--fault", "no_answer:method=order.plcae"], "did you mean 'order.place'?"),
+        (["--fault", "no_answer:method=order.plcae"], "method 'order.plcae'"),
+        (["--fault", "lose_event:event=ORDER_TRADE_UPDTAE"], "did you mean 'ORDER_TRADE_UPDATE'?"),
     ],
 )
 def test_bad_usage(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -326,37 +326,6 @@ def test_what_does_not_exist_is_named() -> None:
         Fault("error", times=0)
 
 
-@pytest.mark.parametrize(
-    ("method", "words"),
-    [
-        ("order.plcae", "no venue has a method 'order.plcae': did you mean 'order.place'?"),
-        ("v2/acount.status", "did you mean 'account.status'?"),
-        ("userdatastream.ping", "did you mean 'userDataStream.ping'?"),
-        ("lightning", "no venue has a method 'lightning'$"),
-    ],
-)
-def test_a_method_that_no_venue_has_is_refused(method: str, words: str) -> None:
-    """Such a fault would never strike, and the test that it is for would pass without it."""
-    with pytest.raises(ValueError, match=words.replace("?", r"\?")):
-        Fault("no_answer", method=method)
-    Fault("no_answer", method="v2/account.status")
-
-
-async def test_a_method_that_this_venue_does_not_have_is_refused() -> None:
-    fault = Fault("no_answer", method="allOrders")
-    async with simulated(COIN_M) as simulator:
-        with pytest.raises(ValueError, match="COIN-M has no method 'allOrders'"):
-            simulator.inject(fault)
-    async with simulated(SPOT) as simulator:
-        simulator.inject(fault)
-
-
-def test_an_event_that_looks_like_a_slip_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"did you mean 'ORDER_TRADE_UPDATE'\?"):
-        Fault("lose_event", event="ORDER_TRADE_UPDTAE")
-    assert Fault("lose_event", event="OF_THE_TEST_ITSELF").event == "OF_THE_TEST_ITSELF"
-
-
 def test_every_fault_says_what_it_does() -> None:
     for name, registered in FAULTS.items():
         assert registered.behaviour.__doc__, name
@@ -365,6 +334,20 @@ def test_every_fault_says_what_it_does() -> None:
 def test_a_fault_does_not_show_a_key() -> None:
     key = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
     assert key not in repr(Fault("error", key=key))
+
+
+async def test_a_fault_that_would_never_strike_here_is_refused() -> None:
+    """Or the test that it is for passes without it."""
+    fault = Fault("no_answer", method="allOrders")
+    async with simulated(COIN_M) as simulator:
+        with pytest.raises(ValueError, match="COIN-M has no method 'allOrders'"):
+            simulator.inject(fault)
+        simulator.inject(Fault("no_answer", method="v2/account.status"))
+        with pytest.raises(ValueError, match=r"COIN-M has no event 'ORDER_TRADE_UPDTAE': did you mean 'ORDER_TRADE_"):
+            simulator.inject(Fault("lose_event", event="ORDER_TRADE_UPDTAE"))
+        simulator.inject(Fault("lose_event", event="OF_THE_TEST_ITSELF"))
+    async with simulated(SPOT) as simulator:
+        simulator.inject(fault)
 
 
 async def test_refuse_handshake() -> None:
