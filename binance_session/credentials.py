@@ -349,3 +349,18 @@ def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> 
         found = type(key).__name__.replace("PrivateKey", "").replace("_", "")
         raise ConfigurationError(f"{article} private key is needed, and this is another kind ({found})")
     return key
+
+
+def check_mode(what: str, path: str, descriptor: int) -> None:
+    """Warn with :class:`InsecureKeyFileWarning` if others can read an open file that holds a secret.
+
+    ``what`` it holds and its ``path`` are named in the warning. Nothing is said of a pipe, nor of a file system that is
+    mounted read-only, where nobody could change the mode.
+    """
+    if os.name != "posix":
+        return
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode) or not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return
+    if not os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+        warnings.warn(f"others can read {what} {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=2)

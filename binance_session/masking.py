@@ -113,6 +113,10 @@ class Secrets:
             text = pattern.sub(self._mask, text)
         return shown(_TOKEN.sub(lambda found: masked(found[0]), text), limit)
 
+    def mask(self, text: str) -> str:
+        """Return ``text`` with each known secret masked, and nothing else changed: for what is data, not a message."""
+        return (self._pattern or self._compiled()).sub(self._mask, text)
+
     def _compiled(self) -> re.Pattern[str]:
         values = sorted({*self._values, *self._former}, key=len, reverse=True)
         # no form of a character is longer than 12, and a token that is cut is hidden as well

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import ssl as tls
 import uuid
@@ -25,6 +26,7 @@ from binance_session.simulator.connections import Connection
 from binance_session.simulator.exchange import Exchange, Executed, Pushed, Received
 from binance_session.simulator.faults import Fault, Injected
 from binance_session.simulator.keys import ApiKeyRecord
+from binance_session.simulator.origins import is_foreign
 from binance_session.simulator.readings import Readings
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.wire import (
@@ -57,6 +59,8 @@ class _NoFrames(logging.LoggerAdapter[logging.Logger]):
 
 _log: Final = _NoFrames(logging.getLogger(__name__), {})
 _CONTROL: Final = (Opcode.PING, Opcode.PONG)
+#: bytes that may wait for a client that does not read; undocumented, and only to keep the server alive
+_UNREAD: Final = 64 << 20
 
 
 class _Socket(ServerConnection):
@@ -67,6 +71,12 @@ class _Socket(ServerConnection):
     _fragments: list[bytes]
     #: actions that wait until a frame has been written in small pieces
     _held: deque[Action] | None = None
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can have connected to where it did."""
+        address = self.local_address
+        return address is not None and ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
 
     async def accept(self, exchange: Exchange, clock: Clock, target: str) -> None:
         """Register the connection with the exchange. Raises :class:`Refusal`."""
@@ -99,7 +109,8 @@ class _Socket(ServerConnection):
             return
         opcode = event.opcode
         if opcode is Opcode.TEXT or opcode is Opcode.CONT:
-            self._fragments.append(bytes(event.data))
+            if event.data:  # the length of a message is bounded, the number of its empty fragments is not
+                self._fragments.append(bytes(event.data))
             if event.fin:
                 data = b"".join(self._fragments)
                 self._fragments.clear()
@@ -130,6 +141,8 @@ class _Socket(ServerConnection):
             self.protocol.data_to_send()
         elif self._held is None:
             super().send_data()
+            if self.transport.get_write_buffer_size() > _UNREAD:
+                self.perform(Drop())
 
     def perform(self, action: Action) -> None:
         """Do one thing to the socket; what comes too late for that is lost, as it would be on the way."""
@@ -388,6 +401,11 @@ class Simulator:
     async def _handshake(self, socket: ServerConnection, request: Request) -> Response | None:
         if not isinstance(socket, _Socket):
             raise TypeError(f"not a connection of this server: {type(socket).__name__}")
+        if any(
+            is_foreign(origin, request.headers.get("Host", ""), loopback=socket.on_loopback)
+            for origin in request.headers.get_all("Origin")
+        ):
+            return socket.respond(403, "This page is of another host\n")
         try:
             await socket.accept(self.exchange, self.clock, request.path)
         except Refusal as refusal:

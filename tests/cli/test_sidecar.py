@@ -49,6 +49,7 @@ def sidecar(simulator: Any, key: Any, events: list[Event]) -> Sidecar:
         stream_url=simulator.stream_url,
         buffer=100,
         stop_on_exit=False,
+        hide=lambda _: None,
     )
 
 

@@ -59,17 +59,22 @@ class Sidecar:
         key: Credentials,
         write: Callable[[Event], Awaitable[None]],
         *,
+        hide: Callable[[str], object],
         url: str | None,
         stream_url: str | None,
         buffer: int,
         stop_on_exit: bool,
     ) -> None:
-        """``write`` raises :class:`OSError` when nobody will read any more. At most ``buffer`` events wait for it."""
+        """``write`` raises :class:`OSError` when nobody will read any more. At most ``buffer`` events wait for it.
+
+        ``hide`` is told each listenKey, before an event can name it.
+        """
         self._venue = venue
         self._key = key
         self._url = url
         self._stream_url = stream_url
         self._write_event = write
+        self._hide = hide
         self._buffer = buffer
         self._stops_key = stop_on_exit and venue.has_listen_key
         self._backoff = ExponentialBackoff()
@@ -101,6 +106,11 @@ class Sidecar:
                 cause = error
                 if isinstance(error, SessionClosed) and isinstance(error.__cause__, BinanceSessionError):
                     cause = error.__cause__
+            except Unwritable:
+                raise
+            except Exception as error:  # a defect, which must not end the events; its text may hold anything
+                cause = BinanceSessionError(f"{type(error).__name__}, which is a defect of binance_session")
+                cause.__cause__ = error
             if isinstance(cause, ConfigurationError):
                 raise cause
             self._cause = str(cause)
@@ -112,7 +122,7 @@ class Sidecar:
             await asyncio.sleep(delay)
 
     def _session(self) -> Session:
-        return _Session(
+        session = _Session(
             self._venue,
             self._key,
             url=self._url,
@@ -120,6 +130,8 @@ class Sidecar:
             close_timeout=_BRIEFLY,
             reconnect=self,
         )
+        session.hide = self._hide
+        return session
 
     def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
         """Return when a session dials again: as the default policy says, but a key must have been right once."""
@@ -193,6 +205,9 @@ async def _stop_key(session: Session) -> None:
 class _Session(Session):
     """A session that logs what a person who watches it wants to know beyond its changes of state."""
 
+    #: told each listenKey
+    hide: Callable[[str], object]
+
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
         """Log when the next attempt is made."""
         _log.info("attempt %d to connect in %.1f s", attempt, delay)
@@ -200,6 +215,7 @@ class _Session(Session):
     def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
         """Log which key there is."""
         if new is not None:
+            self.hide(new.value)
             _log.info("listenKey %s, kept alive from now on", masked(new.value))
 
     def on_keepalive(self, status: KeepaliveStatus) -> None:
