@@ -297,7 +297,7 @@ class Link:
             _log.exception("a message could not be handled: this is a defect of binance_session")
 
     def _unasked(self, envelope: Envelope, data: bytes | bytearray) -> None:
-        event = event_of(envelope.event, envelope.subscription)
+        event = event_of(envelope.event, envelope.subscription, len(data))
         if event is not None:
             self._owner.event_received(self, event)
             return

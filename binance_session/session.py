@@ -21,6 +21,7 @@ from binance_session.checks import (
     check_count,
     check_credentials,
     check_headers,
+    check_keepalive,
     check_name,
     check_number,
     check_policy,
@@ -41,6 +42,7 @@ from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
+from binance_session.log import session_log
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -189,6 +191,7 @@ class Session:
         check_choice("coalesce", coalesce, (False, True))
         for option, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
             check_policy(option, policy)
+        check_keepalive(keepalive, venue)
         if proxy is not True and proxy is not None and (not isinstance(proxy, str) or not proxy):
             raise ConfigurationError("proxy must be the URL of a proxy, True (the environment's) or None (none)")
         if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
@@ -201,6 +204,7 @@ class Session:
         self.venue = venue
         #: what log records and the names of tasks call the session
         self.name = name or f"{venue.name} {next(_numbers)}"
+        self._log = session_log(self.name)
         transport = Transport(
             venue.url if url is None else url,
             ssl,
@@ -260,9 +264,9 @@ class Session:
             on_failed=self._failed,
         )
         self._listen_key = ListenKeyKeeper(
-            self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats
+            self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats, self._log
         )
-        self._feed = Feed(self._clock, self._hooks, self._stats)
+        self._feed = Feed(self._clock, self._hooks, self._stats, self._log)
         self._events: StreamSockets | Subscription | None = None
         if venue.has_listen_key and stream_url is not None:
             is_secure = urlsplit(stream_url).scheme == "wss"
@@ -275,6 +279,8 @@ class Session:
                 self._hooks,
                 self._stats,
                 rollover_after,
+                venue.stream_path,
+                self._log,
             )
             self._supervisor.watcher = self._events.promotions
         elif not venue.has_listen_key:
@@ -287,6 +293,7 @@ class Session:
                 self._hooks,
                 self._stats,
                 self._request_timeout,
+                self._log,
             )
 
     def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
@@ -597,6 +604,7 @@ class Session:
             callback=callback,
             stop_on_exit=stop_on_exit,
             demand_loop=self._demand_loop,
+            log=self._log,
         )
 
     async def start_user_data_stream(self) -> ListenKey:
@@ -621,6 +629,7 @@ class Session:
         await self._listen_key.stop()
 
     def _demand_listen_key(self) -> None:
+        self._demand_loop()
         if not self.venue.has_listen_key:
             raise ConfigurationError(
                 f"{self.venue.name} has no listenKeys: its events arrive on this connection after"

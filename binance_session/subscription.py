@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import Any, Final
 
 from binance_session.clock import ServerClock
@@ -27,6 +26,7 @@ from binance_session.errors import (
 from binance_session.feed import Feed, Reader
 from binance_session.hooks import Hooks
 from binance_session.link import Link
+from binance_session.log import SessionLog, session_log
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event
 from binance_session.state import SessionState
@@ -38,7 +38,6 @@ from binance_session.venues import Venue
 
 __all__ = ["Subscription"]
 
-_log: Final = logging.getLogger("binance_session")
 _FALLBACK: Final = ExponentialBackoff()
 #: seconds for which a connection on which we cannot subscribe is waited to be replaced
 _AVOIDED: Final = 60.0
@@ -69,6 +68,7 @@ class Subscription(EventSource, LinkWatcher):
         hooks: Hooks,
         stats: Stats,
         timeout: float,
+        log: SessionLog | None = None,
     ) -> None:
         """``timeout`` is what a request may take, in seconds."""
         self._supervisor = supervisor
@@ -79,6 +79,7 @@ class Subscription(EventSource, LinkWatcher):
         self._hooks = hooks
         self._stats = stats
         self._timeout = timeout
+        self._log = log or session_log("session")
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
@@ -117,7 +118,7 @@ class Subscription(EventSource, LinkWatcher):
                 if (first := self._first) is None:
                     loop = asyncio.get_running_loop()
                     first = self._first = loop.create_future()
-                    self._task = loop.create_task(self._run(first), name="binance_session user data stream")
+                    self._task = loop.create_task(self._run(first), name=self._log.task("user data stream"))
                 await asyncio.shield(first)
         except BaseException as error:
             self._remove(reader)
@@ -211,7 +212,10 @@ class Subscription(EventSource, LinkWatcher):
         number = self._numbers[link]
         if number is not None and event.subscription_id not in (None, number):
             return False
-        self._feed.event(link, event)
+        try:
+            self._feed.event(link, event)
+        except Exception as error:
+            self._feed.lost(error)
         if event.type == "eventStreamTerminated":
             self._lose(link, event.time or self._clock.ms_at(link.proven_at), "the exchange ended the subscription")
             self._wake.set()
@@ -251,7 +255,7 @@ class Subscription(EventSource, LinkWatcher):
         except BinanceSessionError as caught:
             error = caught
         except Exception as caught:
-            _log.exception("the user data stream failed: this is a defect of binance_session")
+            self._log.exception("the user data stream failed: this is a defect of binance_session")
             error = caught
         self._end(error)
 
@@ -286,7 +290,7 @@ class Subscription(EventSource, LinkWatcher):
                 if error.outcome == "unknown":
                     self._suspect = link
                 if first.done() and self._may_pass(error):
-                    _log.warning("no user data stream (attempt %d): %s", attempt, error)
+                    self._log.warning("no user data stream (attempt %d): %s", attempt, error)
                 elif first.done() or link.cause is None:
                     raise
             else:

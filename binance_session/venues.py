@@ -123,8 +123,8 @@ _VERSION: Final = re.compile(r"v\d+/")
 class Venue:
     """One exchange API: where it is, what it offers, and its limits.
 
-    ``stream_url`` is the base of the event socket (``{stream_url}/ws/{listenKey}``), ``None`` where events arrive
-    on the API socket itself (Spot). Times are in seconds.
+    ``stream_url`` is the base of the event socket, ``None`` where events arrive on the API socket itself (Spot).
+    ``stream_path`` goes behind it, with the listenKey for ``{key}``. Times are in seconds.
     """
 
     name: str
@@ -145,6 +145,7 @@ class Venue:
     order_limits: tuple[tuple[int, str, int], ...] = ((300, "SECOND", 10), (1200, "MINUTE", 1))
     max_recv_window: int = 60_000
     testnet: bool = False
+    stream_path: str = "/ws/{key}"
 
     def method(self, name: str, security: str | None = None) -> Method:
         """Return the catalogue's entry for ``name``, which may carry a version (``v2/account.status``).
@@ -324,6 +325,8 @@ USD_M: Final = Venue(
     # /private: unrouted sockets have been silent since 2026-04-23 (PROTOCOL.md §1.2)
     "wss://fstream.binance.com/private",
     _USD_M_METHODS,
+    # without `events`, which is an allow list; the path form is said to be silent in production (PROTOCOL.md §1.2)
+    stream_path="/ws?listenKey={key}",
 )
 USD_M_TESTNET: Final = evolve(
     USD_M,
