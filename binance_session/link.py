@@ -89,6 +89,7 @@ class Link:
         "_ids",
         "_lost",
         "_machine",
+        "_on_subscription",
         "_owner",
         "_sent",
         "_stats",
@@ -112,7 +113,9 @@ class Link:
         timeout: float,
         max_in_flight: int,
         on_response: Callable[[Response], None] | None = None,
+        on_subscription: Callable[[Link, Method, Response], None] | None = None,
     ) -> None:
+        self._on_subscription = on_subscription
         self._owner = owner
         self._transport = transport
         self._encoder = encoder
@@ -230,6 +233,10 @@ class Link:
         """Learn from a ``session.*`` answer who is logged on, and what time it is at the exchange."""
         sent = self._sent.pop(response.request_id, None)
         if self._machine.state is LinkState.ENDED:
+            return
+        if method.subscribes:
+            if self._on_subscription is not None:
+                self._on_subscription(self, method, response)
             return
         status = SessionStatus.from_result(response.result)
         if sent is not None:

@@ -43,6 +43,7 @@ from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, Keepal
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
 from binance_session.log import session_log
+from binance_session.ownsubscriptions import OwnSubscriptions
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -268,6 +269,7 @@ class Session:
         )
         self._feed = Feed(self._clock, self._hooks, self._stats, self._log)
         self._events: StreamSockets | Subscription | None = None
+        self._own_subscriptions: OwnSubscriptions | None = None
         if venue.has_listen_key and stream_url is not None:
             is_secure = urlsplit(stream_url).scheme == "wss"
             self._events = StreamSockets(
@@ -284,6 +286,7 @@ class Session:
             )
             self._supervisor.watcher = self._events.promotions
         elif not venue.has_listen_key:
+            self._own_subscriptions = OwnSubscriptions(self._clock, self._hooks, self._stats, self._log)
             self._events = Subscription(
                 self._supervisor,
                 venue,
@@ -293,6 +296,7 @@ class Session:
                 self._hooks,
                 self._stats,
                 self._request_timeout,
+                self._own_subscriptions,
                 self._log,
             )
 
@@ -308,6 +312,7 @@ class Session:
             status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,
+            on_subscription=None if self._own_subscriptions is None else self._own_subscriptions.answered,
             on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
 

@@ -95,7 +95,7 @@ class Method:
     orders: int = 0
     #: whether it is parked only when asked for (an attribute, because every request asks)
     is_trade: bool = field(init=False)
-    #: whether its answer tells about the connection: who is logged on, what time it is there
+    #: whether its answer tells about the connection: who is logged on, what time it is there, what it brings
     is_about_session: bool = field(init=False)
 
     #: whether it may use the reserve of request weight: what takes risk off, and what keeps the session alive
@@ -113,7 +113,12 @@ class Method:
     @is_about_session.default
     def _is_about_session(self) -> bool:
         name = self.name.rpartition("/")[2]  # without the version
-        return name in ("session.logon", "session.status", "session.logout", "time")
+        return name in ("session.logon", "session.status", "session.logout", "time") or self.subscribes
+
+    @property
+    def subscribes(self) -> bool:
+        """Whether it has the account's events come on the connection (Spot)."""
+        return self.name.rpartition("/")[2].startswith("userDataStream.subscribe")
 
 
 _VERSION: Final = re.compile(r"v\d+/")
