@@ -578,7 +578,8 @@ class Session:
         missed, an event with ``is_gap`` says so before the next one (see :class:`UserDataStream`).
 
         ``buffer``
-            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``.
+            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. No more than
+            2 KiB of their text for each wait either, or 16 MiB if that is more.
         ``on_full``
             What happens when one more comes. ``"fail"``: the iteration ends with :class:`EventsOverflow`. ``"pause"``:
             nothing is read from the network, for no stream of the session, until half of them are read. The
@@ -691,7 +692,7 @@ class Session:
         """Called with each event, gaps included, before a user data stream gets it.
 
         Events come while a user data stream is open; ``serverShutdown``, and on Spot what you subscribed to
-        yourself, always.
+        yourself, always. Such a subscription ends with its connection: that is a gap too.
         """
 
     def on_unmatched(self, message: object) -> None:
