@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from binance_session.credentials import Credentials
 from binance_session.errors import ConfigurationError, InsecureTransportError
+from binance_session.keepalive import FixedInterval
 from binance_session.masking import kind_of
 from binance_session.venues import Venue
 
@@ -24,6 +25,7 @@ __all__ = [
     "check_count",
     "check_credentials",
     "check_headers",
+    "check_keepalive",
     "check_name",
     "check_number",
     "check_policy",
@@ -74,6 +76,15 @@ def check_policy(name: str, policy: object) -> None:
         raise ConfigurationError(f"{name} must be a policy with a next_delay method, not {kind_of(policy)}")
 
 
+def check_keepalive(policy: object, venue: Venue) -> None:
+    """Refuse a period that is longer than a listenKey lives; what other policies will answer is not known yet."""
+    if isinstance(policy, FixedInterval) and venue.has_listen_key and policy.seconds >= venue.listen_key_lifetime:
+        raise ConfigurationError(
+            f"keepalive: a ping every {policy.seconds:g} s cannot keep a listenKey of {venue.name}, which lives"
+            f" {venue.listen_key_lifetime:g} s"
+        )
+
+
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """Refuse what is not one of the choices."""
     if value not in choices:
@@ -117,7 +128,9 @@ def check_url(name: str, url: object, ssl: ssl_module.SSLContext | None) -> None
     if not usable:
         raise ConfigurationError(f"{name} must be a ws:// or wss:// address with a host")
     if name == "stream_url" and (parts.query or parts.fragment):
-        raise ConfigurationError("stream_url must have neither query nor fragment: /ws/ and the listenKey go behind it")
+        raise ConfigurationError(
+            "stream_url must have neither query nor fragment: /ws and the listenKey go behind it (Venue.stream_path)"
+        )
     if ssl is not None and parts.scheme == "ws":
         raise ConfigurationError(f"ssl was given, but {name} is a ws:// address, which has no TLS")
 

@@ -51,9 +51,9 @@ class Gate(Guest):
         self._host: Host  # from the session's opening on
         self._timer: asyncio.TimerHandle | None = None
 
-    def at(self, url: str) -> None:
-        """Stand before the host of ``url``."""
-        self._host = Host.of(url, asyncio.get_running_loop())
+    def at(self, url: str, way_out: str) -> None:
+        """Stand before the host of ``url``, as it sees who comes that way."""
+        self._host = Host.of(url, asyncio.get_running_loop(), way_out)
 
     def join(self, *, watched: bool) -> None:
         """Hear of what concerns every session there; ``watched``: of suspensions too."""

@@ -90,6 +90,7 @@ class Link:
         "_log",
         "_lost",
         "_machine",
+        "_on_subscription",
         "_owner",
         "_refusals",
         "_secrets",
@@ -118,6 +119,7 @@ class Link:
         explains_503: bool,
         log: SessionLog,
         on_response: Callable[[Response], None] | None = None,
+        on_subscription: Callable[[Link, Method, Response], None] | None = None,
     ) -> None:
         """Prepare a connection by ``transport``; :meth:`open` opens it.
 
@@ -128,6 +130,7 @@ class Link:
         self._log = log
         self._secrets = secrets
         self._refusals = Refusals(secrets, clock, explains_503=explains_503)
+        self._on_subscription = on_subscription
         self._owner = owner
         self._transport = transport
         self._encoder = encoder
@@ -251,6 +254,10 @@ class Link:
         sent = self._sent.pop(response.request_id, None)
         if self._machine.state is LinkState.ENDED:
             return
+        if method.subscribes:
+            if self._on_subscription is not None:
+                self._on_subscription(self, method, response)
+            return
         status = SessionStatus.from_result(response.result)
         if sent is not None:
             self._learn(status.server_time, sent, self._clock.monotonic())
@@ -322,7 +329,7 @@ class Link:
             self._log.exception("a message could not be handled: this is a defect of binance_session")
 
     def _unasked(self, envelope: Envelope, data: bytes | bytearray) -> None:
-        event = event_of(envelope.event, envelope.subscription)
+        event = event_of(envelope.event, envelope.subscription, len(data))
         if event is not None:
             self._owner.event_received(self, event)
             return

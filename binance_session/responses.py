@@ -37,6 +37,7 @@ __all__ = [
     "decode_plainly",
     "event_of",
     "readable",
+    "size_of",
 ]
 
 #: what a count or a limit can be; a larger one cannot be reckoned with
@@ -161,6 +162,8 @@ class Event:
     is_gap: bool = False
     #: Spot: the number of the subscription that brought it, if it was told
     subscription_id: int | None = None
+    # bytes of the text that it came as, for what bounds the memory of events that wait
+    _size: int = field(default=0, repr=False, eq=False, kw_only=True, alias="_size")
 
     def __repr__(self) -> str:
         """Show what this package says of a gap; what the exchange says may hold a listenKey."""
@@ -338,12 +341,18 @@ def decode_json(data: bytes | bytearray) -> Any:
 decode: Final = _decode_reference if msgspec is None else _fast_decoder()
 
 
-def event_of(data: Any, subscription: Any = None) -> Event | None:
+def size_of(event: Event) -> int:
+    """Return the bytes of the text that an event came as, 0 if it was made here."""
+    return event._size  # noqa: SLF001
+
+
+def event_of(data: Any, subscription: Any = None, size: int = 0) -> Event | None:
     """Return the :class:`Event` of a decoded event object, ``None`` if it is none.
 
-    ``E`` comes as a number or as text (PROTOCOL.md §5.3). ``subscription`` is the ``subscriptionId`` beside it, if any.
+    ``E`` comes as a number or as text (PROTOCOL.md §5.3). ``subscription`` is the ``subscriptionId`` beside it, if any;
+    ``size`` is the length of the message in bytes.
     """
     if not isinstance(data, dict) or not isinstance(kind := data.get("e"), str):
         return None
     time = milliseconds(data.get("E"))
-    return Event(kind, time, data, subscription_id=subscription if type(subscription) is int else None)
+    return Event(kind, time, data, subscription_id=subscription if type(subscription) is int else None, _size=size)

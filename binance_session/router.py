@@ -88,6 +88,11 @@ class Router:
         self._purge_at = _SLACK
         self._last_id = 0
 
+    @property
+    def last_id(self) -> int:
+        """The id of the last request that was registered."""
+        return self._last_id
+
     def register(
         self,
         request_id: int,

@@ -22,6 +22,7 @@ from binance_session.checks import (
     check_count,
     check_credentials,
     check_headers,
+    check_keepalive,
     check_name,
     check_number,
     check_policy,
@@ -47,6 +48,7 @@ from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
 from binance_session.log import session_log
 from binance_session.masking import kind_of, secrets_of
+from binance_session.ownsubscriptions import OwnSubscriptions
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -199,6 +201,7 @@ class Session:
             check_policy(option, policy)
         check_proxy(proxy)
         check_tls(ssl)
+        check_keepalive(keepalive, venue)
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
@@ -206,7 +209,7 @@ class Session:
         self.venue = venue
         #: what log records and the names of tasks call the session
         self.name = name or f"{venue.name} {next(_numbers)}"
-        log = session_log(self.name)
+        log = self._log = session_log(self.name)
         transport = Transport(
             venue.url if url is None else url,
             ssl,
@@ -222,6 +225,7 @@ class Session:
             local_addr,
             family,
             tuple((headers or {}).items()),
+            self.name,
         )
         check_url("url", transport.url, ssl)
         self._exposed = is_exposed(transport.url, proxy)
@@ -249,7 +253,6 @@ class Session:
         self._on_unready: OnUnready = on_unready
         self._request_timeout = float(request_timeout)
         self._stats = Stats()
-        self._log = session_log(self.name)
         self._hooks = Hooks(self, Session, self._stats, self._log)
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
@@ -263,18 +266,24 @@ class Session:
             Parking(max_in_flight),
             self._clock,
             log,
-            transport.url,
-            open_timeout,
+            transport,
             rollover_after,
             weight_reserve,
-            watched=ping_interval is not None,
             on_failed=self._failed,
         )
         self._listen_key = ListenKeyKeeper(
-            self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats
+            self.request,
+            keepalive,
+            venue.listen_key_lifetime,
+            self._clock,
+            self._hooks,
+            self._stats,
+            self._log,
+            self._secrets,
         )
-        self._feed = Feed(self._clock, self._hooks, self._stats)
+        self._feed = Feed(self._clock, self._hooks, self._stats, self._log)
         self._events: StreamSockets | Subscription | None = None
+        self._own_subscriptions: OwnSubscriptions | None = None
         if venue.has_listen_key and stream_url is not None:
             is_secure = urlsplit(stream_url).scheme == "wss"
             self._events = StreamSockets(
@@ -286,9 +295,12 @@ class Session:
                 self._hooks,
                 self._stats,
                 rollover_after,
+                venue.stream_path,
+                self._log,
             )
             self._supervisor.watcher = self._events.promotions
         elif not venue.has_listen_key:
+            self._own_subscriptions = OwnSubscriptions(self._clock, self._hooks, self._stats, self._log)
             self._events = Subscription(
                 self._supervisor,
                 venue,
@@ -298,6 +310,8 @@ class Session:
                 self._hooks,
                 self._stats,
                 self._request_timeout,
+                self._own_subscriptions,
+                self._log,
             )
 
     def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
@@ -315,6 +329,7 @@ class Session:
             secrets=self._secrets,
             explains_503=self.venue.explains_503,
             log=self._log,
+            on_subscription=None if self._own_subscriptions is None else self._own_subscriptions.answered,
             on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
 
@@ -614,7 +629,8 @@ class Session:
         missed, an event with ``is_gap`` says so before the next one (see :class:`UserDataStream`).
 
         ``buffer``
-            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``.
+            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. No more than
+            2 KiB of their text for each wait either, or 16 MiB if that is more.
         ``on_full``
             What happens when one more comes. ``"fail"``: the iteration ends with :class:`EventsOverflow`. ``"pause"``:
             nothing is read from the network, for no stream of the session, until half of them are read. The
@@ -645,6 +661,7 @@ class Session:
             callback=callback,
             stop_on_exit=stop_on_exit,
             demand_loop=self._demand_loop,
+            log=self._log,
         )
 
     async def start_user_data_stream(self) -> ListenKey:
@@ -669,6 +686,7 @@ class Session:
         await self._listen_key.stop()
 
     def _demand_listen_key(self) -> None:
+        self._demand_loop()
         if not self.venue.has_listen_key:
             raise ConfigurationError(
                 f"{self.venue.name} has no listenKeys: its events arrive on this connection after"
@@ -725,7 +743,7 @@ class Session:
         """Called with each event, gaps included, before a user data stream gets it.
 
         Events come while a user data stream is open; ``serverShutdown``, and on Spot what you subscribed to
-        yourself, always.
+        yourself, always. Such a subscription ends with its connection: that is a gap too.
         """
 
     def on_unmatched(self, message: object) -> None:

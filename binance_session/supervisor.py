@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
+from binance_session.dialing import Transport
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,
@@ -87,19 +88,17 @@ class Supervisor(LinkOwner):
         parking: Parking,
         clock: ServerClock,
         log: SessionLog,
-        url: str,
-        open_timeout: float | None,
+        transport: Transport,
         rollover_after: float | None,
         weight_reserve: float | None,
-        watched: bool,
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Connect to ``url`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
+        """Connect by ``transport`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
 
-        While the exchange wants none, the first connection waits for ``open_timeout`` seconds at most. A connection
-        is replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the share of the
-        request weight kept for what must not wait. ``watched``: check connections after a suspension. ``on_failed`` is
-        called when the session ends by itself, with the reason.
+        While the exchange wants none, the first connection waits for its ``open_timeout`` at most. A connection is
+        replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the share of the
+        request weight kept for what must not wait. ``on_failed`` is called when the session ends by itself, with the
+        reason.
         """
         self._make_link = make_link
         self._logon = logon
@@ -107,10 +106,8 @@ class Supervisor(LinkOwner):
         self._hooks = hooks
         self._stats = stats
         self._log = log
-        self._url = url
-        self._open_timeout = math.inf if open_timeout is None else open_timeout
+        self._transport = transport
         self.gate = Gate(clock, weight_reserve, self._gate_moved, self._check_links)
-        self._watched = watched
         self._on_failed = on_failed
         self._rollover_after = rollover_after
         self._machine = Machine(SESSION_TABLE, SessionState.NEW, self._changed)
@@ -340,8 +337,9 @@ class Supervisor(LinkOwner):
             loop = asyncio.get_running_loop()
             if patience is not None:
                 self._may_try_until = loop.time() + patience
-            self._may_wait_until = max(self._may_try_until, loop.time() + self._open_timeout)
-            self.gate.at(self._url)
+            timeout = self._transport.open_timeout
+            self._may_wait_until = max(self._may_try_until, math.inf if timeout is None else loop.time() + timeout)
+            self.gate.at(self._transport.url, self._transport.way_out)
             self._machine.advance(_E.OPEN)
             if self.state is SessionState.CONNECTING:  # a hook may have closed it
                 self._task = loop.create_task(self._run(), name=self._log.task("supervisor"))
@@ -398,7 +396,7 @@ class Supervisor(LinkOwner):
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on; leave nothing behind."""
-        self.gate.join(watched=self._watched)
+        self.gate.join(watched=self._transport.ping_interval is not None)
         cancelled = False
         try:
             await self._keep_ready()

@@ -98,7 +98,7 @@ class Method:
     orders: int = 0
     #: whether it is parked only when asked for (an attribute, because every request asks)
     is_trade: bool = field(init=False)
-    #: whether its answer tells about the connection: who is logged on, what time it is there
+    #: whether its answer tells about the connection: who is logged on, what time it is there, what it brings
     is_about_session: bool = field(init=False)
 
     #: whether it changes something at the exchange, so that it matters whether it was executed
@@ -135,7 +135,12 @@ class Method:
     @is_about_session.default
     def _is_about_session(self) -> bool:
         name = self.name.rpartition("/")[2]  # without the version
-        return name in ("session.logon", "session.status", "session.logout", "time")
+        return name in ("session.logon", "session.status", "session.logout", "time") or self.subscribes
+
+    @property
+    def subscribes(self) -> bool:
+        """Whether it has the account's events come on the connection (Spot)."""
+        return self.name.rpartition("/")[2].startswith("userDataStream.subscribe")
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -182,8 +187,8 @@ _QUERIES: Final[Mapping[str, tuple[str | None, str]]] = {
 class Venue:
     """One exchange API: where it is, what it offers, and its limits.
 
-    ``stream_url`` is the base of the event socket (``{stream_url}/ws/{listenKey}``), ``None`` where events arrive
-    on the API socket itself (Spot). Times are in seconds.
+    ``stream_url`` is the base of the event socket, ``None`` where events arrive on the API socket itself (Spot).
+    ``stream_path`` goes behind it, with the listenKey for ``{key}``. Times are in seconds.
     """
 
     name: str
@@ -206,6 +211,7 @@ class Venue:
     order_limits: tuple[tuple[int, str, int], ...] = ((300, "SECOND", 10), (1200, "MINUTE", 1))
     max_recv_window: int = 60_000
     testnet: bool = False
+    stream_path: str = "/ws/{key}"
 
     def method(self, name: str, security: str | None = None) -> Method:
         """Return the catalogue's entry for ``name``, which may carry a version (``v2/account.status``).
@@ -395,6 +401,8 @@ USD_M: Final = Venue(
     # /private: unrouted sockets have been silent since 2026-04-23 (PROTOCOL.md §1.2)
     "wss://fstream.binance.com/private",
     _USD_M_METHODS,
+    # without `events`, which is an allow list; the path form is said to be silent in production (PROTOCOL.md §1.2)
+    stream_path="/ws?listenKey={key}",
 )
 USD_M_TESTNET: Final = evolve(
     USD_M,
