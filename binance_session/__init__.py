@@ -1,6 +1,7 @@
 """One long-lived, authenticated Binance WebSocket API session that tells the truth about every request."""
 
-from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey
+from binance_session.checks import InsecureTransportWarning
+from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, InsecureKeyFileWarning, RsaKey
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,
@@ -67,7 +68,9 @@ __all__ = [
     "ExponentialBackoff",
     "FixedInterval",
     "HmacKey",
+    "InsecureKeyFileWarning",
     "InsecureTransportError",
+    "InsecureTransportWarning",
     "InvalidTimestamp",
     "IpBanned",
     "KeepalivePolicy",

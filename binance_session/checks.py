@@ -8,29 +8,41 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl as ssl_module
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from binance_session.credentials import Credentials
 from binance_session.errors import ConfigurationError, InsecureTransportError
+from binance_session.keepalive import FixedInterval
+from binance_session.masking import kind_of
 from binance_session.venues import Venue
 
 __all__ = [
+    "InsecureTransportWarning",
     "check_choice",
     "check_count",
     "check_credentials",
     "check_headers",
+    "check_keepalive",
     "check_name",
     "check_number",
     "check_policy",
+    "check_proxy",
     "check_recv_window",
+    "check_tls",
     "check_url",
     "check_way_out",
     "decide_logon",
     "insecure",
     "is_exposed",
 ]
+
+
+class InsecureTransportWarning(UserWarning):
+    """The ``ssl`` context of a session verifies no certificate, or no host name: anybody could be the exchange."""
+
 
 #: what no timeout needs, and what fits a float
 _ENDLESS: Final = 1e15
@@ -61,7 +73,16 @@ def check_recv_window(value: object, venue: Venue) -> None:
 def check_policy(name: str, policy: object) -> None:
     """Refuse what has no ``next_delay`` method."""
     if isinstance(policy, type) or not callable(getattr(policy, "next_delay", None)):
-        raise ConfigurationError(f"{name} must be a policy with a next_delay method, not {policy!r}")
+        raise ConfigurationError(f"{name} must be a policy with a next_delay method, not {kind_of(policy)}")
+
+
+def check_keepalive(policy: object, venue: Venue) -> None:
+    """Refuse a period that is longer than a listenKey lives; what other policies will answer is not known yet."""
+    if isinstance(policy, FixedInterval) and venue.has_listen_key and policy.seconds >= venue.listen_key_lifetime:
+        raise ConfigurationError(
+            f"keepalive: a ping every {policy.seconds:g} s cannot keep a listenKey of {venue.name}, which lives"
+            f" {venue.listen_key_lifetime:g} s"
+        )
 
 
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
@@ -76,7 +97,7 @@ def check_credentials(credentials: object) -> None:
         return
     raise ConfigurationError(
         "credentials must be an Ed25519Key, HmacKey, RsaKey, ApiKey, or an object with api_key, can_logon and sign(),"
-        f" not a {type(credentials).__name__}"
+        f" not {kind_of(credentials)}"
     )
 
 
@@ -107,9 +128,52 @@ def check_url(name: str, url: object, ssl: ssl_module.SSLContext | None) -> None
     if not usable:
         raise ConfigurationError(f"{name} must be a ws:// or wss:// address with a host")
     if name == "stream_url" and (parts.query or parts.fragment):
-        raise ConfigurationError("stream_url must have neither query nor fragment: /ws/ and the listenKey go behind it")
+        raise ConfigurationError(
+            "stream_url must have neither query nor fragment: /ws and the listenKey go behind it (Venue.stream_path)"
+        )
     if ssl is not None and parts.scheme == "ws":
         raise ConfigurationError(f"ssl was given, but {name} is a ws:// address, which has no TLS")
+
+
+#: as websockets has them
+_PROXY_SCHEMES: Final = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+def check_proxy(proxy: object) -> None:
+    """Refuse what is no proxy's URL; it is not shown, for it may hold a password."""
+    if proxy is True or proxy is None:
+        return
+    try:
+        parts = urlsplit(proxy if isinstance(proxy, str) else "")
+        usable = parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+        says_scheme = isinstance(proxy, str) and "://" in proxy
+    except ValueError:
+        usable, says_scheme = False, True
+    if usable:
+        return
+    if isinstance(proxy, str) and proxy and not says_scheme:
+        raise ConfigurationError("proxy has no scheme: write http:// (or socks5://, ...) before its host and port")
+    raise ConfigurationError(
+        f"proxy must be the URL of a proxy with a host ({', '.join(_PROXY_SCHEMES)}), True (the environment's) or None"
+        f" (none){'' if isinstance(proxy, str) and proxy else f', not {kind_of(proxy)}'}"
+    )
+
+
+def check_tls(ssl: object) -> None:
+    """Refuse what is no TLS context, and warn of one that takes whoever answers for the exchange."""
+    if ssl is None:
+        return
+    if not isinstance(ssl, ssl_module.SSLContext):
+        raise ConfigurationError(
+            f"ssl must be an ssl.SSLContext, not {kind_of(ssl)}; TLS is verified by default without one"
+        )
+    if ssl.verify_mode is not ssl_module.CERT_REQUIRED or not ssl.check_hostname:
+        warnings.warn(
+            "the ssl context does not verify that it is the exchange that answers: whoever is on the way can read and"
+            " change everything, logons and orders included",
+            InsecureTransportWarning,
+            stacklevel=3,
+        )
 
 
 def check_way_out(local_addr: object, family: object) -> None:

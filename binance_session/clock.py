@@ -3,6 +3,10 @@
 An answer with ``serverTime`` was stamped somewhere between the moment its request left and the moment it arrived, so
 it bounds the offset from both sides. Between the bounds the middle is taken, but never more than half a second above
 the lower one: a timestamp that is late has the whole ``recvWindow``, one that is a second early is refused.
+
+Whoever answers could have requests signed for any time: one that is stamped for next month is good for whoever keeps
+it until then. So the exchange is believed within a day of the local clock and no further, and a jump within that day
+only when the local clock says the same or a second answer, to a later request, agrees with the first.
 Documents: PROTOCOL.md §3 (the timestamp rule), §10 (``session.*`` answers carry ``serverTime``).
 """
 
@@ -12,12 +16,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from binance_session.times import unix_seconds
+
 __all__ = ["ServerClock"]
 
 #: seconds that an uncertain estimate may be ahead of the exchange, which refuses 1.0
 _MOST_AHEAD: Final = 0.5
-#: ms; anything above is no point in time that we will see
-_NO_TIME: Final = 10**14
+#: seconds from the local clock that are never believed, and from what is known that a second answer has to confirm
+_FARTHEST: Final = 86_400.0
+_JUMP: Final = 60.0
+#: seconds that the bounds of two answers may be apart for them to say the same: the clocks are read at other moments
+_AGREED: Final = 1.0
 
 
 class ServerClock:
@@ -27,9 +36,15 @@ class ServerClock:
     step of the local clock (NTP, somebody's hand) moves nothing.
     """
 
-    __slots__ = ("_lead", "_uncertainty", "monotonic", "wall")
+    __slots__ = ("_doubtful", "_lead", "_said", "_uncertainty", "_warn", "monotonic", "wall")
 
-    def __init__(self, wall: Callable[[], float], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
+        warn: Callable[[str], object] | None = None,
+    ) -> None:
+        """Read the local clocks ``wall`` and ``monotonic``; ``warn`` is called with what is wrong with a clock."""
         #: local Unix time in seconds
         self.wall = wall
         #: the event loop's time in seconds, once there is one
@@ -39,6 +54,11 @@ class ServerClock:
         # Seconds between the bounds of the measurement in use. Until there is one, the local clock is believed
         # as much as an answer that took a second.
         self._uncertainty = 1.0
+        self._warn = warn
+        # whether it was said that the clocks are too far apart, since they last were not
+        self._said = False
+        # the bounds of a lead that was not believed, and when its answer came
+        self._doubtful: tuple[float, float, float] | None = None
 
     @property
     def offset(self) -> float:
@@ -57,18 +77,61 @@ class ServerClock:
         """Return a monotonic time (s) as milliseconds of the exchange's clock."""
         return int((self.now() - (self.monotonic() - moment)) * 1000)
 
-    def learn(self, server_time: object, sent: float, received: float) -> None:
-        """Take in one ``serverTime`` (ms) with the monotonic times (s) of its request and answer.
+    def learn(self, server_time: object, sent: float, received: float) -> bool:
+        """Take in one ``serverTime`` (ms or µs) with the monotonic times (s) of its request and answer.
 
         Anything but a plausible integer is ignored: the field is optional everywhere. A slow answer that contradicts
-        nothing teaches nothing.
+        nothing teaches nothing. Returns whether it was a jump that another answer is to confirm, for the first of them.
         """
-        if type(server_time) is not int or not 0 < server_time < _NO_TIME or received < sent:
-            return
-        lead = self.wall() - self.monotonic() if self._lead is None else self._lead
-        lowest, highest = server_time / 1000 - received, server_time / 1000 - sent
+        told = unix_seconds(server_time)
+        if told is None or received < sent:
+            return False
+        local = self.wall() - self.monotonic()
+        lead = local if self._lead is None else self._lead
+        lowest, highest = told - received, told - sent
+        off = _apart(lowest, highest, lead)
+        if self._lead is None or off > _AGREED:
+            far = _apart(lowest, highest, local)
+            if far > _FARTHEST:
+                self._too_far(far)
+                return False
+            if self._lead is not None and off > _JUMP and far > _JUMP and not self._is_confirmed(lowest, highest, sent):
+                is_first = self._doubtful is None
+                self._doubtful = (lowest, highest, received)
+                if is_first:
+                    self._say(f"the exchange's clock seems to have jumped by {off:.0f} s: it is asked again")
+                return is_first
+            if self._doubtful is not None and off > _JUMP:
+                self._say(f"the exchange's clock has jumped by {off:.0f} s, or this machine slept: it is followed")
+        self._doubtful = None
+        self._said = False
         uncertainty = received - sent
         if uncertainty > self._uncertainty and lowest <= lead <= highest:
-            return
+            return False
         self._uncertainty = uncertainty
         self._lead = lowest + min(uncertainty / 2, _MOST_AHEAD)
+        return False
+
+    def _is_confirmed(self, lowest: float, highest: float, sent: float) -> bool:
+        """Tell whether the last answer that was not believed said the same, and was there when this one was asked."""
+        if self._doubtful is None:
+            return False
+        low, high, received = self._doubtful
+        return sent >= received and lowest <= high + _AGREED and low <= highest + _AGREED
+
+    def _too_far(self, far: float) -> None:
+        if not self._said:
+            self._said = True
+            self._say(
+                f"the exchange's clock and this machine's are {far / 86_400:.1f} days apart: it is not believed, and"
+                " what is signed carries the time that is known here; is the clock of this machine right?"
+            )
+
+    def _say(self, what: str) -> None:
+        if self._warn is not None:
+            self._warn(what)
+
+
+def _apart(lowest: float, highest: float, lead: float) -> float:
+    """Return the seconds between a lead and the bounds that an answer sets; 0.0 within them."""
+    return max(0.0, lowest - lead, lead - highest)

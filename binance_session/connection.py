@@ -13,17 +13,20 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 from collections.abc import Callable
 from itertools import chain, repeat
 from mmap import ACCESS_COPY, mmap
 from os import urandom
 from struct import Struct
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
+
+from binance_session.forks import watch
 
 try:
     from websockets.speedups import apply_mask
@@ -49,11 +52,11 @@ _BLOCKED_AT_MOST: Final = 6
 _ROUNDED: Final = 0.001
 #: seconds for which data may arrive while nothing shows that what is written here arrives there
 _ONE_WAY: Final = 60.0
-#: frames found before it is asked how long that took, and the seconds after which the loop has its turn
-_FRAMES: Final = range(256)
+#: bytes of a message under way that is large: on a slow line it takes its time
+_LARGE: Final = 64 * 1024
+#: bytes of what one read brought that are taken at once, and the seconds after which the loop has its turn
+_PIECE: Final = 8 * 1024
 _SLICE: Final = 0.02
-#: bytes given to the library at once
-_PIECE: Final = 16 * 1024
 # RFC 6455 §5.2: FIN and the opcode; the mask bit and the length, in three sizes
 _FINAL_TEXT: Final = 0x81
 _FINAL_CLOSE: Final = 0x88
@@ -149,7 +152,8 @@ class Connection(asyncio.BufferedProtocol):
         # whether frames are looked for here, and the beginning of one whose end is to come
         self._scanning = False
         self._rest = bytearray()
-        # whether the rest waits for the loop to have had its turn
+        # what was read and is to be taken after the loop has had its turn, and whether that is under way
+        self._backlog = bytearray()
         self._adjourned = False
         # a fragmented message that is under way
         self._assembling = False
@@ -186,8 +190,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport on which the handshake is to be done."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
+        watch(self, Connection._inherited)
         self.release()  # nothing is held yet: from here on frames have somewhere to go
 
     async def shake_hands(self, request: Request) -> None:
@@ -242,75 +246,64 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
-        self.data_received(bytes(self._memory[:nbytes]))
+        if self._listens:
+            self._heard_at = self.loop.time()
+        if nbytes <= _PIECE and not self._backlog:
+            self.data_received(bytes(self._memory[:nbytes]))
+        else:
+            self._backlog += self._memory[:nbytes]
+            if not self._adjourned:
+                self._work_off()
 
     def data_received(self, data: bytes) -> None:
         """Dispatch the complete messages in ``data``, and keep the rest."""
         try:
-            if self._listens:
-                self._heard_at = self.loop.time()
             if not self._scanning:
                 self._leave_to_library(data)
                 return
             if self._rest:
                 self._rest += data
-                if self._adjourned:
-                    return
                 data = self._rest  # type: ignore[assignment]
             position, size, receiver, max_size = 0, len(data), self._receiver, self._max_size
-            began = 0.0
-            while True:
-                for _ in _FRAMES:
-                    if size - position < 2:
-                        break
-                    first, second = data[position], data[position + 1]
-                    begin, length = position + 2, second
-                    if second == 126:
-                        begin += 2
-                        if begin <= size:  # nearly every answer: from_bytes() would take 0.1 µs more
-                            length = data[begin - 2] << 8 | data[begin - 1]
-                    elif second == 127:
-                        begin += 8
-                        if begin <= size:
-                            length = int.from_bytes(data[position + 2 : begin], "big")
-                    end = begin + length
-                    if (
-                        end <= size
-                        and first == _FINAL_TEXT
-                        and second < 128
-                        and length <= max_size
-                        and not self._assembling
-                    ):
-                        text = data[begin:end]
-                        if text.isascii() or self._is_text(text):
-                            receiver.message_received(text)
-                            position = end
-                            continue
-                        self._rest = bytearray()
-                        return
-                    # Masked, which no server may; of an unknown kind; too big: the library knows what to say.
-                    if second > 127 or first not in _KNOWN or (begin <= size and length > max_size):
-                        self._rest = bytearray()
-                        self._leave_to_library(bytes(data[position:]))
-                        return
-                    if end > size:
-                        break
-                    self._give_to_library(bytes(data[position:end]))
-                    position = end
-                    if not self._scanning:
-                        self._rest = bytearray()
-                        self._leave_to_library(bytes(data[position:]))
-                        return
-                else:
-                    # Many frames in one read; the loop has its turn before they take too long.
-                    now = self.loop.time()
-                    began = began or now
-                    if now - began < _SLICE:
+            while size - position >= 2:
+                first, second = data[position], data[position + 1]
+                begin, length = position + 2, second
+                if second == 126:
+                    begin += 2
+                    if begin <= size:  # nearly every answer: from_bytes() would take 0.1 µs more
+                        length = data[begin - 2] << 8 | data[begin - 1]
+                elif second == 127:
+                    begin += 8
+                    if begin <= size:
+                        length = int.from_bytes(data[position + 2 : begin], "big")
+                end = begin + length
+                if (
+                    end <= size
+                    and first == _FINAL_TEXT
+                    and second < 128
+                    and length <= max_size
+                    and not self._assembling
+                ):
+                    text = data[begin:end]
+                    if text.isascii() or self._is_text(text):
+                        receiver.message_received(text)
+                        position = end
                         continue
-                    self._rest = bytearray(data[position:])
-                    self._adjourn()
+                    self._rest = bytearray()
                     return
-                break
+                # Masked, which no server may; of an unknown kind; too big: the library knows what to say.
+                if second > 127 or first not in _KNOWN or (begin <= size and length > max_size):
+                    self._rest = bytearray()
+                    self._leave_to_library(bytes(data[position:]))
+                    return
+                if end > size:
+                    break
+                self._give_to_library(bytes(data[position:end]))
+                position = end
+                if not self._scanning:
+                    self._rest = bytearray()
+                    self._leave_to_library(bytes(data[position:]))
+                    return
             if position == size:
                 if self._rest:
                     self._rest = bytearray()
@@ -325,17 +318,8 @@ class Connection(asyncio.BufferedProtocol):
             self._read_head(data)
             return
         if self._rest:
-            self._rest += data
-            if self._adjourned:
-                return
-            data, self._rest = bytes(self._rest), bytearray()
-        began = self.loop.time()
-        for start in range(0, len(data), _PIECE):
-            if start and self.loop.time() - began >= _SLICE:
-                self._rest = bytearray(data[start:])
-                self._adjourn()
-                return
-            self._give_to_library(data[start : start + _PIECE])
+            data, self._rest = bytes(self._rest) + data, bytearray()
+        self._give_to_library(data)
 
     def _give_to_library(self, data: bytes) -> None:
         self._write_held()
@@ -383,7 +367,18 @@ class Connection(asyncio.BufferedProtocol):
             return False
         return True
 
-    # A flood of frames is taken in slices, between which the loop has its turn.
+    # What one read brings may be a flood of frames. It is taken in pieces, and the loop has its turn in between.
+
+    def _work_off(self, *, at_once: bool = False) -> None:
+        """Take what was read piece by piece; adjourn when that takes long, unless ``at_once``."""
+        began = self.loop.time()
+        data, self._backlog = memoryview(bytes(self._backlog)), bytearray()
+        for start in range(0, len(data), _PIECE):
+            if start and not at_once and self.loop.time() - began >= _SLICE:
+                self._backlog += data[start:]
+                self._adjourn()
+                return
+            self.data_received(bytes(data[start : start + _PIECE]))
 
     def _adjourn(self) -> None:
         self._adjourned = True
@@ -393,10 +388,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _go_on(self) -> None:
         self._adjourned = False
-        if self._gone.done():
-            self._rest = bytearray()
-            return
-        self.data_received(b"")
+        if self._backlog:
+            self._work_off()
         if not self._adjourned and self._reading.is_set() and not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -501,6 +494,14 @@ class Connection(asyncio.BufferedProtocol):
 
     # The end. Whatever happens here, the receiver is told once.
 
+    def _inherited(self) -> None:
+        """Called in a forked child: what it writes or unregisters here must not reach the parent's connection."""
+        with contextlib.suppress(OSError, AttributeError):
+            descriptor = self.transport.get_extra_info("socket").fileno()
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+
     @property
     def is_gone(self) -> bool:
         """Whether nothing is left of the transport."""
@@ -518,6 +519,7 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> None:
         """Called when the peer will send no more; the transport closes by itself afterwards."""
         try:
+            self._work_off(at_once=True)
             self._protocol.receive_eof()
             self._flush()
         except Exception as error:
@@ -525,6 +527,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the transport is gone."""
+        self._work_off(at_once=True)  # what came before the end is no less true
         self._is_open = False
         if self._keepalive is not None:
             self._keepalive.cancel()
@@ -677,6 +680,8 @@ class Connection(asyncio.BufferedProtocol):
                     return None
                 elif timeout is not None and now - self._heard_at >= timeout - _ROUNDED:
                     return f"no pong within {timeout:g} s, nor anything else"
+                elif len(self._rest) > _LARGE:  # the pong can only come behind the message that is under way
+                    sent = now
                 elif self._heard_at > sent and now >= one_way - _ROUNDED:
                     return f"data arrive, and nothing written here has been answered for {patience:g} s"
                 elif now >= one_way - _ROUNDED:

@@ -16,15 +16,16 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import stat
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
 
 from attrs import field, frozen
 
 from binance_session.errors import ConfigurationError
-from binance_session.masking import masked
+from binance_session.masking import kind_of, masked
 from binance_session.params import Params, clean, text
 
 if TYPE_CHECKING:
@@ -46,7 +47,17 @@ Pem = str | bytes | os.PathLike[str]
 
 
 class InsecureKeyFileWarning(UserWarning):
-    """A private key's file can be read by other users of the machine."""
+    """A private key's file can be read by other users of the machine.
+
+    Not said of a file system that is mounted read-only, such as a secret's volume in a container: nobody there can
+    change its mode.
+    """
+
+
+#: bytes; no key is larger
+_LARGEST_FILE: Final = 2**20
+#: what Binance shows as an HMAC secret
+_HMAC_SECRET: Final = re.compile(rb"\s*[A-Za-z0-9]{64}\s*")
 
 
 @runtime_checkable
@@ -81,7 +92,11 @@ def signature_payload(params: Params) -> str:
 
 def _api_key(instance: object, attribute: object, value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise ConfigurationError("api_key must be the non-empty text that Binance shows for the key")
+        raise ConfigurationError(f"api_key must be the text that Binance shows for the key, not {kind_of(value)}")
+    if "-----BEGIN" in value:
+        raise ConfigurationError("api_key is a PEM key: the apiKey is the short text that Binance shows for it")
+    if value != value.strip() and value.strip():
+        raise ConfigurationError("api_key has white space at an end, as a file that is read whole does: strip() it")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ConfigurationError("api_key holds white space or characters that no apiKey has: check what was pasted")
 
@@ -125,8 +140,21 @@ def _hidden(value: Any) -> Any:
 
 
 def _secret(instance: object, attribute: object, value: Any) -> None:
-    if not isinstance(value, str) or not value or not value.isascii() or value != value.strip():
-        raise ConfigurationError("secret must be the non-empty text that Binance showed for the key, without spaces")
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"secret must be the text that Binance showed for the key, not {kind_of(value)}")
+    if "-----BEGIN" in value:
+        raise ConfigurationError(
+            "secret must be an HMAC secret, and this is a PEM key: Ed25519Key.from_pem or RsaKey.from_pem loads it"
+        )
+    if value != value.strip():
+        raise ConfigurationError(
+            "secret must be without the line break or space at its end or beginning, as a file that is read whole has"
+            " one: strip() it"
+        )
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigurationError(
+            "secret must be the text that Binance showed for the key, and holds characters that no secret has"
+        )
 
 
 @frozen(repr=False, eq=False)
@@ -174,6 +202,7 @@ class Ed25519Key(_Key):
         """
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+        ApiKey(api_key)  # what is wrong with it is not the file's fault
         return cls(api_key, _load(pem, password, Ed25519PrivateKey, "an Ed25519"))
 
     @classmethod
@@ -205,6 +234,7 @@ class RsaKey(_Key):
         """Load a PKCS#8 PEM private key; see :meth:`Ed25519Key.from_pem`."""
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+        ApiKey(api_key)
         return cls(api_key, _load(pem, password, RSAPrivateKey, "an RSA"))
 
     def sign(self, payload: str) -> str:
@@ -221,20 +251,78 @@ def _read(pem: Pem) -> bytes:
     if isinstance(pem, str) and "-----BEGIN" in pem:
         return pem.encode(errors="replace")  # a UnicodeEncodeError would carry the key
     try:
-        path = Path(pem)
-        data = path.read_bytes()
-        mode = path.stat().st_mode
+        with open(Path(pem), "rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+            mode = os.fstat(file.fileno()).st_mode
+            can_change = not _is_read_only(file.fileno())
     except (OSError, TypeError, ValueError) as error:
         # The argument may be a key that lost its header: it must not be repeated in the message.
         reason = error.strerror if isinstance(error, OSError) else "not a path"
+        secret = isinstance(pem, str) and _HMAC_SECRET.fullmatch(pem.encode(errors="replace"))
         raise ConfigurationError(
             f"the key file cannot be read ({reason}); pass a path, or PEM text that begins with -----BEGIN"
+            + ("; this looks like an HMAC secret, which HmacKey takes" if secret else "")
         ) from None
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO) and b"PRIVATE KEY-----" in data:
+    if len(data) > _LARGEST_FILE:
+        raise ConfigurationError("the key file is larger than any key: is it the right one?")
+    if (
+        os.name == "posix"
+        and can_change
+        and stat.S_ISREG(mode)
+        and mode & (stat.S_IRWXG | stat.S_IRWXO)
+        and b"PRIVATE KEY-----" in data
+    ):
         warnings.warn(
-            f"others can read the private key {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=4
+            f"others can read the private key {pem}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=4
         )
     return data
+
+
+def _is_read_only(file: int) -> bool:
+    """Tell whether an open file is on a file system that is mounted read-only."""
+    try:
+        return bool(os.fstatvfs(file).f_flag & os.ST_RDONLY)
+    except (AttributeError, OSError):  # not a POSIX system
+        return False
+
+
+def _demand_pem(data: bytes) -> None:
+    """Refuse what is no private key in PEM, with what it most likely is."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"-\0-\0-\0" in data or b"\0-\0-\0-" in data:
+        raise ConfigurationError(
+            "the key is written in UTF-16, as some editors and shells of Windows do: save it as UTF-8 or ASCII"
+        )
+    if b"-----BEGIN" not in data:
+        what = (
+            "this looks like an HMAC secret, which HmacKey takes"
+            if _HMAC_SECRET.fullmatch(data)
+            else "it must begin with -----BEGIN PRIVATE KEY-----"
+        )
+        raise ConfigurationError(f"this is not a PEM key: {what}")
+    if b"\\n" in data:
+        raise ConfigurationError(
+            "the PEM text holds the two characters \\n where its lines should end, as it does when it comes out of an"
+            " environment variable or a JSON file: pass text.replace('\\\\n', '\\n')"
+        )
+    if b"BEGIN OPENSSH PRIVATE KEY" in data:
+        raise ConfigurationError(
+            "this is a key in OpenSSH's own format, and PKCS#8 PEM is needed, which begins with -----BEGIN PRIVATE"
+            " KEY-----: binance-session keygen makes such a key, and so does openssl genpkey -algorithm ed25519"
+        )
+    if b"PRIVATE KEY-----" not in data:
+        what = "a public key" if b"PUBLIC KEY-----" in data else "not a private key"
+        raise ConfigurationError(f"this is {what}: a session signs with the private half")
+
+
+def _password(password: object) -> bytes | None:
+    if isinstance(password, str):
+        try:
+            password = password.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError("password is not valid Unicode text: pass its bytes") from None
+    if password is not None and not isinstance(password, bytes):
+        raise ConfigurationError(f"password must be a text or bytes, not {kind_of(password)}")
+    return password or None
 
 
 def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> Any:
@@ -244,15 +332,10 @@ def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> 
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     data = _read(pem)
-    if b"-----BEGIN" not in data:
-        raise ConfigurationError("this is not a PEM key: it must begin with -----BEGIN PRIVATE KEY-----")
-    if b"PRIVATE KEY-----" not in data:
-        what = "a public key" if b"PUBLIC KEY-----" in data else "not a private key"
-        raise ConfigurationError(f"this is {what}: a session signs with the private half")
-    if isinstance(password, str):
-        password = password.encode()
+    _demand_pem(data)
+    secret = _password(password)
     try:
-        key = load_pem_private_key(data, password or None)
+        key = load_pem_private_key(data, secret)
     except TypeError as error:
         # cryptography's way to say that a password is missing, or given for a key that has none
         if "not encrypted" in str(error):
@@ -266,3 +349,18 @@ def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> 
         found = type(key).__name__.replace("PrivateKey", "").replace("_", "")
         raise ConfigurationError(f"{article} private key is needed, and this is another kind ({found})")
     return key
+
+
+def check_mode(what: str, path: str, descriptor: int) -> None:
+    """Warn with :class:`InsecureKeyFileWarning` if others can read an open file that holds a secret.
+
+    ``what`` it holds and its ``path`` are named in the warning. Nothing is said of a pipe, nor of a file system that is
+    mounted read-only, where nobody could change the mode.
+    """
+    if os.name != "posix":
+        return
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode) or not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return
+    if not os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+        warnings.warn(f"others can read {what} {path}: run chmod 600 on it", InsecureKeyFileWarning, stacklevel=2)

@@ -28,17 +28,25 @@ An error about a request carries ``request_id``, ``method`` and ``outcome``:
 ``"not_sent"``
     Not one byte left this process: repeating the request cannot double it.
 ``"unknown"``
-    It left. It may have been executed. Ask (``order.status``) before repeating it.
+    It left. If it changes anything, it may have been executed: ask before repeating it. The message says what to ask,
+    for that depends on the method: ``order.status`` does not know of every order. A query may be repeated.
 
-No message and no attribute of these errors ever holds a secret: what the exchange says
-is passed through, and the exchange does not echo keys or signatures.
+No message and no ``repr`` of these errors holds a secret, a control character, or more than some hundred characters of
+the exchange's: what it says is masked and cut (:mod:`binance_session.masking`) where it comes in. ``data`` and
+``response`` of an :class:`ApiError` are as the exchange sent them.
 """
 
 from __future__ import annotations
 
 import re
+import socket
+import ssl as ssl_module
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from binance_session.masking import shown
+from binance_session.times import unix_seconds
 
 if TYPE_CHECKING:
     from binance_session.responses import Response
@@ -146,17 +154,18 @@ class ConnectError(BinanceSessionError, ConnectionError):
 
 
 class LogonRejected(BinanceSessionError):
-    """The exchange refused ``session.logon``; it is not tried again.
+    """The exchange refused ``session.logon``. The reconnect policy says whether it is asked for again.
 
     ``error`` is the :class:`ApiError` with the exchange's own words, also chained as the cause;
-    ``code`` and ``status`` are its.
+    ``code`` and ``status`` are its. ``refusals`` is how many logons were refused in a row, this one included.
     """
 
     default_outcome = "rejected"
 
     def __init__(self, error: ApiError) -> None:
         super().__init__(
-            f"the exchange refused session.logon: {error.message} (code {error.code}, status {error.status})."
+            f"the exchange refused session.logon: {error.message or 'without a text'} (code {error.code},"
+            f" status {error.status})."
             " Check that the key is an Ed25519 key, that its public half is registered under this apiKey,"
             " that this machine's address is allowed, and that the clock is right.",
             request_id=error.request_id,
@@ -165,6 +174,7 @@ class LogonRejected(BinanceSessionError):
         self.error = error
         self.code = error.code
         self.status = error.status
+        self.refusals = 1
 
 
 class SessionRevoked(BinanceSessionError):
@@ -227,9 +237,10 @@ class ProtocolError(BinanceSessionError):
 class ApiError(BinanceSessionError):
     """The exchange answered with an error.
 
-    Attributes: ``status`` (as in HTTP), ``code`` (Binance's, negative), ``message`` (its text),
-    ``data`` (its ``error.data``, or ``None``) and ``response`` (the whole answer).
-    ``outcome`` is ``"rejected"`` unless the exchange itself does not know.
+    Attributes: ``status`` (as in HTTP), ``code`` (Binance's, negative), ``message`` (its text, with secrets masked, on
+    one line and cut to some hundred characters), ``data`` (its ``error.data``, or ``None``) and ``response`` (the
+    whole answer). ``outcome`` is ``"rejected"`` unless the exchange itself does not know. ``advice`` says what that
+    means for a request of this method.
     """
 
     default_outcome: ClassVar[Outcome | None] = "rejected"
@@ -246,8 +257,10 @@ class ApiError(BinanceSessionError):
         request_id: int | None = None,
         method: str | None = None,
         outcome: Outcome | None = None,
+        advice: str | None = None,
     ) -> None:
         super().__init__(message, request_id=request_id, method=method, outcome=outcome)
+        self.advice = advice or _ADVICE[self.outcome or "rejected"]
         self.status = status
         self.code = code
         self.message = message
@@ -257,35 +270,70 @@ class ApiError(BinanceSessionError):
     @property
     def is_passing(self) -> bool:
         """Whether it speaks of trouble at the exchange, and not of the request or the key (PROTOCOL.md §9)."""
-        return self.status >= 500 or self.code in _EXCHANGE_TROUBLE
+        return (self.status in (403, 408) and not self.code) or self.status >= 500 or self.code in _EXCHANGE_TROUBLE
 
     def __str__(self) -> str:
         """Say what the exchange said, and what that means for the request."""
-        meaning = {
-            "rejected": "this request was not executed",
-            "unknown": "it may have been executed: query before repeating it",
-            "not_sent": "it was not sent",
-        }[self.outcome or "rejected"]
         what = f"{self.method}: " if self.method else ""
-        return f"{what}{self.message} (code {self.code}, status {self.status}); {meaning}"
+        message = self.message or "an error without a text"
+        return f"{what}{message} (code {self.code}, status {self.status}); {self.advice}"
+
+
+_ADVICE: Final[Mapping[Outcome, str]] = {
+    "rejected": "this request was not executed",
+    "unknown": "if it changes anything it may have been executed: ask before repeating it",
+    "not_sent": "it was not sent",
+}
 
 
 class RateLimited(ApiError):
     """Too many requests or orders (status 429, codes -1003 and -1015); nothing was executed.
 
-    ``retry_at`` is when the exchange will listen again, in Unix seconds, or ``None`` if it did not say.
+    ``retry_at`` is when the exchange will listen again, in Unix seconds of its clock, ``retry_in`` the same in seconds
+    from when this error was made; both ``None`` if it did not say.
     """
+
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        message: str,
+        data: Any = None,
+        response: Response | None = None,
+        *,
+        request_id: int | None = None,
+        method: str | None = None,
+        outcome: Outcome | None = None,
+        advice: str | None = None,
+        now: float | None = None,
+    ) -> None:
+        super().__init__(
+            status, code, message, data, response, request_id=request_id, method=method, outcome=outcome, advice=advice
+        )
+        self._now = now if now is not None else time.time()
 
     @property
     def retry_at(self) -> float | None:
         """When to come back, in Unix seconds (PROTOCOL.md §8: ``retryAfter``, else the -1003 text)."""
-        return _retry_at(self.message, self.data)
+        at = unix_seconds(self.data.get("retryAfter")) if isinstance(self.data, Mapping) else None
+        if at is None and (found := _BANNED_UNTIL.search(self.message)):
+            at = unix_seconds(int(found[1]))
+        return at
+
+    @property
+    def retry_in(self) -> float | None:
+        """Seconds from when this error was made until ``retry_at``, 0.0 if that is over; ``None`` if it is not told.
+
+        By the exchange's clock: as this very answer tells it, else as the session knows it, else by the local clock.
+        """
+        at = self.retry_at
+        now = self.server_time
+        return None if at is None else max(0.0, at - (self._now if now is None else now))
 
     @property
     def server_time(self) -> float | None:
         """The exchange's time when it said so, in Unix seconds, if it told."""
-        value = self.data.get("serverTime") if isinstance(self.data, Mapping) else None
-        return value / 1000 if type(value) is int and 0 < value < _NO_TIME else None
+        return unix_seconds(self.data.get("serverTime")) if isinstance(self.data, Mapping) else None
 
 
 class IpBanned(RateLimited):
@@ -313,19 +361,10 @@ _FAILED_503: Final = (
 )
 # -1000 and -1001 say that something inside went wrong, and with no status that it did not happen.
 _OUTCOME_UNKNOWN_CODES: Final = frozenset({-1000, -1001, -1006, -1007})
-_EXCHANGE_TROUBLE: Final = _OUTCOME_UNKNOWN_CODES | {-1008, -1016}
-#: ms; anything above is no point in time that we will see
-_NO_TIME: Final = 10**14
-_BANNED_UNTIL: Final = re.compile(r"banned until (\d{13})")
-
-
-def _retry_at(message: str, data: Any) -> float | None:
-    if isinstance(data, Mapping):
-        value = data.get("retryAfter")
-        if type(value) is int and 0 < value < _NO_TIME:
-            return value / 1000
-    found = _BANNED_UNTIL.search(message)
-    return int(found[1]) / 1000 if found else None
+# throttled, maintenance (in three spellings), too many connections
+_EXCHANGE_TROUBLE: Final = _OUTCOME_UNKNOWN_CODES | {-1008, -1016, -1109, 239999, -1034}
+#: in ms or µs, as ``retryAfter``
+_BANNED_UNTIL: Final = re.compile(r"banned until (\d{13}|\d{16})(?!\d)")
 
 
 def api_error(
@@ -337,8 +376,18 @@ def api_error(
     *,
     request_id: int | None = None,
     method: str | None = None,
+    advice: str | None = None,
+    hint: str | None = None,
+    now: float | None = None,
+    futures: bool = True,
 ) -> ApiError:
-    """Return the error of the tree above that fits an error answer (PROTOCOL.md §2, §9)."""
+    """Return the error of the tree above that fits an error answer (PROTOCOL.md §2, §9).
+
+    ``message`` and ``data`` go into it as they are. ``advice`` says what it means for a request of this method that
+    its outcome is unknown, ``hint`` what is most likely wrong with a request that was rejected, ``now`` is the
+    exchange's time (Unix s) as well as it is known. ``futures``: the text of a 503 tells whether the request failed; on
+    Spot the outcome of every 5xx is unknown.
+    """
     outcome: Outcome | None = None
     if status == 418:
         kind: type[ApiError] = IpBanned
@@ -348,7 +397,7 @@ def api_error(
         kind = InvalidTimestamp
     elif code == -1125:
         kind = ListenKeyNotFound
-    elif code == -1008 or (status == 503 and message.lower().startswith(_FAILED_503)):
+    elif (futures or status < 500) and (code == -1008 or (status == 503 and message.lower().startswith(_FAILED_503))):
         kind = ApiError
     elif status >= 500 or status == 408 or code in _OUTCOME_UNKNOWN_CODES:
         kind = ServerError
@@ -356,4 +405,52 @@ def api_error(
         kind = ApiError
         if status == 409:  # some parts of it succeeded; `data` says which
             outcome = "unknown"
-    return kind(status, code, message, data, response, request_id=request_id, method=method, outcome=outcome)
+    if (outcome or kind.default_outcome) != "unknown":
+        advice = f"{_ADVICE['rejected']}; {hint}" if hint is not None else None
+    more: dict[str, Any] = {"now": now} if issubclass(kind, RateLimited) else {}
+    return kind(
+        status,
+        code,
+        message,
+        data,
+        response,
+        request_id=request_id,
+        method=method,
+        outcome=outcome,
+        advice=advice,
+        **more,
+    )
+
+
+#: what OpenSSL calls an answer that is no TLS record
+_NO_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"}
+)
+
+
+def why(error: BaseException, *, tls: bool = False) -> str:
+    """Say why a connection could not be had or was lost: the error's own words, and the likeliest cause.
+
+    Never empty. ``tls``: the connection was to speak TLS, so that an end without a word is most likely a port that
+    does not. The text names no secret that the error does not name: pass it to :meth:`Secrets.clean` if it may.
+    """
+    text = shown(str(error)).strip().rstrip(":").rstrip()
+    name = type(error).__name__
+    if isinstance(error, ssl_module.SSLCertVerificationError):
+        return f"the certificate is not accepted: {shown(error.verify_message) or text or name}"
+    if isinstance(error, ssl_module.SSLError) and error.reason in _NO_TLS:
+        return f"the port does not speak TLS; is it a ws:// address, or another port? ({error.reason})"
+    if isinstance(error, socket.gaierror):
+        return f"the name of the host cannot be looked up: is it right, and is the network there? ({text or name})"
+    if isinstance(error, ConnectionRefusedError):
+        return f"nothing accepts connections at that address and port ({text or name})"
+    if tls and isinstance(error, (ssl_module.SSLError, ConnectionResetError, EOFError)):
+        return f"the other end hung up during the TLS handshake: does the port speak TLS? ({text or name})"
+    if isinstance(error, EOFError):
+        return f"the other end hung up ({text or name})"
+    if isinstance(error, TimeoutError):
+        return f"no answer in time ({text or name})"
+    if not text:
+        cause = error.__cause__ or error.__context__
+        return name if cause is None else f"{name}, because of {why(cause, tls=tls)}"
+    return text

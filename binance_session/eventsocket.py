@@ -6,7 +6,7 @@ Documents: PROTOCOL.md §1.2 (addresses, bare and wrapped events), §1.3 (24 hou
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from urllib.parse import quote
 
 from attrs import evolve
@@ -14,7 +14,9 @@ from attrs import evolve
 from binance_session.connection import Connection, Receiver
 from binance_session.dialing import Transport, dial
 from binance_session.errors import ConnectError
-from binance_session.masking import masked
+from binance_session.feed import HELD_BYTES, HELD_EVENTS
+from binance_session.log import SessionLog
+from binance_session.masking import Secrets
 from binance_session.responses import Event, MalformedMessage, decode_json, event_of, readable
 
 __all__ = ["EventSocket", "EventSocketOwner"]
@@ -36,15 +38,33 @@ class EventSocketOwner(Protocol):
 class EventSocket(Receiver):
     """A stream socket for one listenKey. Times are the event loop's."""
 
-    def __init__(self, key: str, transport: Transport, owner: EventSocketOwner) -> None:
-        """Connect to ``{transport.url}/ws/{key}`` when told to."""
+    def __init__(
+        self,
+        key: str,
+        transport: Transport,
+        owner: EventSocketOwner,
+        path: str,
+        secrets: Secrets,
+        log: SessionLog,
+    ) -> None:
+        """Connect, when told to, to ``transport.url`` and ``path`` behind it, ``{key}`` replaced by the key.
+
+        ``secrets`` are masked in what is said about the connection.
+        """
         self.key = key
-        self._transport = evolve(transport, url=f"{transport.url.rstrip('/')}/ws/{quote(key, safe='')}")
+        behind = path.replace("{key}", quote(key, safe=""))
+        self._transport = evolve(transport, url=transport.url.rstrip("/") + behind)
         self._owner = owner
+        self._secrets = secrets
+        secrets.add(key)
+        self._log = log
         self._connection: Connection | None = None
-        # what was read before a pause took effect
+        # what was read before a pause took effect, and its bytes
         self._kept: list[bytes] | None = None
+        self._kept_bytes = 0
         self._closed = False
+        #: whether the exchange announced that it will end this connection
+        self.is_retiring = False
         #: when it was open
         self.opened_at = 0.0
         #: when it was told that its listenKey had expired
@@ -56,12 +76,27 @@ class EventSocket(Receiver):
 
     async def open(self) -> None:
         """Connect; raise :class:`ConnectError` if that cannot be had."""
-        self._connection = await dial(self._transport, self)
+        try:
+            self._connection = await dial(self._transport, self)
+        except ConnectError as error:
+            self._raise_masked(error)
+        except Exception as error:  # of a resolver or an event loop that is ending, say
+            said = self._secrets.clean(f"{type(error).__name__}: {error}")
+            raise ConnectError(f"no connection: {said}") from None
         if self.cause is not None:
             raise ConnectError(f"the stream's connection ended at once: {self.cause}")
         self.opened_at = asyncio.get_running_loop().time()
         if self._kept is not None:  # paused meanwhile
             self._connection.pause()
+
+    def _raise_masked(self, error: ConnectError) -> NoReturn:
+        """Raise ``error`` without the listenKey, which whoever answers may have sent back in a header."""
+        said = self._secrets.clean(str(error))
+        if said == str(error) and self.key not in str(error.__cause__):
+            raise error
+        raise ConnectError(
+            said, status=error.status, retryable=error.retryable, retry_after=error.retry_after
+        ) from None
 
     @property
     def proven_at(self) -> float:
@@ -71,15 +106,30 @@ class EventSocket(Receiver):
     def message_received(self, data: bytes | bytearray) -> None:
         """Hand on an event, bare or wrapped; whatever else comes is nobody's."""
         if self._kept is not None:
-            self._kept.append(bytes(data))
+            self._keep(bytes(data))
             return
+        try:
+            self._handle(data)
+        except Exception:  # would end the connection
+            self._log.exception("a message could not be handled: this is a defect of binance_session")
+
+    def _keep(self, data: bytes) -> None:
+        assert self._kept is not None
+        if self._kept_bytes > HELD_BYTES or len(self._kept) >= HELD_EVENTS:
+            if self.cause is None and not self._closed:
+                self.connection_ending("more came while reading was paused than is kept")
+            return
+        self._kept.append(data)
+        self._kept_bytes += len(data)
+
+    def _handle(self, data: bytes | bytearray) -> None:
         try:
             message: Any = decode_json(data)
         except MalformedMessage:
             self._unmatched(readable(data))
             return
         wrapped = type(message) is dict and "stream" in message and "data" in message
-        event = event_of(message["data"] if wrapped else message)
+        event = event_of(message["data"] if wrapped else message, size=len(data))
         if event is None:
             self._unmatched(message)
         elif not self._closed:
@@ -95,7 +145,9 @@ class EventSocket(Receiver):
 
     def connection_ending(self, reason: str) -> None:
         """Take note of the end, and let the TCP connection go."""
-        self.cause = reason.replace(self.key, masked(self.key))  # who closes may say which key was wrong
+        if self.cause is not None:
+            return
+        self.cause = self._secrets.clean(reason)  # who closes may say which key was wrong
         self.over.set()
         if self._connection is not None:
             self._connection.hang_up()
@@ -126,6 +178,7 @@ class EventSocket(Receiver):
             return
         kept, self._kept = self._kept, None
         for position, data in enumerate(kept):
+            self._kept_bytes -= len(data)
             self.message_received(data)
             if self._kept is not None:  # that was enough again
                 self._kept = kept[position + 1 :]
@@ -137,6 +190,7 @@ class EventSocket(Receiver):
         """Close the connection, heeding nothing that still comes; return when it is gone."""
         self._closed = True
         self._kept = None
+        self._kept_bytes = 0
         if self._connection is not None:
             self._connection.resume()  # to read the peer's closing frame
             await self._connection.close_surely(self._transport.close_timeout)

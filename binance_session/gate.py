@@ -1,13 +1,15 @@
 """Whether a request may leave now: what the exchange's refusals and its counting of weight mean for one session.
 
-After a 429 nothing is sent until the exchange listens again, after a 418 nothing is dialled either. A session that
-keeps a reserve of weight lets only urgent requests through once the rest of a minute's weight is used up.
-Documents: PROTOCOL.md §8, §9.
+After a 429 or a 418 nothing is sent, and nothing dialled, until the exchange listens again: a handshake costs request
+weight too, and what is sent against a 429 becomes a ban. A session that keeps a reserve of weight lets only urgent
+requests through once the rest of a minute's weight is used up. Documents: PROTOCOL.md §1.3 (the handshake's weight),
+§8, §9.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -24,6 +26,8 @@ _TOO_MANY_ORDERS: Final = -1015
 #: seconds: the longest ban that is documented, three days, and the shortest, two minutes
 _LONGEST_BAN: Final = 3 * 86_400.0
 _SHORTEST_BAN: Final = 120.0
+#: minutes: the longest interval that request weight is counted by
+_LONGEST_WINDOW: Final = 60
 
 
 class Gate(Guest):
@@ -47,9 +51,9 @@ class Gate(Guest):
         self._host: Host  # from the session's opening on
         self._timer: asyncio.TimerHandle | None = None
 
-    def at(self, url: str) -> None:
-        """Stand before the host of ``url``."""
-        self._host = Host.of(url, asyncio.get_running_loop())
+    def at(self, url: str, way_out: str) -> None:
+        """Stand before the host of ``url``, as it sees who comes that way."""
+        self._host = Host.of(url, asyncio.get_running_loop(), way_out)
 
     def join(self, *, watched: bool) -> None:
         """Hear of what concerns every session there; ``watched``: of suspensions too."""
@@ -96,6 +100,7 @@ class Gate(Guest):
             {"retryAfter": int(hold.retry_at * 1000)},
             method=method,
             outcome="not_sent",
+            now=self._clock.now(),
         )
 
     def refuse_to_open(self) -> None:
@@ -103,17 +108,23 @@ class Gate(Guest):
         if not self.may_send:
             raise self.refusal(self._host.everything, None)
 
-    async def host_listens(self) -> None:
-        """Return when the host wants to hear of us; the wait may grow while it lasts."""
-        while (wait := self._host.everything.until - _now()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(wait)
+    async def host_listens(self, until: float = math.inf) -> None:
+        """Return when the host wants to hear of us; the wait may grow while it lasts.
 
-    async def may_dial(self) -> None:
-        """Return when a connection may be attempted, and count the attempt."""
-        await self.host_listens()
+        Raises the refusal as soon as that will not be before ``until`` (loop time).
+        """
+        while not self.may_send:
+            hold = self._host.everything
+            if hold.until > until:
+                raise self.refusal(hold, None)
+            await asyncio.sleep(hold.until - _now())
+
+    async def may_dial(self, until: float = math.inf) -> None:
+        """Return when a connection may be attempted, and count the attempt; ``until`` as in :meth:`host_listens`."""
+        await self.host_listens(until)
         while (wait := self._host.attempt(asyncio.get_running_loop().time())) > 0:
             await asyncio.sleep(wait)
-            await self.host_listens()
+            await self.host_listens(until)
 
     # Answers
 
@@ -132,8 +143,11 @@ class Gate(Guest):
         """Keep the reserve of request weight, once the rest of the minute's is used up."""
         share = 1 - (self._reserve or 0.0)
         for limit in limits:
-            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE" and limit.count >= limit.limit * share:
-                window = 60 * max(1, limit.interval_num)
+            if limit.type != "REQUEST_WEIGHT" or limit.interval != "MINUTE":
+                continue
+            # a limit of nothing, or by the month, is none that the exchange keeps
+            if limit.limit > 0 and limit.count >= limit.limit * share and 1 <= limit.interval_num <= _LONGEST_WINDOW:
+                window = 60 * limit.interval_num
                 self.hold(window - self._clock.now() % window, ordinary_only=True)
 
     def hold(self, seconds: float, *, is_ban: bool = False, ordinary_only: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What the sessions of a process share about one host.
+"""What the sessions of a process share about one host, and one way out to it.
 
 The host counts and bans addresses, not sessions, so they must know of each other: how often it may still be dialled,
 until when it does not listen, until when the rest of the request weight is kept for what must not wait. And they
@@ -84,11 +84,14 @@ class Host:
         self._looked = (0.0, 0.0)
 
     @classmethod
-    def of(cls, url: str, loop: asyncio.AbstractEventLoop) -> Host:
-        """Return the host of a URL, the same one for every caller on this loop."""
+    def of(cls, url: str, loop: asyncio.AbstractEventLoop, way_out: str = "") -> Host:
+        """Return the host of a URL, the same one for every caller on this loop who has the same way out.
+
+        The exchange counts by the address that it sees, and that is another one for each proxy and local address.
+        """
         parts = urlsplit(url)
         # the exchange's doors at several ports are one house; a simulator has one for each port
-        address = (parts.hostname, None if parts.port in (80, 443, 9443) else parts.port)
+        address = (parts.hostname, None if parts.port in (80, 443, 9443) else parts.port, way_out)
         hosts = _HOSTS.setdefault(loop, {})
         host = hosts.get(address)
         if host is None:
@@ -177,6 +180,6 @@ class Host:
 
 
 # What outlives a session, because an address is counted whoever uses it.
-_Address = tuple[str | None, int | None]
+_Address = tuple[str | None, int | None, str]
 _HOSTS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Address, Host]]] = WeakKeyDictionary()
 _COUNTS: Final[WeakValueDictionary[_Address, _Counts]] = WeakValueDictionary()

@@ -76,6 +76,15 @@ def _positive(instance: object, attribute: Attribute[float], value: float) -> No
         raise ConfigurationError(f"{attribute.name} must be more than 0 seconds and finite, not {value!r}")
 
 
+def _period(instance: object, attribute: Attribute[float], value: float) -> None:
+    _positive(instance, attribute, value)
+    if value >= _LIFETIME:  # wherever it is used: every venue's listenKeys live an hour (PROTOCOL.md §5.1)
+        raise ConfigurationError(
+            f"{attribute.name} must be less than the {_LIFETIME:g} seconds that a listenKey lives, not {value!r}: it"
+            " would lapse before each ping"
+        )
+
+
 def _callable(instance: object, attribute: object, value: object) -> None:
     if not callable(value):
         raise ConfigurationError("random must be a function that returns a float in [0, 1)")
@@ -85,10 +94,12 @@ def _callable(instance: object, attribute: object, value: object) -> None:
 class FixedInterval:
     """Ping every ``seconds``, whether the last ping succeeded or failed.
 
-    Raises :class:`ConfigurationError` unless ``seconds`` is positive and finite.
+    Raises :class:`ConfigurationError` unless ``seconds`` is positive and less than the hour that a listenKey lives. A
+    session sends no more than one ping a second, and refuses a period that a shorter life of its venue's keys would
+    not allow.
     """
 
-    seconds: float = field(validator=_positive)
+    seconds: float = field(validator=_period)
 
     def next_delay(self, status: KeepaliveStatus) -> float | None:
         """Return ``seconds``."""
@@ -97,7 +108,11 @@ class FixedInterval:
 
 @frozen
 class NoKeepalive:
-    """Never ping: something else keeps the key alive, or nobody minds when it lapses."""
+    """Never ping: something else keeps the key alive, or nobody minds when it lapses.
+
+    While a user data stream is open, a key that should have lapsed is asked for (``userDataStream.start``), an hour
+    after it was last known to live: a stream whose key is gone is silent, and nobody would find out.
+    """
 
     def next_delay(self, status: KeepaliveStatus) -> float | None:
         """Return ``None``."""

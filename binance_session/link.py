@@ -7,7 +7,6 @@ nothing: when to open the next one, and what a loss means for the session, is th
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol, overload
 
@@ -26,9 +25,11 @@ from binance_session.errors import (
     NotSent,
     RateLimited,
     SessionRevoked,
-    api_error,
 )
+from binance_session.log import SessionLog
+from binance_session.masking import Secrets
 from binance_session.params import Params
+from binance_session.refusal import Refusals
 from binance_session.requests import RequestEncoder
 from binance_session.responses import (
     Envelope,
@@ -46,7 +47,6 @@ from binance_session.venues import Auth, Method
 
 __all__ = ["Link", "LinkOwner"]
 
-_log: Final = logging.getLogger("binance_session")
 _OPEN: Final = LinkState.OPEN
 _NOTHING: Final = Auth.NOTHING
 #: "WebSocket session not authenticated", and "Invalid API-key, IP, or permissions for action" (PROTOCOL.md §9)
@@ -87,9 +87,13 @@ class Link:
         "_connection",
         "_encoder",
         "_ids",
+        "_log",
         "_lost",
         "_machine",
+        "_on_subscription",
         "_owner",
+        "_refusals",
+        "_secrets",
         "_sent",
         "_stats",
         "_status",
@@ -111,8 +115,22 @@ class Link:
         status: Method,
         timeout: float,
         max_in_flight: int,
+        secrets: Secrets,
+        explains_503: bool,
+        log: SessionLog,
         on_response: Callable[[Response], None] | None = None,
+        on_subscription: Callable[[Link, Method, Response], None] | None = None,
     ) -> None:
+        """Prepare a connection by ``transport``; :meth:`open` opens it.
+
+        ``ids`` numbers the requests; ``status`` is the method that asks who is logged on, ``timeout`` (s) and
+        ``max_in_flight`` bound the requests, ``secrets`` are masked in what the exchange says, ``explains_503`` is the
+        venue's.
+        """
+        self._log = log
+        self._secrets = secrets
+        self._refusals = Refusals(secrets, clock, explains_503=explains_503)
+        self._on_subscription = on_subscription
         self._owner = owner
         self._transport = transport
         self._encoder = encoder
@@ -135,6 +153,7 @@ class Link:
             asyncio.get_running_loop(),
             timeout,
             stats,
+            self._refusals.error,
             on_response=on_response,
             on_refused=self._refused,
             on_session_answer=self._session_answered,
@@ -162,7 +181,11 @@ class Link:
 
     async def open(self) -> None:
         """Connect; raise :class:`ConnectError` if that cannot be had."""
-        connection = await dial(self._transport, self)
+        try:
+            connection = await dial(self._transport, self)
+        except ConnectError as error:
+            error.args = (self._secrets.clean(str(error)),)  # it may say what the other end said
+            raise
         self._connection = connection
         if self._lost is not None:
             raise ConnectError(f"the connection ended at once: {self._lost}") from self._lost
@@ -231,21 +254,30 @@ class Link:
         sent = self._sent.pop(response.request_id, None)
         if self._machine.state is LinkState.ENDED:
             return
+        if method.subscribes:
+            if self._on_subscription is not None:
+                self._on_subscription(self, method, response)
+            return
         status = SessionStatus.from_result(response.result)
         if sent is not None:
-            self._clock.learn(status.server_time, sent, self._clock.monotonic())
+            self._learn(status.server_time, sent, self._clock.monotonic())
         name = method.name.rpartition("/")[2]
         if name == "session.logon":
             self.authenticated = True
         elif name == "session.status" and not status.authenticated:
             self._revoke()
 
+    def _learn(self, server_time: int | None, sent: float, received: float) -> None:
+        """Take in the exchange's time, and ask once more for one that is hard to believe."""
+        if self._clock.learn(server_time, sent, received):
+            asyncio.get_running_loop().call_soon(self.ask_status)
+
     def _refused(self, error: ApiError, vouched: bool) -> None:
         """See what an error says about the connection, beyond the request that it answers."""
         if isinstance(error, RateLimited):
             if error.server_time is not None:  # it left some time within the timeout
                 now = self._clock.monotonic()
-                self._clock.learn(int(error.server_time * 1000), now - self.router.timeout, now)
+                self._learn(int(error.server_time * 1000), now - self.router.timeout, now)
             self._owner.rate_limited(error)
         elif vouched and error.code == _NOT_AUTHENTICATED:
             self._revoke()
@@ -265,7 +297,7 @@ class Link:
 
     async def status_told(self) -> None:
         """Return when the answer to :meth:`ask_status`, if it is under way, has come or will not come."""
-        if self._asked is not None:
+        while self._asked is not None and not self._asked.done():  # it may be asked again at once
             await asyncio.wait([self._asked])
 
     def hold(self) -> None:
@@ -294,17 +326,17 @@ class Link:
             elif not self.router.resolve(envelope):
                 self._owner.message_unmatched(data, is_text=True)
         except Exception:  # would end the connection, and with it every other request
-            _log.exception("a message could not be handled: this is a defect of binance_session")
+            self._log.exception("a message could not be handled: this is a defect of binance_session")
 
     def _unasked(self, envelope: Envelope, data: bytes | bytearray) -> None:
-        event = event_of(envelope.event, envelope.subscription)
+        event = event_of(envelope.event, envelope.subscription, len(data))
         if event is not None:
             self._owner.event_received(self, event)
             return
         if envelope.status == 401 and self.authenticated:
             self._revoke()
-        elif envelope.status in (418, 429) and type(envelope.error) is dict:
-            limited = api_error(envelope.status, 0, str(envelope.error.get("msg", "")), envelope.error.get("data"))
+        elif envelope.status in (418, 429):
+            limited = self._refusals.unasked(envelope)
             if isinstance(limited, RateLimited):
                 self._owner.rate_limited(limited)
         self._owner.message_unmatched(data, is_text=True)
@@ -316,10 +348,10 @@ class Link:
         self.authenticated = False
         self.router.end_all(
             lambda request_id, method: SessionRevoked(
-                f"the exchange revoked this connection's logon while {method} (request {request_id}) was in flight, and"
-                " did not say which requests that ended: it may have been executed; ask before repeating it",
+                f"the exchange revoked this connection's logon while {method.name} (request {request_id}) was in"
+                f" flight, and did not say which requests that ended; {method.if_unknown}",
                 request_id=request_id,
-                method=method,
+                method=method.name,
             ),
             vouched_only=True,
         )
@@ -336,14 +368,19 @@ class Link:
             return
         self._machine.advance(LinkEvent.END)
         self.authenticated = False
+        try:
+            reason = self._secrets.clean(reason)  # who closes may say which key was wrong
+        except Exception:  # no sentence is worth that the end is told to nobody
+            self._log.exception("a reason could not be read: this is a defect of binance_session")
+            reason = "the exchange ended it"
         self._lost = ConnectionLost(f"the connection ended: {reason}", outcome=None)
         try:
             self._stats.lost += self.router.end_all(
                 lambda request_id, method: ConnectionLost(
-                    f"the connection ended before {method} (request {request_id}) was answered ({reason}):"
-                    " it may have been executed; ask before repeating it",
+                    f"the connection ended before {method.name} (request {request_id}) was answered ({reason});"
+                    f" {method.if_unknown}",
                     request_id=request_id,
-                    method=method,
+                    method=method.name,
                 )
             )
             if self._connection is not None:
@@ -357,7 +394,7 @@ class Link:
 
     # The end
 
-    def end_requests(self, error: Callable[[int, str], BinanceSessionError], *, quietly: bool) -> int:
+    def end_requests(self, error: Callable[[int, Method], BinanceSessionError], *, quietly: bool) -> int:
         """Take no more requests, end those in flight with ``error(request_id, method)`` each; return how many."""
         if self._machine.can(LinkEvent.DRAIN):
             self._machine.advance(LinkEvent.DRAIN)
@@ -378,6 +415,10 @@ class Link:
         """Take no more requests; return when nothing is in flight any more."""
         if self._machine.can(LinkEvent.DRAIN):
             self._machine.advance(LinkEvent.DRAIN)
+        await self.answered()
+
+    async def answered(self) -> None:
+        """Return when all that is in flight now has ended."""
         futures = self.router.futures()
         left = len(futures)
         if not left:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import math
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeGuard
 
 from binance_session.clock import ServerClock
 from binance_session.errors import ApiError, ListenKeyNotFound, NotSent, ProtocolError, RateLimited
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
+from binance_session.log import SessionLog, session_log
+from binance_session.masking import Secrets
 from binance_session.responses import ListenKey, Response
 from binance_session.stats import Stats
 
 __all__ = ["ListenKeyKeeper"]
-
-_log: Final = logging.getLogger("binance_session")
 
 
 class _Request(Protocol):
@@ -38,7 +38,12 @@ class ListenKeyKeeper:
         clock: ServerClock,
         hooks: Hooks,
         stats: Stats,
+        log: SessionLog | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
+        self._log = log or session_log("session")
+        #: what is masked in texts from outside: the key, and those before it
+        self.secrets = secrets or Secrets()
         self._request = request
         self._policy = policy
         self._lifetime = lifetime
@@ -65,6 +70,9 @@ class ListenKeyKeeper:
         self._ended = ("", 0.0)
         # counts releases, so that an answer that comes after one is known to
         self._era = 0
+        # when the exchange was asked last, and which complaints about the policy were made
+        self._asked_at = -math.inf
+        self._complaints: set[str] = set()
         self._starting: asyncio.Future[ListenKey] | None = None
         # those that nobody waits for any more
         self._forgotten: set[asyncio.Future[ListenKey]] = set()
@@ -174,13 +182,13 @@ class ListenKeyKeeper:
         loop = asyncio.get_running_loop()
         sent, sent_wall = loop.time(), self._clock.wall()
         era = self._era
+        self._asked_at = sent
         response = await self._request(method, on_unready=on_unready)
         result = response.result
         value = result.get("listenKey") if isinstance(result, dict) else None
-        if not isinstance(value, str) or not value:
-            raise ProtocolError(
-                f"{method} was answered without a listenKey", request_id=response.request_id, method=method
-            )
+        if not _is_key(value):
+            what = "without a listenKey" if value is None else "with what can be no listenKey"
+            raise ProtocolError(f"{method} was answered {what}", request_id=response.request_id, method=method)
         key = ListenKey(value, sent_wall + self._lifetime)
         if value == self._ended[0] and sent <= self._ended[1]:  # the answer was on its way when the key ended
             return key
@@ -194,7 +202,7 @@ class ListenKeyKeeper:
         self._round_trip = loop.time() - sent
         self._set(key)
         if self._task is None:
-            self._task = loop.create_task(self._keep(), name="binance_session keepalive")
+            self._task = loop.create_task(self._keep(), name=self._log.task("keepalive"))
         self._changed.set()
         self.on_change()
         return key
@@ -203,6 +211,10 @@ class ListenKeyKeeper:
         old, self.key = self.key, new
         if (old and old.value) == (new and new.value):
             return
+        if old is not None:
+            self.secrets.discard(old.value)
+        if new is not None:
+            self.secrets.add(new.value)
         if self._hooks.on_listen_key is not None:
             self._hooks.on_listen_key(old, new)
 
@@ -252,7 +264,8 @@ class ListenKeyKeeper:
             self._failures += 1
             self._last_error = error.code if isinstance(error, ApiError) else 0
             self._stats.failed_pings += 1
-            _log.warning("%s failed (%d in a row): %s: %s", method, self._failures, type(error).__name__, error)
+            what, text = type(error).__name__, self.secrets.clean(str(error))
+            self._log.warning("%s failed (%d in a row): %s: %s", method, self._failures, what, text)
             is_lapsed = loop.time() >= self._valid_until
             if isinstance(error, ListenKeyNotFound):
                 self._is_gone()
@@ -263,7 +276,7 @@ class ListenKeyKeeper:
                 or (self._in_doubt and not isinstance(error, ListenKeyNotFound))
                 or (is_lapsed and isinstance(error, NotSent))
             ):
-                delay = self._next_delay(self.status(loop.time())) or _RESTART_DELAY
+                delay = min(self._next_delay(self.status(loop.time())) or _RESTART_DELAY, _LONGEST_RESTART)
                 if self._in_doubt:
                     delay = min(delay, _RESTART_DELAY)
                 if isinstance(error, NotSent):  # it waited for a connection, and is to be the first on it
@@ -277,13 +290,42 @@ class ListenKeyKeeper:
         return waited
 
     def _next_delay(self, status: KeepaliveStatus) -> float | None:
+        """Ask the policy; hold one that is too eager, and say once what is wrong with it."""
         delay = self._hooks.ask(self._policy, _FALLBACK, status)
-        return None if delay is None else max(delay, _LEAST_DELAY)
+        if delay is None:
+            return None
+        least = self._asked_at + _LEAST_DELAY - status.now
+        if delay < least:
+            self._complain("is held to", f"one ping in {_LEAST_DELAY:g} s: it asked for one after {delay:g} s")
+        left = (status.valid_until or 0.0) - status.now
+        if not status.consecutive_failures and 0 < left < delay:
+            self._complain("lets the listenKey lapse", f"{delay - left:.0f} s before the next ping")
+        return max(delay, least)
+
+    def _complain(self, what: str, how: str) -> None:
+        if what not in self._complaints:
+            self._complaints.add(what)
+            self._log.warning("the keepalive policy %r %s %s", self._policy, what, how)
+
+
+def _is_key(value: object) -> TypeGuard[str]:
+    """Tell whether a listenKey can be sent and shown: printable ASCII without white space, of a sane length."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_KEY
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+    )
 
 
 _FALLBACK: Final = AdaptiveKeepalive()
-#: seconds that lie between two pings however eager the policy
-_LEAST_DELAY: Final = 0.05
+#: characters of a listenKey; the exchange's have 64
+_LONGEST_KEY: Final = 512
+#: seconds from one ping to the next, however eager the policy
+_LEAST_DELAY: Final = 1.0
+#: seconds between attempts to start a key that is gone, however patient the policy: nothing is heard meanwhile
+_LONGEST_RESTART: Final = 30.0
 #: seconds between attempts to start a lapsed key when the policy asks for none, or while its state is in doubt
 _RESTART_DELAY: Final = 5.0
 #: seconds until a request that found no connection waits for one again

@@ -1,10 +1,167 @@
-"""What may be shown of a secret."""
+"""What may be shown of a secret, and of a text that somebody else wrote.
+
+What the exchange says may hold what we told it (an apiKey, a listenKey, a signature), and may be written to forge a
+line of a log or to steer a terminal. So each of its texts passes :meth:`Secrets.clean`, once, where it comes in:
+secrets are found by their value, wherever they stand, and what is left is short and printable.
+"""
 
 from __future__ import annotations
 
-__all__ = ["masked"]
+import contextlib
+import re
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["LIMIT", "Secrets", "kind_of", "masked", "secrets_of", "shown"]
+
+#: characters of a text from outside that are shown; the exchange's own messages have some 200 at most
+LIMIT: Final = 500
+#: A shorter value is masked only where it is a word of its own, one shorter than the second number never: it would
+#: be found in the middle of words that have nothing to do with it.
+_LONG: Final = 8
+_SHORTEST: Final = 4
+#: former secrets that are still masked
+_FORMER: Final = 16
+#: Keys, listenKeys and signatures are at least this long; no word is, and no path without a hyphen.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9+/=%]{60,}")
 
 
 def masked(secret: str) -> str:
-    """Return enough of a secret to tell two apart, and no more."""
-    return f"{secret[:4]}…{secret[-2:]}" if len(secret) >= 16 else "…"
+    """Return enough of a secret to tell two apart, and no more; printable, whatever the secret is."""
+    return shown(f"{secret[:4]}…{secret[-2:]}") if len(secret) >= 16 else "…"
+
+
+def shown(text: str, limit: int = LIMIT) -> str:
+    r"""Return a text from outside as it may go to a log, an exception or a terminal: on one short line.
+
+    Control and escape characters, line separators, what changes the direction of writing, half characters and all
+    else that does not print are written as escapes (``\n``, ``\x1b``, ``\u202e``). What is longer than ``limit``
+    characters ends with an ellipsis.
+    """
+    if len(text) <= limit and text.isprintable():
+        return text
+    cut = text[: limit + 1]
+    if not cut.isprintable():
+        cut = "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut])
+    return cut if len(cut) <= limit and len(text) <= limit else f"{cut[: max(0, limit - 1)]}…"
+
+
+def kind_of(value: object) -> str:
+    """Say what somebody gave that should be something else, without its value, which may be a secret."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__} (give an instance of it)"
+    name = "str" if isinstance(value, str) else type(value).__name__
+    return f"an empty {name}" if isinstance(value, (str, bytes)) and not value else f"{_article(name)} {name}"
+
+
+def _article(name: str) -> str:
+    return "an" if name[:1].lower() in "aeiou" else "a"
+
+
+class Secrets:
+    """The secrets of one session, by value: what :meth:`clean` masks in texts from outside."""
+
+    __slots__ = ("_former", "_longest", "_pattern", "_values")
+
+    def __init__(self, *values: str | None) -> None:
+        self._values: set[str] = set()
+        self._former: deque[str] = deque(maxlen=_FORMER)
+        # made when it is asked for: most sessions are never told anything
+        self._pattern: re.Pattern[str] | None = None
+        self._longest = 0
+        for value in values:
+            self.add(value)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} ({len(self._values)})>"
+
+    def add(self, value: str | None) -> None:
+        """Mask this value from now on; what is no text, or too short to be a secret, is left alone."""
+        if isinstance(value, str) and len(value) >= _SHORTEST and value not in self._values:
+            self._values.add(str(value))
+            self._pattern = None
+
+    def add_key(self, credentials: object) -> None:
+        """Mask the apiKey of a key from now on, and its secret if it has one; the key may be somebody's own class."""
+        for name in ("api_key", "secret"):
+            with contextlib.suppress(Exception):  # somebody's own property: it will say what is wrong when it signs
+                self.add(getattr(credentials, name, None))
+
+    def discard(self, value: str | None) -> None:
+        """Forget a value that is over, a while later: the exchange may still speak of it."""
+        if value in self._values and value is not None:
+            self._values.discard(value)
+            self._former.append(value)
+            self._pattern = None
+
+    def clean(self, text: str, limit: int = LIMIT) -> str:
+        """Return ``text`` with each known secret masked, and otherwise as :func:`shown` does.
+
+        A secret is also found percent-encoded, escaped as in JSON, and in other capitals. What has the length and the
+        letters of a key or a signature is masked too, for a signature is known to nobody afterwards.
+        """
+        pattern = self._pattern or self._compiled()
+        enough = 4 * limit + self._longest  # a long text costs no more than this
+        if len(text) > enough:
+            # what remains of a secret that was cut in two is within the last characters
+            text = pattern.sub(self._mask, text[:enough])[: -self._longest] + "…"
+        else:
+            text = pattern.sub(self._mask, text)
+        return shown(_TOKEN.sub(lambda found: masked(found[0]), text), limit)
+
+    def mask(self, text: str) -> str:
+        """Return ``text`` with each known secret masked, and nothing else changed: for what is data, not a message."""
+        return (self._pattern or self._compiled()).sub(self._mask, text)
+
+    def _compiled(self) -> re.Pattern[str]:
+        values = sorted({*self._values, *self._former}, key=len, reverse=True)
+        # no form of a character is longer than 12, and a token that is cut is hidden as well
+        self._longest = max(60, 12 * max(map(len, values), default=0))
+        self._pattern = re.compile("|".join(map(_forms, values)) or r"(?!)", re.IGNORECASE)
+        return self._pattern
+
+    def _mask(self, found: re.Match[str]) -> str:
+        text = found[0]
+        return masked(text) if text.isalnum() else "…"
+
+
+def secrets_of(
+    credentials: object, url: str, stream_url: str | None, proxy: object, headers: Mapping[str, str] | None
+) -> Secrets:
+    """Return the secrets that a session is given: its key, passwords in addresses, and what its headers hold."""
+    secrets = Secrets()
+    if credentials is not None:
+        secrets.add_key(credentials)
+    for address in (url, stream_url, proxy):
+        if isinstance(address, str):
+            secrets.add(_password(address))
+    for value in (headers or {}).values():
+        secrets.add(value)
+        secrets.add(value.rpartition(" ")[2])  # behind "Bearer"
+    return secrets
+
+
+def _password(address: str) -> str | None:
+    try:
+        password = urlsplit(address).password
+    except ValueError:
+        return None
+    return None if password is None else unquote(password)
+
+
+def _forms(value: str) -> str:
+    """Return a pattern for ``value`` with each character as it is, percent-encoded, or escaped as in JSON."""
+    forms = []
+    for character in value:
+        encoded = "".join([f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass")])
+        units = character.encode("utf-16-be", "surrogatepass")
+        escaped = "".join([rf"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)])
+        also = r"|\+" if character == " " else ""
+        before = r"\\?" if character in '"/\\' else ""
+        forms.append(f"(?:{before}{re.escape(character)}{also}|{encoded}|{escaped})")
+    word = "".join(forms)
+    return word if len(value) >= _LONG else rf"(?<![0-9A-Za-z]){word}(?![0-9A-Za-z])"

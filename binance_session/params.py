@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final
 
 from binance_session.errors import ConfigurationError
+from binance_session.masking import kind_of, shown
 
 __all__ = ["Params", "clean", "clean_value", "text"]
 
@@ -32,14 +33,18 @@ def clean(params: Params) -> dict[str, Any]:
     cannot be written exactly; see :func:`clean_value`.
     """
     if not isinstance(params, Mapping):
-        raise ConfigurationError(f"params must be a mapping of names to values, not {type(params).__name__}")
+        raise ConfigurationError(f"params must be a mapping of names to values, not {kind_of(params)}")
     cleaned = {}
     for name, value in params.items():
         if type(name) is not str or not name:
-            raise ConfigurationError(f"a parameter's name must be a non-empty string, not {name!r}")
+            raise ConfigurationError(f"a parameter's name must be a non-empty string, not {kind_of(name)}")
         clean_value(name, name)  # a name must be as valid a text as a value
         cleaned[name] = clean_value(name, value)
     return cleaned
+
+
+def _named(name: str) -> str:
+    return repr(shown(name, 100))
 
 
 def clean_value(name: str, value: Any) -> Any:
@@ -58,32 +63,34 @@ def clean_value(name: str, value: Any) -> Any:
             value.encode()
         except UnicodeEncodeError:
             raise ConfigurationError(
-                f"parameter {name!r} is not valid Unicode text and cannot be written as UTF-8"
+                f"parameter {_named(name)} is not valid Unicode text and cannot be written as UTF-8"
             ) from None
         return str(value)
     if isinstance(value, int):
         if value not in _INT64:
-            raise ConfigurationError(f"parameter {name!r} does not fit a 64-bit integer")
+            raise ConfigurationError(f"parameter {_named(name)} does not fit a 64-bit integer")
         return int(value)
     if isinstance(value, Decimal):
         if value.is_finite() and not -_DIGITS < value.adjusted() < _DIGITS:
-            raise ConfigurationError(f"parameter {name!r} has more digits than any price or quantity")
+            raise ConfigurationError(f"parameter {_named(name)} has more digits than any price or quantity")
         if not value.is_finite():
-            raise ConfigurationError(f"parameter {name!r} is {value}: not a number that can be sent")
+            raise ConfigurationError(f"parameter {_named(name)} is {value}: not a number that can be sent")
         return format(value, "f")
     if isinstance(value, (list, tuple)):
         if any(isinstance(item, (list, tuple)) for item in value):
-            raise ConfigurationError(f"parameter {name!r} is a list of lists, which no method takes")
+            raise ConfigurationError(f"parameter {_named(name)} is a list of lists, which no method takes")
         return [clean_value(name, item) for item in value]
     if isinstance(value, float):
         raise ConfigurationError(
-            f"parameter {name!r} is a float, which has no exact decimal text:"
+            f"parameter {_named(name)} is a float, which has no exact decimal text:"
             ' write prices and quantities as strings or Decimal ("0.1"), integers as int'
         )
+    if isinstance(value, type):
+        raise ConfigurationError(f"parameter {_named(name)} is {kind_of(value)}")
     if value is None:
-        raise ConfigurationError(f"parameter {name!r} is None: leave it out instead")
+        raise ConfigurationError(f"parameter {_named(name)} is None: leave it out instead")
     raise ConfigurationError(
-        f"parameter {name!r} is a {type(value).__module__}.{type(value).__name__}:"
+        f"parameter {_named(name)} is a {type(value).__module__}.{type(value).__name__}:"
         " str, int, bool, Decimal or a list of them can be sent"
     )
 

@@ -12,7 +12,7 @@ import socket
 import ssl as ssl_module
 import urllib.request
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from binance_session.addresses import Family, connect_first, connect_tcp, look_up
@@ -109,15 +109,32 @@ async def _through_socks(
         unquote(parts.username) if parts.username is not None else None,
         unquote(parts.password) if parts.password is not None else None,
         rdns=parts.scheme in ("socks5h", "socks4a"),
-        loop=asyncio.get_running_loop(),
+        loop=_Loop(asyncio.get_running_loop(), local_addr),  # type: ignore[arg-type]
     )
     try:
-        sock: socket.socket = await proxy.connect(
-            host, port, local_addr=None if local_addr is None else (local_addr, 0)
-        )
+        sock: socket.socket = await proxy.connect(host, port)
     except (SocksError, ProxyConnectionError, ProxyTimeoutError) as error:
         raise ProxyError(f"the proxy opened no way ({type(error).__name__})") from None
     return sock
+
+
+class _Loop:
+    """The running loop for python-socks, which names arguments that aiofastnet's loops take by position only.
+
+    It binds sockets to the local address, which not every version of the package can do.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, local_addr: str | None) -> None:
+        self._loop = loop
+        self._local_addr = local_addr
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        if self._local_addr is not None:
+            sock.bind((self._local_addr, 0))
+        await self._loop.sock_connect(sock, address)
 
 
 def _request(parts: SplitResult, host: str, port: int) -> bytes:
@@ -138,8 +155,7 @@ class _Tunnel(asyncio.Protocol):
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._request)
+        cast("asyncio.Transport", transport).write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if self.opened.done():

@@ -1,7 +1,6 @@
 """When to dial: the policy that spaces attempts to connect, and the budget that caps them.
 
-Both are told the time or the count and answer with a delay; neither reads a clock. Whether an error can
-heal at all (a bad certificate, a refused logon) is not asked here: whoever drives the policy knows.
+Both are told the time or the count and answer with a delay; neither reads a clock.
 """
 
 from __future__ import annotations
@@ -9,13 +8,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from random import random as _random
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
-from binance_session.errors import ConfigurationError
+from binance_session.errors import ConfigurationError, LogonRejected
 
-__all__ = ["AttemptBudget", "ExponentialBackoff", "ReconnectPolicy"]
+__all__ = ["AttemptBudget", "ExponentialBackoff", "ReconnectPolicy", "after_refused_logon", "bounded_retry_after"]
+
+#: seconds to wait after the first refused logon, the second, ...; after one more the key is taken for dead
+_AFTER_REFUSALS: Final = (1.5, 6.0, 24.0, 90.0)
+#: seconds: the longest wait that a server may ask for, and the longest ban that is documented
+_LONGEST_RETRY_AFTER: Final = 300.0
+_LONGEST_BAN: Final = 3 * 86_400.0
 
 
 @runtime_checkable
@@ -26,9 +31,32 @@ class ReconnectPolicy(Protocol):
         """Return the seconds to wait before ``attempt``, ``None`` to give up.
 
         ``attempt`` counts from 1 after the loss of a healthy connection; ``cause`` is what ended the
-        connection or the last attempt, ``None`` if nothing did.
+        connection or the last attempt, ``None`` if nothing did. A :class:`LogonRejected` says in ``refusals`` how many
+        logons were refused in a row; the session waits a second at least before it asks again, whatever is
+        returned.
         """
         ...
+
+
+def after_refused_logon(refusals: int, random: Callable[[], float] = _random) -> float | None:
+    """Return the seconds to wait after the last of ``refusals`` refused logons in a row, ``None`` to give up.
+
+    A key that was right once may be refused in passing (an address that changes, maintenance), and a dead one must not
+    be tried for ever: at growing distances, five times in some two minutes.
+    """
+    if refusals > len(_AFTER_REFUSALS):
+        return None
+    return _AFTER_REFUSALS[max(refusals, 1) - 1] * (0.9 + 0.1 * random())
+
+
+def bounded_retry_after(seconds: float, *, is_ban: bool) -> float:
+    """Return what is heeded of a wait that a server asked for (``Retry-After``), in seconds.
+
+    At most 300 s: what stands between us and the exchange may ask for anything. A ban (418) lasts three days at most
+    (PROTOCOL.md §8).
+    """
+    longest = _LONGEST_BAN if is_ban else _LONGEST_RETRY_AFTER
+    return min(seconds, longest) if seconds > 0 else 0.0  # no number is no wait
 
 
 def _number(name: str, value: object, least: float) -> None:
@@ -40,10 +68,11 @@ def _number(name: str, value: object, least: float) -> None:
 
 @frozen
 class ExponentialBackoff:
-    """Wait a random time below a ceiling that grows with each attempt ("full jitter"); never give up.
+    """Wait a random time below a ceiling that grows with each attempt ("full jitter").
 
     The first attempt after a healthy connection is immediate. Attempt n waits between 0 and
-    ``initial * factor**(n-2)`` seconds, and never more than ``maximum`` seconds.
+    ``initial * factor**(n-2)`` seconds, and never more than ``maximum`` seconds. It gives up in one case: a logon that
+    is refused is asked for again after 1.5, 6, 24 and 90 seconds (up to a tenth sooner), and then no more.
 
     ``random`` returns floats in [0, 1) and can be seeded. Raises :class:`ConfigurationError` for a negative
     or non-finite time, a ``maximum`` below ``initial``, and a ``factor`` below 1.
@@ -65,6 +94,8 @@ class ExponentialBackoff:
 
     def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
         """Return the seconds to wait before ``attempt``; see the class for the rule."""
+        if isinstance(cause, LogonRejected):
+            return after_refused_logon(cause.refusals, self.random)
         if attempt <= 1:
             return 0.0
         try:

@@ -15,6 +15,7 @@ from attrs import define
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
 from binance_session.errors import BinanceSessionError, ConfigurationError
+from binance_session.masking import shown
 from binance_session.params import Params, clean, clean_value, text
 from binance_session.venues import Auth, Method
 
@@ -26,7 +27,14 @@ except ImportError:  # the extra [speed] is not installed
 __all__ = ["RequestEncoder"]
 
 #: these belong to the session: it knows the key, the time, and whether they are needed
-_RESERVED: Final = frozenset({"apiKey", "signature", "timestamp"})
+_RESERVED: Final = {
+    "apiKey": "the session writes it where it is needed; to use another key for one request pass credentials=",
+    "signature": "the session signs what needs it; to use another key for one request pass credentials=",
+    "timestamp": "the session stamps a request when it leaves, with the exchange's time; recvWindow= may be passed",
+}
+#: Bytes of one request. No request of the documents comes near; the exchange would end the connection over one that is
+#: too large (1009), and the outcome of everything in flight on it would be unknown.
+_LARGEST: Final = 256 * 1024
 _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**63 - 1
 # bound once: on Python 3.11 each look at an Enum's member takes 0.1 µs of a request
@@ -81,7 +89,8 @@ class RequestEncoder:
 
         ``authenticated`` tells whether the connection it will leave on is logged on; ``credentials`` signs this one
         with another key. Raises :class:`ConfigurationError` for a parameter that cannot be written exactly or
-        belongs to the session, and when the method needs what the credentials cannot give.
+        belongs to the session, when the request is larger than 256 KiB, and when the method needs what the credentials
+        cannot give.
         """
         ready: dict[str, Any] = {} if params is None else _checked(params)
         try:
@@ -95,7 +104,10 @@ class RequestEncoder:
                     ready["recvWindow"] = self._recv_window
                 if signer is not None:
                     _sign(ready, signer)
-            return _dumps(_Message(request_id, method.name, ready))
+            data = _dumps(_Message(request_id, method.name, ready))
+            if len(data) > _LARGEST:
+                raise _too_large(len(data), ready)
+            return data
         except UnicodeEncodeError:
             clean(ready)  # says which parameter it is
             raise ConfigurationError("the request is not valid Unicode text and cannot be written as UTF-8") from None
@@ -113,6 +125,14 @@ class RequestEncoder:
             )
         params["apiKey"] = _text_of(credentials, lambda: credentials.api_key)
         return credentials
+
+
+def _too_large(size: int, params: dict[str, Any]) -> ConfigurationError:
+    largest = max(params, key=lambda name: len(str(params[name])), default="")
+    return ConfigurationError(
+        f"the request has {size} bytes and was not sent, for the exchange ends a connection over one that is too large:"
+        f" {_LARGEST} are taken, and parameter {shown(largest, 100)!r} is the largest"
+    )
 
 
 def _sign(params: dict[str, Any], credentials: Credentials) -> None:
@@ -156,8 +176,6 @@ def _checked(params: Params) -> dict[str, Any]:
     # one by one: for four names this is faster than set operations
     if "timestamp" in ready or "apiKey" in ready or "signature" in ready or "" in ready:
         clean(ready)  # says that the empty name is none
-        names = ", ".join(sorted(_RESERVED.intersection(ready)))
-        raise ConfigurationError(
-            f"{names}: the session writes this itself; to use another key for one request pass credentials="
-        )
+        name = next(name for name in _RESERVED if name in ready)
+        raise ConfigurationError(f"parameter {name!r}: {_RESERVED[name]}")
     return ready

@@ -13,7 +13,8 @@ from typing import Any, Final, NoReturn, Protocol
 
 from attrs import define, field, fields, frozen
 
-from binance_session.masking import masked
+from binance_session.masking import masked, shown
+from binance_session.times import milliseconds
 
 try:
     import msgspec
@@ -26,6 +27,7 @@ __all__ = [
     "Event",
     "ListenKey",
     "MalformedMessage",
+    "NotUtf8",
     "RateLimit",
     "Response",
     "SessionStatus",
@@ -35,16 +37,21 @@ __all__ = [
     "decode_plainly",
     "event_of",
     "readable",
+    "size_of",
 ]
 
-#: ms; anything above is no point in time that we will see
-_NO_TIME: Final = 10**14
+#: what a count or a limit can be; a larger one cannot be reckoned with
+_INT64: Final = range(2**63)
 #: stands for a field that the message does not have (``null`` is a value)
 MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
 
 
 class MalformedMessage(ValueError):
     """The text is not a JSON object."""
+
+
+class NotUtf8(MalformedMessage):
+    """The text of a message is not UTF-8, wherever in it, so it is no text (RFC 6455 §8.1)."""
 
 
 @frozen
@@ -121,36 +128,49 @@ def _rate_limit(entry: Any) -> RateLimit:
 
     def number(name: str) -> int:
         value = entry.get(name)
-        return value if type(value) is int else 0
+        return value if type(value) is int and value in _INT64 else 0
+
+    def name(of: str) -> str:
+        value = entry.get(of)
+        return shown(value, _LONGEST_NAME) if isinstance(value, str) else ""
 
     return RateLimit(
-        str(entry.get("rateLimitType", "")),
-        str(entry.get("interval", "")),
+        name("rateLimitType"),
+        name("interval"),
         number("intervalNum"),
         number("limit"),
         number("count"),
     )
 
 
-def _shown(data: dict[str, Any]) -> str:
-    """Show what this package says of a gap; what the exchange says may hold a listenKey."""
-    return repr(data) if set(data) == {"cause", "since", "until", "over"} else "..."
+#: characters: no type of an event is longer, nor any other name that the exchange gives
+_LONGEST_NAME: Final = 40
 
 
-@frozen
+@frozen(repr=False)
 class Event:
     """Something the exchange said unasked.
 
-    ``type`` is the event's ``e``; ``time`` its ``E`` in milliseconds, 0 if it has none; ``data`` the whole
-    event, untouched. ``is_gap`` marks an event made by this package to say that events may have been missed.
+    ``type`` is the event's ``e``; ``time`` its ``E`` in ms, 0 if it has none, and in ms also where the exchange says
+    it in µs (Spot with ``timeUnit=MICROSECOND``); ``data`` the whole event, untouched. ``is_gap`` marks an event made
+    by this package to say that events may have been missed.
     """
 
     type: str
     time: int
-    data: dict[str, Any] = field(repr=_shown)
+    data: dict[str, Any]
     is_gap: bool = False
     #: Spot: the number of the subscription that brought it, if it was told
     subscription_id: int | None = None
+    # bytes of the text that it came as, for what bounds the memory of events that wait
+    _size: int = field(default=0, repr=False, eq=False, kw_only=True, alias="_size")
+
+    def __repr__(self) -> str:
+        """Show what this package says of a gap; what the exchange says may hold a listenKey."""
+        kind = self.type if len(self.type) <= _LONGEST_NAME else masked(self.type)
+        data = self.data if self.is_gap else "..."
+        subscription = "" if self.subscription_id is None else f", subscription_id={self.subscription_id}"
+        return f"Event(type={kind!r}, time={self.time}, data={data}, is_gap={self.is_gap}{subscription})"
 
 
 @frozen
@@ -191,12 +211,17 @@ class SessionStatus:
     def from_result(cls, result: Any) -> SessionStatus:
         """Read a ``result`` object; what is missing becomes ``None``."""
         get = result.get if isinstance(result, Mapping) else lambda name: None
+
+        def time(name: str) -> int | None:
+            return milliseconds(get(name)) or None
+
+        api_key, limits = get("apiKey"), get("returnRateLimits")
         return cls(
-            get("apiKey"),
-            get("authorizedSince"),
-            get("connectedSince"),
-            get("returnRateLimits"),
-            get("serverTime"),
+            api_key if isinstance(api_key, str) else None,
+            time("authorizedSince"),
+            time("connectedSince"),
+            limits if isinstance(limits, bool) else None,
+            time("serverTime"),
         )
 
 
@@ -238,7 +263,11 @@ _reference: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 def decode_plainly(data: bytes | bytearray | memoryview) -> Any:
     """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is none."""
     try:
-        return _reference.decode(str(data, "utf-8"))
+        text = str(data, "utf-8")
+    except UnicodeDecodeError:
+        raise NotUtf8("not UTF-8") from None
+    try:
+        return _reference.decode(text)
     except (ValueError, RecursionError) as error:
         raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
 
@@ -251,7 +280,7 @@ def readable(data: bytes | bytearray) -> Any:
         return str(data, "utf-8", "replace")
 
 
-def _decode_reference(data: bytes | bytearray | memoryview) -> Envelope:
+def _decode_reference(data: bytes | bytearray) -> Envelope:
     message = decode_plainly(data)
     if type(message) is not dict:
         raise MalformedMessage(f"a JSON {type(message).__name__}, not an object")
@@ -270,7 +299,7 @@ def _decode_reference(data: bytes | bytearray | memoryview) -> Envelope:
     )
 
 
-def _fast_decoder() -> Callable[[bytes | bytearray | memoryview], Envelope]:
+def _fast_decoder() -> Callable[[bytes | bytearray], Envelope]:
     """Return a decoder that leaves to the reference what it does not understand."""
     fields: list[Any] = [
         ("id", int | None, None),
@@ -284,8 +313,10 @@ def _fast_decoder() -> Callable[[bytes | bytearray | memoryview], Envelope]:
     decode_fast: Any = msgspec.json.Decoder(msgspec.defstruct("Envelope", fields, gc=False)).decode
     refusals = (msgspec.MsgspecError, RecursionError, ValueError)
 
-    def decode(data: bytes | bytearray | memoryview) -> Envelope:
+    def decode(data: bytes | bytearray) -> Envelope:
         try:
+            if not data.isascii():  # it does not look into fields that it skips
+                str(data, "utf-8")
             envelope: Envelope = decode_fast(data)
         except refusals:
             return _decode_reference(data)
@@ -298,6 +329,8 @@ def decode_json(data: bytes | bytearray) -> Any:
     """Decode JSON text, as fast as can be; raise :class:`MalformedMessage` if it is none."""
     if msgspec is not None:
         try:
+            if not data.isascii():
+                str(data, "utf-8")
             return msgspec.json.decode(data)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass
@@ -308,18 +341,18 @@ def decode_json(data: bytes | bytearray) -> Any:
 decode: Final = _decode_reference if msgspec is None else _fast_decoder()
 
 
-def event_of(data: Any, subscription: Any = None) -> Event | None:
+def size_of(event: Event) -> int:
+    """Return the bytes of the text that an event came as, 0 if it was made here."""
+    return event._size  # noqa: SLF001
+
+
+def event_of(data: Any, subscription: Any = None, size: int = 0) -> Event | None:
     """Return the :class:`Event` of a decoded event object, ``None`` if it is none.
 
-    ``E`` comes as a number or as text (PROTOCOL.md §5.3). ``subscription`` is the ``subscriptionId`` beside it, if any.
+    ``E`` comes as a number or as text (PROTOCOL.md §5.3). ``subscription`` is the ``subscriptionId`` beside it, if any;
+    ``size`` is the length of the message in bytes.
     """
     if not isinstance(data, dict) or not isinstance(kind := data.get("e"), str):
         return None
-    time = data.get("E", 0)
-    try:
-        time = int(time)
-    except (OverflowError, TypeError, ValueError):
-        time = 0
-    if not 0 <= time < _NO_TIME:
-        time = 0
-    return Event(kind, time, data, subscription_id=subscription if type(subscription) is int else None)
+    time = milliseconds(data.get("E"))
+    return Event(kind, time, data, subscription_id=subscription if type(subscription) is int else None, _size=size)

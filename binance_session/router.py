@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from binance_session.answer import AnyFuture
-from binance_session.errors import ApiError, BinanceSessionError, NotSent, ProtocolError, RequestTimeout, api_error
+from binance_session.errors import ApiError, BinanceSessionError, NotSent, RequestTimeout
 from binance_session.responses import MISSING, Envelope, Response, answered
 from binance_session.stats import Stats
 from binance_session.venues import Method
@@ -38,6 +38,7 @@ class Router:
     """The requests in flight on one connection."""
 
     __slots__ = (
+        "_error",
         "_last_id",
         "_loop",
         "_odd",
@@ -58,12 +59,15 @@ class Router:
         loop: asyncio.AbstractEventLoop,
         timeout: float,
         stats: Stats,
+        error: Callable[[int, Method, Envelope], BinanceSessionError],
         *,
         on_response: Callable[[Response], None] | None = None,
         on_refused: Callable[[ApiError, bool], None] | None = None,
         on_session_answer: Callable[[Method, Response], None] | None = None,
     ) -> None:
         """Serve ``loop``; ``timeout`` is the usual seconds that an answer may take.
+
+        ``error`` returns what the future of a request ends with whose answer is not a good one.
 
         ``on_response`` gets each answer before its future ends; ``on_refused`` gets, after that, each error of the
         exchange and whether the connection's logon vouched for the request; ``on_session_answer`` gets, before, each
@@ -72,6 +76,7 @@ class Router:
         self._loop = loop
         self.timeout = timeout
         self._stats = stats
+        self._error = error
         self._on_response = on_response
         self._on_refused = on_refused
         self._on_session_answer = on_session_answer
@@ -82,6 +87,11 @@ class Router:
         self._wake_at = _NEVER
         self._purge_at = _SLACK
         self._last_id = 0
+
+    @property
+    def last_id(self) -> int:
+        """The id of the last request that was registered."""
+        return self._last_id
 
     def register(
         self,
@@ -97,7 +107,7 @@ class Router:
         Raises :class:`NotSent` when ``bound`` requests are in flight, unless this one is about the connection itself.
 
         ``vouched``: the request carries no key, the connection's logon stands for it. The future ends with a
-        :class:`Response`, with what :func:`~binance_session.errors.api_error` makes of an error answer, with
+        :class:`Response`, with what ``error`` makes of an error answer, with
         :class:`RequestTimeout` after ``timeout`` seconds (``None``: the usual), or with the error given to
         :meth:`end_all`.
         """
@@ -150,7 +160,7 @@ class Router:
             else:
                 self._show(method, response, future)
         else:
-            self._refuse(future, _error(request_id, method, envelope), vouched)
+            self._refuse(future, self._error(request_id, method, envelope), vouched)
         return True
 
     def _show(self, method: Method, response: Response, future: AnyFuture) -> None:
@@ -181,7 +191,7 @@ class Router:
 
     def end_all(
         self,
-        error: Callable[[int, str], BinanceSessionError],
+        error: Callable[[int, Method], BinanceSessionError],
         *,
         vouched_only: bool = False,
         quietly: bool = False,
@@ -197,7 +207,7 @@ class Router:
             for request_id in doomed:
                 future, method, _, _ = requests.pop(request_id)
                 if not future.done():
-                    future.set_exception(error(request_id, method.name))
+                    future.set_exception(error(request_id, method))
                     if quietly:
                         future.cancel()  # too late to change anything but the complaint
                     ended += 1
@@ -245,8 +255,7 @@ class Router:
                 self._stats.timed_out += 1
                 future.set_exception(
                     RequestTimeout(
-                        f"{method.name} (request {request_id}) was sent and not answered in time: it may have been"
-                        " executed; ask before repeating it",
+                        f"{method.name} (request {request_id}) was sent and not answered in time; {method.if_unknown}",
                         request_id=request_id,
                         method=method.name,
                     )
@@ -258,28 +267,3 @@ class Router:
             self._timer.cancel()
         self._timer = None if when == _NEVER else self._loop.call_at(when, self._sweep)
         self._wake_at = when
-
-
-def _error(request_id: int, method: Method, envelope: Envelope) -> BinanceSessionError:
-    """Return the error for an answer that is not a good one."""
-    error: Any = envelope.error
-    status = envelope.status
-    code = error.get("code") if type(error) is dict else None
-    if type(code) is not int or not 400 <= status <= 599 or envelope.result is not MISSING:
-        return ProtocolError(
-            f"{method.name} (request {request_id}) was answered with neither a result nor an error that can be"
-            f" understood (status {status}): it may have been executed; ask before repeating it",
-            request_id=request_id,
-            method=method.name,
-        )
-    message = error.get("msg")
-    response = Response(request_id, method.name, envelope.status, error, envelope.limits)
-    return api_error(
-        envelope.status,
-        code,
-        message if type(message) is str else "",
-        error.get("data"),
-        response,
-        request_id=request_id,
-        method=method.name,
-    )

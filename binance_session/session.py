@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import itertools
+import math
 import ssl as ssl_module
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +22,13 @@ from binance_session.checks import (
     check_count,
     check_credentials,
     check_headers,
+    check_keepalive,
     check_name,
     check_number,
     check_policy,
+    check_proxy,
     check_recv_window,
+    check_tls,
     check_url,
     check_way_out,
     decide_logon,
@@ -34,13 +38,17 @@ from binance_session.checks import (
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
 from binance_session.dialing import Transport
-from binance_session.errors import ConfigurationError, NotSent, SessionClosed
+from binance_session.errors import ConfigurationError, NotSent, SessionClosed, why
 from binance_session.feed import Feed
+from binance_session.forks import watch
 from binance_session.handoff import Handoff
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
+from binance_session.log import session_log
+from binance_session.masking import kind_of, secrets_of
+from binance_session.ownsubscriptions import OwnSubscriptions
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -61,6 +69,8 @@ Logon = Literal["auto", True, False]
 
 _ON_UNREADY: Final = ("auto", "wait", "fail")
 _SMALLEST_MAX_SIZE: Final = 32 * 2**20
+#: stands for the event loop of a session that a forked child has inherited
+_INHERITED: Final = object()
 #: tells apart the sessions of a process that were given no name
 _numbers: Final = itertools.count(1)
 
@@ -81,8 +91,8 @@ class Session:
     ``keepalive``
         When to send ``userDataStream.ping``, while the session owns a listenKey.
     ``reconnect``
-        When to dial again after a connection was lost. The first connection is not retried: ``open()`` says at once
-        why it cannot be had.
+        When to dial again after a connection was lost, or its logon refused. The first connection is not retried
+        without ``open(patience=...)``: ``open()`` says at once why it cannot be had.
     ``request_timeout``
         Seconds from ``submit`` until :class:`RequestTimeout`.
     ``recv_window``
@@ -164,7 +174,7 @@ class Session:
         name: str | None = None,
     ) -> None:
         if not isinstance(venue, Venue):
-            raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {venue!r}")
+            raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {kind_of(venue)}")
         check_credentials(credentials)
         self._logs_on = decide_logon(logon, venue, credentials)
         check_number("request_timeout", request_timeout)
@@ -189,11 +199,9 @@ class Session:
         check_choice("coalesce", coalesce, (False, True))
         for option, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
             check_policy(option, policy)
-        if proxy is not True and proxy is not None and (not isinstance(proxy, str) or not proxy):
-            raise ConfigurationError("proxy must be the URL of a proxy, True (the environment's) or None (none)")
-        if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
-            raise ConfigurationError("ssl must be an ssl.SSLContext; TLS is verified by default without one")
-
+        check_proxy(proxy)
+        check_tls(ssl)
+        check_keepalive(keepalive, venue)
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
@@ -201,6 +209,7 @@ class Session:
         self.venue = venue
         #: what log records and the names of tasks call the session
         self.name = name or f"{venue.name} {next(_numbers)}"
+        log = self._log = session_log(self.name)
         transport = Transport(
             venue.url if url is None else url,
             ssl,
@@ -216,6 +225,7 @@ class Session:
             local_addr,
             family,
             tuple((headers or {}).items()),
+            self.name,
         )
         check_url("url", transport.url, ssl)
         self._exposed = is_exposed(transport.url, proxy)
@@ -232,7 +242,9 @@ class Session:
             transport = evolve(transport, proxy=None)
 
         self._credentials = credentials
-        self._loop: asyncio.AbstractEventLoop | None = None
+        #: by value, what is masked in the exchange's texts
+        self._secrets = secrets_of(credentials, transport.url, stream_url, proxy, headers)
+        self._loop: object = None
         self._handoff: Handoff | None = None
         # whether what a subclass makes of a request need not be asked for
         self._submits_plainly = False
@@ -241,8 +253,8 @@ class Session:
         self._on_unready: OnUnready = on_unready
         self._request_timeout = float(request_timeout)
         self._stats = Stats()
-        self._hooks = Hooks(self, Session, self._stats)
-        self._clock = ServerClock(wall_clock)
+        self._hooks = Hooks(self, Session, self._stats, self._log)
+        self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
         ids = itertools.count(1)
         self._supervisor = Supervisor(
@@ -253,17 +265,25 @@ class Session:
             self._stats,
             Parking(max_in_flight),
             self._clock,
-            transport.url,
+            log,
+            transport,
             rollover_after,
             weight_reserve,
-            watched=ping_interval is not None,
             on_failed=self._failed,
         )
         self._listen_key = ListenKeyKeeper(
-            self.request, keepalive, venue.listen_key_lifetime, self._clock, self._hooks, self._stats
+            self.request,
+            keepalive,
+            venue.listen_key_lifetime,
+            self._clock,
+            self._hooks,
+            self._stats,
+            self._log,
+            self._secrets,
         )
-        self._feed = Feed(self._clock, self._hooks, self._stats)
+        self._feed = Feed(self._clock, self._hooks, self._stats, self._log)
         self._events: StreamSockets | Subscription | None = None
+        self._own_subscriptions: OwnSubscriptions | None = None
         if venue.has_listen_key and stream_url is not None:
             is_secure = urlsplit(stream_url).scheme == "wss"
             self._events = StreamSockets(
@@ -275,9 +295,12 @@ class Session:
                 self._hooks,
                 self._stats,
                 rollover_after,
+                venue.stream_path,
+                self._log,
             )
             self._supervisor.watcher = self._events.promotions
         elif not venue.has_listen_key:
+            self._own_subscriptions = OwnSubscriptions(self._clock, self._hooks, self._stats, self._log)
             self._events = Subscription(
                 self._supervisor,
                 venue,
@@ -287,6 +310,8 @@ class Session:
                 self._hooks,
                 self._stats,
                 self._request_timeout,
+                self._own_subscriptions,
+                self._log,
             )
 
     def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
@@ -301,6 +326,10 @@ class Session:
             status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,
+            secrets=self._secrets,
+            explains_503=self.venue.explains_503,
+            log=self._log,
+            on_subscription=None if self._own_subscriptions is None else self._own_subscriptions.answered,
             on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
 
@@ -309,22 +338,34 @@ class Session:
 
     # Life
 
-    async def open(self) -> None:
+    async def open(self, patience: float | None = None) -> None:
         """Connect, and log on if the session does; return when READY.
 
+        ``patience``
+            Seconds for which it is tried again if it fails, when the ``reconnect`` policy says; ``math.inf``: for
+            ever. An attempt that was begun in time may end later. ``None``: one attempt. Not tried again is a
+            :class:`ConnectError` that is not ``retryable`` (a bad certificate, nothing at the address). A refused
+            logon is asked for again as after a lost connection: slowly, and some times only.
+
+        While it is known that this address is held back (a 429 or a ban that a neighbour met), it waits for
+        ``open_timeout`` or ``patience`` seconds at most, whichever is longer.
+
         Raises :class:`ConnectError` when no connection can be had, :class:`LogonRejected` when the exchange refuses the
-        logon, :class:`SessionClosed` when the session was closed. None of them is repeated by the session.
-        Cancelling it closes the session.
+        logon, :class:`RateLimited` when this address is held back for longer, :class:`SessionClosed` when the session
+        was closed. Cancelling it closes the session.
         """
+        if patience is not None and patience != math.inf:
+            check_number("patience", patience)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
+            watch(self, Session._inherited)
             self._submits_plainly = (
                 getattr(self.submit, "__func__", None) is Session.submit and self._hooks.prepare is None
             )
             self._handoff = Handoff(self._loop, self._submit_for, lambda: self._supervisor.link)
         self._demand_loop()
         try:
-            await self._supervisor.open()
+            await self._supervisor.open(patience)
         except asyncio.CancelledError:
             await self.close()
             raise
@@ -336,16 +377,16 @@ class Session:
         listenKey is not stopped: that would end it for every other client of the account.
         """
         self._demand_loop()
-        why = "the session was closed"
-        self._end_all(why, SessionClosed(f"{why}, and its user data streams with it"))
+        over = "the session was closed"
+        self._end_all(over, SessionClosed(f"{over}, and its user data streams with it"))
         await self._supervisor.close()
         if self._events is not None:
             await self._events.ended()
 
     def _failed(self, failure: Exception) -> None:
-        error = SessionClosed(f"the session ended, and its user data streams with it, because {failure}")
+        error = SessionClosed(f"the session ended, and its user data streams with it, because {why(failure)}")
         error.__cause__ = failure
-        self._end_all(f"the session ended, because {failure}", error)
+        self._end_all(f"the session ended, because {why(failure)}", error)
 
     def _end_all(self, why: str, error: SessionClosed) -> None:
         """End what the session holds beside its connections: what threads hand over, the streams, the listenKey."""
@@ -374,12 +415,31 @@ class Session:
             raise ConfigurationError(f"state must be a SessionState, not {state!r}")
         if timeout is not None:
             check_number("timeout", timeout)
+        self._demand_loop()
         async with asyncio.timeout(timeout):
             await self._supervisor.wait_for(state)
 
+    def _inherited(self) -> None:
+        """Called in a forked child: the session is the parent's, and no loop here is its own."""
+        self._loop = _INHERITED
+        self._handoff = None
+
     def _demand_loop(self) -> None:
         if self._loop is not None and asyncio.get_running_loop() is not self._loop:
-            raise _wrong_loop(None)
+            raise self._wrong_loop(None)
+
+    def _wrong_loop(self, method: str | None) -> ConfigurationError:
+        if self._loop is _INHERITED:
+            return ConfigurationError(
+                "this process was forked, and the session belongs to its parent, whose connections it shares: make a"
+                " new Session here",
+                method=method,
+            )
+        return ConfigurationError(
+            "a session is used on the event loop, and so in the thread, on which it was opened; from another thread"
+            " use session.submit_threadsafe(...)",
+            method=method,
+        )
 
     # Requests
 
@@ -412,7 +472,7 @@ class Session:
         except RuntimeError:
             running = None
         if running is not self._loop and self._loop is not None:
-            raise _wrong_loop(method)
+            raise self._wrong_loop(method)
         spec = self._methods.get(method) if security is None and type(method) is str else None
         if spec is None:
             spec = self.venue.method(method, security)
@@ -422,6 +482,7 @@ class Session:
             check_choice("on_unready", on_unready, _ON_UNREADY)
         if credentials is not None:
             check_credentials(credentials)
+            self._secrets.add_key(credentials)
             if self._exposed:
                 raise insecure("url", method)
             if spec.name.endswith("session.logon"):
@@ -492,6 +553,8 @@ class Session:
         Raises, with nothing sent: :class:`NotSent` when the session was not opened, and :class:`SessionClosed` when its
         event loop is closed.
         """
+        if self._loop is _INHERITED:
+            raise self._wrong_loop(method)
         if self._handoff is None:
             raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
         # Theirs may change before the loop comes to it. What is no mapping is refused there.
@@ -566,7 +629,8 @@ class Session:
         missed, an event with ``is_gap`` says so before the next one (see :class:`UserDataStream`).
 
         ``buffer``
-            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``.
+            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. No more than
+            2 KiB of their text for each wait either, or 16 MiB if that is more.
         ``on_full``
             What happens when one more comes. ``"fail"``: the iteration ends with :class:`EventsOverflow`. ``"pause"``:
             nothing is read from the network, for no stream of the session, until half of them are read. The
@@ -597,6 +661,7 @@ class Session:
             callback=callback,
             stop_on_exit=stop_on_exit,
             demand_loop=self._demand_loop,
+            log=self._log,
         )
 
     async def start_user_data_stream(self) -> ListenKey:
@@ -621,6 +686,7 @@ class Session:
         await self._listen_key.stop()
 
     def _demand_listen_key(self) -> None:
+        self._demand_loop()
         if not self.venue.has_listen_key:
             raise ConfigurationError(
                 f"{self.venue.name} has no listenKeys: its events arrive on this connection after"
@@ -677,7 +743,7 @@ class Session:
         """Called with each event, gaps included, before a user data stream gets it.
 
         Events come while a user data stream is open; ``serverShutdown``, and on Spot what you subscribed to
-        yourself, always.
+        yourself, always. Such a subscription ends with its connection: that is a gap too.
         """
 
     def on_unmatched(self, message: object) -> None:
@@ -706,14 +772,6 @@ class Session:
     def prepare(self, method: str, params: Params) -> Params:
         """Return the params to send instead of ``params``; an exception here refuses the request."""
         return params
-
-
-def _wrong_loop(method: str | None) -> ConfigurationError:
-    return ConfigurationError(
-        "a session is used on the event loop, and so in the thread, on which it was opened; from another thread use"
-        " session.submit_threadsafe(...)",
-        method=method,
-    )
 
 
 def _on_response(

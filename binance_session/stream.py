@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -13,14 +12,18 @@ from typing import Final, Literal, Protocol, Self
 from binance_session.checks import check_choice, check_count
 from binance_session.errors import BinanceSessionError, ConfigurationError, EventsOverflow
 from binance_session.feed import Reader
-from binance_session.responses import Event
+from binance_session.log import SessionLog, session_log
+from binance_session.responses import Event, size_of
 from binance_session.stats import Stats
 
 __all__ = ["EventSource", "OnFull", "UserDataStream"]
 
 OnFull = Literal["fail", "pause"]
 
-_log: Final = logging.getLogger("binance_session")
+#: Bytes of text that may wait unread, whatever the buffer: a buffer for many events takes this much for each, and every
+#: stream takes the larger number. An event has some 700 bytes, and takes several times its text in memory.
+_EVENT_BYTES: Final = 2048
+_LEAST_BYTES: Final = 16 * 2**20
 
 
 class EventSource(Protocol):
@@ -84,6 +87,7 @@ class UserDataStream(Reader):
         callback: Callable[[Event], object] | None,
         stop_on_exit: bool,
         demand_loop: Callable[[], None],
+        log: SessionLog | None = None,
     ) -> None:
         check_count("buffer", buffer, least=0)
         check_choice("on_full", on_full, ("fail", "pause"))
@@ -101,6 +105,9 @@ class UserDataStream(Reader):
         self._keeps = callback is None and buffer > 0
         self._stop_on_exit = stop_on_exit
         self._demand_loop = demand_loop
+        self._log = log or session_log("session")
+        self._most_bytes = max(_LEAST_BYTES, buffer * _EVENT_BYTES)
+        self._bytes = 0
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._was_entered = False
@@ -145,14 +152,16 @@ class UserDataStream(Reader):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._demand_loop()
         self.end(None)
         self._events.clear()
+        self._bytes = 0
         try:
             await self._source.detach(self, stop=self._stop_on_exit)
         except BinanceSessionError as failure:
             if kind is None:
                 raise
-            _log.warning("the listenKey could not be stopped: %s", failure)
+            self._log.warning("the listenKey could not be stopped: %s", failure)
 
     def __aiter__(self) -> Self:
         return self
@@ -162,6 +171,7 @@ class UserDataStream(Reader):
             raise ConfigurationError("a user data stream is opened by `async with` before it is iterated over")
         if self._bound == 0 and self._callback is None:
             raise ConfigurationError("buffer=0 keeps no events to iterate over: the hook on_event gets them")
+        self._demand_loop()
         while not self._events:
             if self._error is not None:
                 raise self._error.with_traceback(None)  # raised again, it would collect tracebacks
@@ -175,7 +185,8 @@ class UserDataStream(Reader):
             finally:
                 self._waiter = None
         event = self._events.popleft()
-        if self._paused and len(self._events) <= self._bound // 2:
+        self._bytes -= size_of(event)
+        if self._paused and len(self._events) <= self._bound // 2 and self._bytes <= self._most_bytes // 2:
             self._paused = False
             self._source.resume(self)
         return event
@@ -194,27 +205,29 @@ class UserDataStream(Reader):
                     raise TypeError("the callback returned a coroutine, which nobody awaits: it must be plain")
             except (Exception, asyncio.CancelledError):
                 self._stats.hook_errors += 1
-                _log.exception("the callback of a user data stream raised; the stream goes on")
+                self._log.exception("the callback of a user data stream raised; the stream goes on")
         elif self._keeps:
             self._keep(event)
 
     def _keep(self, event: Event) -> None:
         events = self._events
-        if len(events) >= self._bound and not self._pauses:
+        if not self._pauses and (len(events) >= self._bound or self._bytes + size_of(event) > self._most_bytes):
+            bound = "buffer" if len(events) >= self._bound else f"and no more than {self._most_bytes >> 20} MiB of text"
             self.end(
                 EventsOverflow(
-                    f"{self._bound} events waited unread (buffer) when the next came, which was not kept, nor is any"
+                    f"{len(events)} events waited unread ({bound}) when the next came, which was not kept, nor is any"
                     " after it: ask the exchange what became of orders and positions, and open the stream again. Read"
                     ' faster, take a larger buffer, or on_full="pause"'
                 )
             )
             return
         events.append(event)
+        self._bytes += size_of(event)
         backlog = len(events)
         if backlog > self.high_water:
             self.high_water = backlog
             self._stats.event_backlog_peak = max(self._stats.event_backlog_peak, backlog)
-        if self._pauses and backlog >= self._bound and not self._paused:
+        if self._pauses and not self._paused and (backlog >= self._bound or self._bytes >= self._most_bytes):
             self._paused = True
             self._source.pause(self)
         self._wake()

@@ -24,6 +24,7 @@ from binance_session.gate import Gate
 from binance_session.hooks import Hooks
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
+from binance_session.log import SessionLog, session_log
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event, ListenKey
 from binance_session.stats import Stats
@@ -32,7 +33,6 @@ from binance_session.supervisor import LinkWatcher
 
 __all__ = ["OVERLAP", "StreamSockets"]
 
-_log: Final = logging.getLogger("binance_session")
 _FALLBACK: Final = ExponentialBackoff()
 #: seconds for which the new source and the old one run side by side, so that what is late on one is not lost
 OVERLAP: Final = 1.0
@@ -42,6 +42,11 @@ _EMPTIED: Final = 5.0
 _HEALTHY: Final = 10.0
 #: ms
 _HOUR: Final = 3_600_000
+#: Seconds after a listenKey should have lapsed until it is asked for, whatever the keepalive policy: nobody else would
+#: find out that it has, and who keeps it alive elsewhere sees no gap. The exchange's own word usually comes first.
+_UNTOLD: Final = 0.5
+#: seconds: the longest wait that a server in trouble may ask for
+_LONGEST_RETRY_AFTER: Final = 300.0
 #: seconds for which a listenKey is believed to be alive after it was said to be, until that was asked again
 _FRESH: Final = 10.0
 
@@ -87,9 +92,16 @@ class StreamSockets(EventSource, EventSocketOwner):
         hooks: Hooks,
         stats: Stats,
         rollover_after: float | None,
+        path: str = "/ws/{key}",
+        log: SessionLog | None = None,
     ) -> None:
-        """Connect to ``{transport.url}/ws/{listenKey}``; replace each socket after ``rollover_after`` seconds."""
+        """Connect to ``transport.url`` and ``path`` behind it, in which ``{key}`` stands for the listenKey.
+
+        Each socket is replaced after ``rollover_after`` seconds, or up to a tenth earlier.
+        """
         self._transport = transport
+        self._path = path
+        self._log = log or session_log("session")
         self._keeper = keeper
         self._feed = feed
         self._clock = clock
@@ -107,12 +119,14 @@ class StreamSockets(EventSource, EventSocketOwner):
         # what was told to end, and has not yet
         self._ending: set[asyncio.Task[None]] = set()
         self._pausing: set[Reader] = set()
-        # The key of the last socket, and when it was last known to live (loop time); when it ended, if the exchange
-        # told, and when it should have lapsed, if it should (ms).
+        # The key of the last socket, and when it was last known to live (loop time); whether the exchange told that it
+        # ended; and when it should have lapsed (ms), while that is all that is known.
         self._key = ""
         self._key_alive_at = 0.0
-        self._key_ended: int | None = None
+        self._key_ended = False
         self._key_lapsed: int | None = None
+        # the kinds of trouble that were told since a socket was open
+        self._warned: set[tuple[object, ...]] = set()
         self._over: Exception | None = None
         #: to be told of the API connection, for a lost socket need not wait when that is back
         self.promotions = Promotions(self._wake.set)
@@ -121,8 +135,16 @@ class StreamSockets(EventSource, EventSocketOwner):
 
     @property
     def is_live(self) -> bool:
-        """Whether a socket leads whose key is believed to live."""
-        return self._feed.is_live and self._key_ended is None and any(socket.cause is None for socket in self._sockets)
+        """Whether a socket leads that is open, on the current key, which is not known or supposed to have ended."""
+        leading, key = self._feed.leading, self._keeper.key
+        return (
+            self._feed.is_live
+            and isinstance(leading, EventSocket)
+            and leading.cause is None
+            and leading.expired_at is None
+            and key is not None
+            and leading.key == key.value
+        )
 
     @property
     def valid_until(self) -> float | None:
@@ -144,7 +166,7 @@ class StreamSockets(EventSource, EventSocketOwner):
             if (first := self._first) is None:
                 loop = asyncio.get_running_loop()
                 first = self._first = loop.create_future()
-                self._task = loop.create_task(self._run(first, key), name="binance_session user data stream")
+                self._task = loop.create_task(self._run(first, key), name=self._log.task("user data stream"))
             await asyncio.shield(first)
         except BaseException:
             self._remove(reader)
@@ -154,7 +176,7 @@ class StreamSockets(EventSource, EventSocketOwner):
     def _join(self) -> None:
         if not self._joined:
             self._joined = True
-            self._gate.at(self._transport.url)
+            self._gate.at(self._transport.url, self._transport.way_out)
             self._gate.join(watched=self._transport.ping_interval is not None)
 
     async def detach(self, reader: Reader, *, stop: bool) -> None:
@@ -224,20 +246,36 @@ class StreamSockets(EventSource, EventSocketOwner):
     # What sockets and the key tell
 
     def event_received(self, socket: EventSocket, event: Event) -> None:
-        """Pass an event on; see to what ``listenKeyExpired`` asks for."""
-        if event.type == EXPIRED:
-            named = event.data.get("listenKey")
-            if socket.expired_at is None and (not isinstance(named, str) or named == socket.key):
-                socket.expired_at = _now()
-                socket.over.set()
-                if socket.key == self._key:
-                    alive_at = self._clock.ms_at(self._key_alive_at)
-                    is_plausible = alive_at - _HOUR <= event.time <= self._clock.now_ms()
-                    self._key_ended = event.time if is_plausible else alive_at
-                self._keeper.expired(socket.key)
-        elif self._key_lapsed is not None and socket.key == self._key and event.time > self._key_lapsed:
+        """Pass an event on; see to what ``listenKeyExpired`` and ``serverShutdown`` ask for."""
+        lapsed = self._key_lapsed if event.type != EXPIRED and socket.key == self._key else None
+        if lapsed is not None and event.time > lapsed:
             self._has_not_lapsed()
-        self._feed.event(socket, event)
+        try:
+            self._feed.event(socket, event)
+        except Exception as error:
+            self._feed.lost(error)
+        if socket not in self._sockets:  # a reader had it closed
+            return
+        if event.type == EXPIRED:
+            self._expired(socket, event)
+        elif event.type == "serverShutdown":
+            socket.is_retiring = True
+            self._wake.set()
+
+    def _expired(self, socket: EventSocket, event: Event) -> None:
+        named = event.data.get("listenKey")
+        if socket.expired_at is not None or (isinstance(named, str) and named != socket.key):
+            return
+        socket.expired_at = _now()
+        socket.over.set()
+        if socket.key == self._key and not self._key_ended:
+            alive_at = self._clock.ms_at(self._key_alive_at)
+            is_plausible = alive_at - _HOUR <= event.time <= self._clock.now_ms()
+            self._key_ended = True
+            self._key_lapsed = None
+            self._feed.withdraw()  # it is certain now
+            self._feed.open_gap(event.time if is_plausible else alive_at, "the listenKey expired")
+        self._keeper.expired(socket.key)
 
     def message_unmatched(self, message: object) -> None:
         """Pass a message that is no event to the hook."""
@@ -273,7 +311,8 @@ class StreamSockets(EventSource, EventSocketOwner):
         try:
             self._join()
             self._gate.refuse_to_open()
-            self._key, self._key_ended, self._key_lapsed = "", None, None
+            self._key, self._key_ended, self._key_lapsed = "", False, None
+            self._warned.clear()
             self._change_key(key)
             socket = await self._open(key.value)
             self._feed.take_over()
@@ -286,17 +325,15 @@ class StreamSockets(EventSource, EventSocketOwner):
         except BinanceSessionError as caught:
             error = caught
         except Exception as caught:
-            _log.exception("the user data stream failed: this is a defect of binance_session")
-            error = caught
+            self._log.exception("the user data stream failed: this is a defect of binance_session")
+            error = ConnectError(f"the user data stream failed: {type(caught).__name__}")
         self._end(error)
 
     async def _keep_open(self, socket: EventSocket | None) -> None:
         """Have a socket on the current key lead the feed; return when there is no key any more."""
         cause: BinanceSessionError = ConnectError("the stream's connection ended")
-        attempt = rollovers = 0
-        lapse_seen = -1.0
-        well = True
-        due = self._due()
+        attempt = rollovers = hasty = 0
+        lapse_seen, well, due = -1.0, True, self._due()
         while (key := self._keeper.key) is not None:
             self._wake.clear()
             if socket is not None and well and (socket.cause is not None or self._is_stale(socket, key)):
@@ -306,10 +343,12 @@ class StreamSockets(EventSource, EventSocketOwner):
                 cause = ConnectError(f"the stream's connection ended: {socket.cause}")
                 self._break_off(socket, socket.proven_at, str(cause))
                 socket = None
-            lapsed = self._keeper.lapses_at <= _now()
+            lapses_at = self._keeper.lapses_at
+            lapsed = lapses_at <= _now()
             if socket is None or self._is_stale(socket, key):
                 if not lapsed:
                     attempt += 1
+                    self._change_key(key)
                     await self._pause_before(attempt, cause)
                     if (key := self._keeper.key) is None:
                         break
@@ -317,9 +356,8 @@ class StreamSockets(EventSource, EventSocketOwner):
                     try:
                         fresh = await self._open(key.value)
                     except ConnectError as error:
-                        if not error.retryable and error.status is None:
-                            raise
-                        _log.warning("no user data stream (attempt %d): %s", attempt, error)
+                        # The address and the key were right once: whatever is said against them now, it may pass.
+                        self._tell_trouble(f"no user data stream (attempt {attempt})", error)
                         cause = error
                         self._keeper.doubt()  # a refusal may mean that
                         continue
@@ -335,23 +373,43 @@ class StreamSockets(EventSource, EventSocketOwner):
                     self._feed.take_over()
                 if self._keeper.alive_at < socket.opened_at:
                     self._keeper.doubt()  # a key may end before its socket stands, and who is not there is not told
+                if socket.is_retiring:
+                    socket.is_retiring = False
+                    # An exchange that tells each new connection to go is not dialled without end.
+                    hasty = hasty + 1 if _now() - socket.opened_at < _HEALTHY else 0
+                    wait = self._next_delay(hasty, ConnectError("shutdown announced")) if hasty else 0.0
+                    due = min(due, _now() + (wait or 0.0))
                 if _now() >= due and not self._pausing:
                     socket, due, rollovers = await self._roll_over(socket, key, rollovers)
                     continue
             elif socket.expired_at is None and lapse_seen != self._keeper.alive_at:
                 lapse_seen = self._keeper.alive_at
-                self._key_lapsed = self._clock.ms_at(_now())
-                gone = self._keeper.lapses_at <= 0.0
-                why = (
-                    "the listenKey was found to be gone"
-                    if gone
-                    else "the listenKey should have lapsed: no ping got through"
-                )
-                self._feed.suspect(self._clock.ms_at(min(self._key_alive_at, socket.proven_at)), why)
-            elif _now() >= due:
-                self._keeper.doubt()  # whoever keeps it alive: it is to be known before a socket is opened with it
-            waits_for = [moment for moment in (due, self._keeper.lapses_at) if moment > _now()]
+                self._lapse(socket)
+                continue
+            elif socket.expired_at is None and _now() >= lapses_at + _UNTOLD:
+                self._keeper.doubt()
+            waits_for = [moment for moment in (due, lapses_at, lapses_at + _UNTOLD) if moment > _now()]
             await self._woken(min(waits_for, default=math.inf))
+
+    def _lapse(self, socket: EventSocket) -> None:
+        """Take note that the key of a socket should have lapsed, although the exchange did not say so."""
+        self._key_lapsed = self._clock.ms_at(_now())
+        self._feed.suspect(
+            self._clock.ms_at(min(self._key_alive_at, socket.proven_at)),
+            "the listenKey was found to be gone"
+            if self._keeper.lapses_at <= 0.0
+            else "the listenKey should have lapsed: no ping got through",
+        )
+
+    def _tell_trouble(self, what: str, error: ConnectError) -> None:
+        """Log what stands in the way: loudly when its kind is new, for it may last."""
+        kind = (type(error), error.status, type(error.__cause__))
+        level = logging.INFO if kind in self._warned else logging.WARNING
+        self._warned.add(kind)
+        self._log.log(level, "%s: %s", what, error)
+
+    def _next_delay(self, attempt: int, cause: BinanceSessionError) -> float | None:
+        return self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
 
     def _is_stale(self, socket: EventSocket, key: ListenKey) -> bool:
         return socket.key != key.value or (socket.expired_at is not None and self._keeper.alive_at > socket.expired_at)
@@ -368,11 +426,11 @@ class StreamSockets(EventSource, EventSocketOwner):
                 await self._wake.wait()
 
     async def _pause_before(self, attempt: int, cause: BinanceSessionError) -> None:
-        delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
+        delay = self._next_delay(attempt, cause)
         if delay is None:
             raise cause
         if isinstance(cause, ConnectError) and attempt > 1:
-            delay = max(delay, cause.retry_after or 0.0)
+            delay = max(delay, _asked_for(cause))
         until, key, promotions = _now() + delay, self._keeper.key, self.promotions.count
         while _now() < until and self.promotions.count == promotions and _value(self._keeper.key) == _value(key):
             self._wake.clear()
@@ -381,7 +439,7 @@ class StreamSockets(EventSource, EventSocketOwner):
     async def _open(self, key: str) -> EventSocket:
         """Return a new socket that follows in the feed; raise :class:`ConnectError`."""
         await self._gate.may_dial()
-        socket = EventSocket(key, self._transport, self)
+        socket = EventSocket(key, self._transport, self, self._path, self._keeper.secrets, self._log)
         self._sockets.append(socket)
         self._feed.follow(socket)
         began = self._clock.ms_at(_now())
@@ -395,6 +453,7 @@ class StreamSockets(EventSource, EventSocketOwner):
             self._drop(socket)
             raise
         self._stats.stream_connections += 1
+        self._warned.clear()
         self._key_changed()
         if self._pausing:
             socket.pause()
@@ -405,8 +464,8 @@ class StreamSockets(EventSource, EventSocketOwner):
 
         Without a new one, the old one is used on: return that, and when to try again.
         """
-        opening = asyncio.get_running_loop().create_task(self._open(key.value), name="binance_session rollover")
-        trouble = asyncio.get_running_loop().create_task(old.over.wait(), name="binance_session rollover")
+        opening = asyncio.get_running_loop().create_task(self._open(key.value), name=self._log.task("stream rollover"))
+        trouble = asyncio.get_running_loop().create_task(old.over.wait(), name=self._log.task("stream rollover"))
         try:
             await asyncio.wait([opening, trouble], return_when=asyncio.FIRST_COMPLETED)
             if not opening.done():
@@ -419,8 +478,8 @@ class StreamSockets(EventSource, EventSocketOwner):
                 self._drop(fresh)
                 raise ConnectError(f"it ended at once: {fresh.cause or 'the listenKey expired'}")
         except ConnectError as error:
-            _log.warning("no second stream connection (%s); the first is used on", error)
-            delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt + 2, error)
+            self._tell_trouble("no second stream connection; the first is used on", error)
+            delay = self._next_delay(attempt + 2, error)
             return old, math.inf if delay is None else _now() + max(delay, OVERLAP), attempt + 1
         finally:
             for task in (opening, trouble):
@@ -439,14 +498,10 @@ class StreamSockets(EventSource, EventSocketOwner):
 
         However many sockets were lost meanwhile: pings show that a line works, and not that its key does.
         """
-        if key.value != self._key or self._key_ended is not None:
-            if self._key_ended is not None:
-                self._feed.open_gap(self._key_ended, "the listenKey expired")
-            elif self._key and self._key_lapsed is None:
+        if key.value != self._key or self._key_ended:
+            if self._key and not self._key_ended and not self._feed.confirm():
                 self._feed.open_gap(self._clock.ms_at(self._key_alive_at), "the listenKey changed")
-            elif self._key and self._key_lapsed is not None and not self._feed.confirm():
-                self._feed.open_gap(self._key_lapsed, "the listenKey had lapsed")
-            self._key, self._key_ended, self._key_lapsed = key.value, None, None
+            self._key, self._key_ended, self._key_lapsed = key.value, False, None
             self._key_alive_at = self._keeper.alive_at
 
     def _break_off(self, socket: EventSocket, since: float, cause: str) -> None:
@@ -459,12 +514,17 @@ class StreamSockets(EventSource, EventSocketOwner):
         if socket in self._sockets:
             self._sockets.remove(socket)
             self._see_to_its_end(
-                asyncio.get_running_loop().create_task(socket.close(), name="binance_session stream socket's end")
+                asyncio.get_running_loop().create_task(socket.close(), name=self._log.task("stream socket's end"))
             )
 
     def _see_to_its_end(self, task: asyncio.Task[None]) -> None:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _asked_for(error: ConnectError) -> float:
+    """Return the seconds that a refusal asks to wait, as far as that is heeded."""
+    return min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER)
 
 
 def _value(key: ListenKey | None) -> str | None:

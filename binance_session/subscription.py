@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import Any, Final
 
 from binance_session.clock import ServerClock
@@ -27,6 +26,8 @@ from binance_session.errors import (
 from binance_session.feed import Feed, Reader
 from binance_session.hooks import Hooks
 from binance_session.link import Link
+from binance_session.log import SessionLog, session_log
+from binance_session.ownsubscriptions import OwnSubscriptions
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event
 from binance_session.state import SessionState
@@ -38,7 +39,6 @@ from binance_session.venues import Venue
 
 __all__ = ["Subscription"]
 
-_log: Final = logging.getLogger("binance_session")
 _FALLBACK: Final = ExponentialBackoff()
 #: seconds for which a connection on which we cannot subscribe is waited to be replaced
 _AVOIDED: Final = 60.0
@@ -69,8 +69,11 @@ class Subscription(EventSource, LinkWatcher):
         hooks: Hooks,
         stats: Stats,
         timeout: float,
+        own: OwnSubscriptions,
+        log: SessionLog | None = None,
     ) -> None:
-        """``timeout`` is what a request may take, in seconds."""
+        """``timeout`` is what a request may take, in seconds; ``own`` is what the bot subscribed to by itself."""
+        self._own = own
         self._supervisor = supervisor
         self._venue = venue
         self._feed = feed
@@ -79,6 +82,7 @@ class Subscription(EventSource, LinkWatcher):
         self._hooks = hooks
         self._stats = stats
         self._timeout = timeout
+        self._log = log or session_log("session")
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
@@ -117,7 +121,7 @@ class Subscription(EventSource, LinkWatcher):
                 if (first := self._first) is None:
                     loop = asyncio.get_running_loop()
                     first = self._first = loop.create_future()
-                    self._task = loop.create_task(self._run(first), name="binance_session user data stream")
+                    self._task = loop.create_task(self._run(first), name=self._log.task("user data stream"))
                 await asyncio.shield(first)
         except BaseException as error:
             self._remove(reader)
@@ -144,6 +148,7 @@ class Subscription(EventSource, LinkWatcher):
     def fail(self, error: Exception) -> None:
         """End every reader with ``error``: the session is over."""
         self._over = error
+        self._own.forget()
         self._end(error)
 
     def _end(self, error: Exception | None) -> None:
@@ -192,6 +197,7 @@ class Subscription(EventSource, LinkWatcher):
 
     def logon_revoked(self, link: Link) -> None:
         """Take the subscription for lost; whether it is, no document says."""
+        self._own.logon_revoked(link, "the logon was revoked")
         if link in self._numbers:
             self._suspect = link
             self._lose(link, self._clock.ms_at(link.proven_at), "the logon was revoked, and with it the subscription")
@@ -199,10 +205,15 @@ class Subscription(EventSource, LinkWatcher):
     def link_ended(self, link: Link) -> None:
         """Take note that a connection is over."""
         self._lose(link, self._clock.ms_at(link.proven_at), str(link.cause))
+        self._own.ended(link, str(link.cause))
         self._wake.set()
 
     def event_received(self, link: Link, event: Event) -> bool:
         """Take an event if it is one of our subscription's."""
+        if event.type == "eventStreamTerminated" and not (
+            link in self._numbers and event.subscription_id in (None, self._numbers[link])
+        ):
+            self._own.terminated(link, event.subscription_id)
         if link is self._asked:
             self._early.append(event)
             return True
@@ -211,7 +222,10 @@ class Subscription(EventSource, LinkWatcher):
         number = self._numbers[link]
         if number is not None and event.subscription_id not in (None, number):
             return False
-        self._feed.event(link, event)
+        try:
+            self._feed.event(link, event)
+        except Exception as error:
+            self._feed.lost(error)
         if event.type == "eventStreamTerminated":
             self._lose(link, event.time or self._clock.ms_at(link.proven_at), "the exchange ended the subscription")
             self._wake.set()
@@ -219,6 +233,8 @@ class Subscription(EventSource, LinkWatcher):
 
     async def let_go_of(self, link: Link) -> None:
         """Return when a connection that was replaced has nothing more to bring."""
+        if self._own.has_any(link):
+            await self._own.made_again(link)
         if link in self._needed:
             future = self._waiting.setdefault(link, asyncio.get_running_loop().create_future())
             await asyncio.shield(future)
@@ -251,7 +267,7 @@ class Subscription(EventSource, LinkWatcher):
         except BinanceSessionError as caught:
             error = caught
         except Exception as caught:
-            _log.exception("the user data stream failed: this is a defect of binance_session")
+            self._log.exception("the user data stream failed: this is a defect of binance_session")
             error = caught
         self._end(error)
 
@@ -286,7 +302,7 @@ class Subscription(EventSource, LinkWatcher):
                 if error.outcome == "unknown":
                     self._suspect = link
                 if first.done() and self._may_pass(error):
-                    _log.warning("no user data stream (attempt %d): %s", attempt, error)
+                    self._log.warning("no user data stream (attempt %d): %s", attempt, error)
                 elif first.done() or link.cause is None:
                     raise
             else:
@@ -311,7 +327,9 @@ class Subscription(EventSource, LinkWatcher):
         self._early.clear()
         self._feed.follow(link)
         name = "userDataStream.subscribe" if link.authenticated else "userDataStream.subscribe.signature"
-        result: Any = (await link.submit(self._venue.method(name))).result
+        future = link.submit(self._venue.method(name))
+        self._own.not_own = link.router.last_id
+        result: Any = (await future).result
         number = result.get("subscriptionId") if isinstance(result, dict) else None
         return number if type(number) is int else None
 

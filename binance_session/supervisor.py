@@ -1,7 +1,8 @@
-"""Keeps one link ready: connects, logs on, replaces what was lost, gives up when nothing can heal.
+"""Keeps one link ready: connects, logs on, replaces what was lost, gives up when the policy does.
 
-The only writer of the session's state. Its task is the only one that waits for the network's fate; policies tell
-it when, never how.
+An address and a key that were right once are not wrong because they fail now: after the first READY the policy alone
+decides whether another attempt is made. The only writer of the session's state. Its task is the only one that waits
+for the network's fate; policies tell it when, never how.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from random import uniform
 from typing import Any, Final, NoReturn, Protocol
 
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
+from binance_session.dialing import Transport
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,
@@ -33,6 +35,7 @@ from binance_session.gate import Gate
 from binance_session.hooks import Hooks
 from binance_session.hosts import NOT_HELD
 from binance_session.link import Link, LinkOwner
+from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -43,10 +46,9 @@ from binance_session.venues import Method
 
 __all__ = ["LinkWatcher", "Supervisor"]
 
-_log: Final = logging.getLogger("binance_session")
 _E: Final = SessionEvent
-#: seconds: the longest wait that a server in trouble may ask for
-_LONGEST_RETRY_AFTER: Final = 300.0
+#: seconds: what lies at least between two logons of which the first was refused, whatever the policy says
+_AFTER_REFUSED_LOGON: Final = 1.0
 #: seconds that a connection must have been READY for its loss to be no reason to wait
 _HEALTHY: Final = 10.0
 #: stands in for a reconnect policy that breaks
@@ -85,26 +87,27 @@ class Supervisor(LinkOwner):
         stats: Stats,
         parking: Parking,
         clock: ServerClock,
-        url: str,
+        log: SessionLog,
+        transport: Transport,
         rollover_after: float | None,
         weight_reserve: float | None,
-        watched: bool,
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Connect to ``url`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
+        """Connect by ``transport`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
 
-        A connection is replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the
-        share of the request weight kept for what must not wait. ``watched``: check connections after a suspension.
-        ``on_failed`` is called when the session ends by itself, with the reason.
+        While the exchange wants none, the first connection waits for its ``open_timeout`` at most. A connection is
+        replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the share of the
+        request weight kept for what must not wait. ``on_failed`` is called when the session ends by itself, with the
+        reason.
         """
         self._make_link = make_link
         self._logon = logon
         self._reconnect = reconnect
         self._hooks = hooks
         self._stats = stats
-        self._url = url
+        self._log = log
+        self._transport = transport
         self.gate = Gate(clock, weight_reserve, self._gate_moved, self._check_links)
-        self._watched = watched
         self._on_failed = on_failed
         self._rollover_after = rollover_after
         self._machine = Machine(SESSION_TABLE, SessionState.NEW, self._changed)
@@ -125,6 +128,14 @@ class Supervisor(LinkOwner):
         self._hasty = 0
         # logons in a row that were revoked when they had hardly been given
         self._relogons = 0
+        # whether the logon was revoked and none was given since
+        self._revoked = False
+        # whether the session was READY once
+        self._was_ready = False
+        # loop times: until when open() may wait for an exchange that wants none, and make another attempt
+        self._may_wait_until = self._may_try_until = -math.inf
+        # the kinds of trouble that were warned about since the session was READY
+        self._warned: set[Hashable] = set()
         #: why the session failed, once it has
         self.failure: Exception | None = None
 
@@ -157,20 +168,35 @@ class Supervisor(LinkOwner):
         return sum(len(link.router) for link in self._links)
 
     def _changed(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
-        level = logging.WARNING if cause is not None else logging.INFO
-        _log.log(level, "session %s -> %s%s", old.value, new.value, f": {cause}" if cause is not None else "")
+        because = f": {cause}" if cause is not None else ""
+        level = logging.INFO if cause is None else logging.WARNING if new.is_final else self._level_for(cause)
+        self._log.log(level, "session %s -> %s%s", old.value, new.value, because)
         waiters, self._waiters = self._waiters, []
         for goal, future in waiters:
             if future.done():
                 continue
-            if goal is new:
-                future.set_result(None)
-            elif not reachable(SESSION_TABLE, new, goal):
-                future.set_exception(self._final_error(f"the session is {new.value}"))
-            else:
-                self._waiters.append((goal, future))
+            with contextlib.suppress(RuntimeError):  # its event loop is gone, which is nothing to the others
+                if goal is new:
+                    future.set_result(None)
+                elif not reachable(SESSION_TABLE, new, goal):
+                    future.set_exception(self._final_error(f"the session is {new.value}"))
+                else:
+                    self._waiters.append((goal, future))
         if self._hooks.on_state_change is not None:
             self._hooks.on_state_change(old, new, cause)
+
+    def _level_for(self, cause: Exception) -> int:
+        """Return the level for an attempt that failed: each kind of cause is warned about once until READY."""
+        kind = (
+            type(cause),
+            getattr(cause, "status", None),
+            getattr(cause, "code", None),
+            type(cause.__cause__),
+        )
+        if kind in self._warned:
+            return logging.INFO
+        self._warned.add(kind)
+        return logging.WARNING
 
     async def wait_for(self, goal: SessionState) -> None:
         """Return when the state is ``goal``; raise at once when it never can be, or the session's failure."""
@@ -253,6 +279,7 @@ class Supervisor(LinkOwner):
             self.watcher.logon_revoked(link)
         if link is self._serving and self._logon is not None and self.state is SessionState.READY:
             self.link = None
+            self._revoked = True
             self._machine.advance(_E.REVOKED, SessionRevoked("the exchange revoked the logon", outcome=None))
             self._wake.set()
 
@@ -301,13 +328,21 @@ class Supervisor(LinkOwner):
 
     # Life
 
-    async def open(self) -> None:
-        """Connect; return when READY, raise why that cannot be."""
+    async def open(self, patience: float | None) -> None:
+        """Connect; return when READY, raise why that cannot be.
+
+        ``patience``: for how many seconds another attempt may be made when one failed; ``None``: there is but one.
+        """
         if self._machine.can(_E.OPEN):
-            self.gate.at(self._url)
+            loop = asyncio.get_running_loop()
+            if patience is not None:
+                self._may_try_until = loop.time() + patience
+            timeout = self._transport.open_timeout
+            self._may_wait_until = max(self._may_try_until, math.inf if timeout is None else loop.time() + timeout)
+            self.gate.at(self._transport.url, self._transport.way_out)
             self._machine.advance(_E.OPEN)
             if self.state is SessionState.CONNECTING:  # a hook may have closed it
-                self._task = asyncio.get_running_loop().create_task(self._run(), name="binance_session supervisor")
+                self._task = loop.create_task(self._run(), name=self._log.task("supervisor"))
         await self.wait_for(SessionState.READY)
 
     async def close(self) -> None:
@@ -319,7 +354,7 @@ class Supervisor(LinkOwner):
             if self._task is not None:
                 self._task.cancel()  # now, not a turn later: by then it would have moved on
                 self._closing = asyncio.get_running_loop().create_task(
-                    self._shut_down(self._task), name="binance_session close"
+                    self._shut_down(self._task), name=self._log.task("close")
                 )
             elif self._machine.can(_E.CLOSED):
                 self._machine.advance(_E.CLOSED)
@@ -337,12 +372,11 @@ class Supervisor(LinkOwner):
         """End what is in flight and what is parked: the session is over."""
         why = "closed" if cause is None else f"ended, because {cause}"
 
-        def left(request_id: int, method: str) -> SessionClosed:
+        def left(request_id: int, method: Method) -> SessionClosed:
             error = SessionClosed(
-                f"the session was {why} before {method} (request {request_id}) was answered: it may have been"
-                " executed; ask before repeating it",
+                f"the session was {why} before {method.name} (request {request_id}) was answered; {method.if_unknown}",
                 request_id=request_id,
-                method=method,
+                method=method.name,
                 outcome="unknown",
             )
             error.__cause__ = cause
@@ -357,12 +391,12 @@ class Supervisor(LinkOwner):
         unknown = sum(link.end_requests(left, quietly=by_owner) for link in self._links)
         self._stats.lost += unknown
         if unknown:
-            _log.warning("the session was %s with %d requests in flight: their outcome is unknown", why, unknown)
+            self._log.warning("the session was %s with %d requests in flight: their outcome is unknown", why, unknown)
         self._parking.end_all(waiting, quietly=by_owner)
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on; leave nothing behind."""
-        self.gate.join(watched=self._watched)
+        self.gate.join(watched=self._transport.ping_interval is not None)
         cancelled = False
         try:
             await self._keep_ready()
@@ -374,7 +408,7 @@ class Supervisor(LinkOwner):
         except BinanceSessionError as error:
             self.failure = error
         except Exception as error:
-            _log.exception("the session's supervisor failed: this is a defect of binance_session")
+            self._log.exception("the session's supervisor failed: this is a defect of binance_session")
             self.failure = error
         finally:
             if self.failure is not None:
@@ -399,53 +433,78 @@ class Supervisor(LinkOwner):
             await self._end(link)
 
     async def _keep_ready(self) -> NoReturn:
-        """Serve on one link after the other; raise what cannot heal, or what the policy would not try again."""
+        """Serve on one link after the other; raise what the policy would not try again after."""
         loop = asyncio.get_running_loop()
-        attempt = 0
+        attempt, refusals = 1, 0
         link: Link | None = None
         while True:
             ready_since = math.inf
             try:
-                if link is None:
-                    link = await self._connect()
+                link = await self._connect()
+                attempt = attempt if self._was_ready else 0
+                refusals = 0
                 self._promote(link)
-                ready_since = loop.time()
-                successor = await self._serve(link)
+                while True:
+                    ready_since = loop.time()
+                    successor = await self._serve(link)
+                    replaced, link = link, successor
+                    try:
+                        self._promote(link)
+                    finally:
+                        self._drain(replaced, link)
             except BinanceSessionError as error:
                 cause = error
-            else:
-                self._drain(link)
-                link = successor
-                continue
             if link is not None:
                 if link.is_gone:
                     self._links.remove(link)
+                elif link.cause is None:  # not logged on any more: what needs no logon may still be answered
+                    self._drain(link, None)
                 else:
                     self._in_background(self._end(link), "end")  # nothing new waits for what is over
                 link = None
-            if not self._stats.connections or not _heals(cause):
+            if isinstance(cause, LogonRejected):
+                refusals += 1
+                cause.refusals = refusals
+            if not self._was_ready and not self._may_open_after(cause):
                 raise cause
             if self._machine.can(_E.LOST):
                 self._machine.advance(_E.LOST, cause)
             attempt = 1 if loop.time() - ready_since >= _HEALTHY else attempt + 1
             delay = self._next_delay(attempt, cause)
-            if delay is None:
-                raise cause
+            if delay is None or (not self._was_ready and loop.time() + delay > self._may_try_until):
+                raise self._last_word(cause)
             if self._hooks.on_reconnecting is not None:
                 self._hooks.on_reconnecting(attempt, delay, cause)
             if delay > 0:
                 await asyncio.sleep(delay)
             self._machine.advance(_E.RETRY)
 
+    def _may_open_after(self, cause: Exception) -> bool:
+        """Tell whether a session that was never READY may try again after ``cause``."""
+        if self._may_try_until == -math.inf or isinstance(cause, ConfigurationError):
+            return False
+        if isinstance(cause, RateLimited) and cause.outcome == "not_sent":
+            return False  # the wait would be too long
+        return not isinstance(cause, ConnectError) or cause.retryable
+
+    def _last_word(self, cause: BinanceSessionError) -> BinanceSessionError:
+        """Return the reason for which the session ends when no attempt follows on ``cause``."""
+        if not isinstance(cause, LogonRejected) or not self._revoked:
+            return cause
+        revoked = SessionRevoked(
+            f"the exchange revoked the logon and refused a new one: {cause.error.message} (code {cause.code})",
+            outcome=None,
+        )
+        revoked.__cause__ = cause
+        return revoked
+
     async def _connect(self) -> Link:
         """Return a new link, open and logged on if the session logs on; raise why there is none."""
-        if not self._stats.connections:
-            self.gate.refuse_to_open()
-        await self.gate.may_dial()
+        await self.gate.may_dial(self._patience_ends)
         link = self._make_link(self)
         self._links.append(link)
         try:
-            await link.open()
+            await self._open(link)
             if self._logon is not None:
                 if self._machine.can(_E.CONNECTED):
                     self._machine.advance(_E.CONNECTED)
@@ -460,17 +519,57 @@ class Supervisor(LinkOwner):
         self._stats.connections += 1
         return link
 
+    async def _open(self, link: Link) -> None:
+        """Open a link; whatever goes wrong in it is a connection that could not be had."""
+        try:
+            await link.open()
+        except BinanceSessionError:
+            raise
+        except (OSError, RuntimeError) as error:  # a resolver's, a thread's, a proxy library's
+            raise ConnectError(f"no connection: {str(error) or type(error).__name__}") from error
+        except Exception as error:
+            if not self._was_ready:
+                raise
+            wrapped = ConnectError(f"no connection: {type(error).__name__}")
+            wrapped.__cause__ = error
+            if self._level_for(wrapped) == logging.WARNING:
+                self._log.exception("a connection could not be attempted: this is a defect of binance_session")
+            raise wrapped from error
+
+    @property
+    def _patience_ends(self) -> float:
+        """The loop time at which a session that was never READY stops waiting for the exchange to listen."""
+        return math.inf if self._was_ready else self._may_wait_until
+
     def _promote(self, link: Link) -> None:
-        """Have ``link`` take the requests from now on."""
+        """Have a new ``link`` take the requests from now on."""
         if link.cause is not None:
             raise link.cause
+        first = not self._was_ready
+        self._was_ready = True
+        self._relieve(link)
+        if self._hooks.on_connected is not None and self._leads(link):
+            self._hooks.on_connected(first)
+        self._put_to_use(link)
+
+    def _relieve(self, link: Link) -> None:
+        """Be READY with ``link``."""
         self._serving = link
+        self._revoked = False
+        self._warned.clear()
         self.link = link if self.gate.is_open else None
         if self._machine.can(_E.RETRY):  # the link before was lost while this one was being prepared
             self._machine.advance(_E.RETRY)
         if self._machine.can(_E.SERVE):
             self._machine.advance(_E.SERVE)
-        if self._serving is link and self.state is SessionState.READY:
+
+    def _leads(self, link: Link) -> bool:
+        """Tell whether ``link`` is in use; a hook may have seen to it that it is not."""
+        return self._serving is link and self.state is SessionState.READY
+
+    def _put_to_use(self, link: Link) -> None:
+        """Send what waits, and tell who follows the links."""
+        if self._leads(link):
             self._serve_requests(link)
             if self.watcher is not None:
                 self.watcher.link_promoted(link)
@@ -484,40 +583,49 @@ class Supervisor(LinkOwner):
         loop = asyncio.get_running_loop()
         began = logged_on = loop.time()
         due = math.inf if self._rollover_after is None else began + self._rollover_after * uniform(0.9, 1.0)
-        attempt = 0
-        refused: LogonRejected | None = None
+        attempt = refusals = 0
+        refused_at = -math.inf
         successor: asyncio.Task[Link] | None = None
         try:
             while link.cause is None:
                 self._wake.clear()
                 if successor is not None and successor.done():
                     try:
-                        return successor.result()
+                        return self._alive(successor.result())
                     except BinanceSessionError as error:
                         attempt += 1
-                        delay = self._next_delay(attempt + 1, error) if _heals(error) else None
-                        due = math.inf if delay is None else loop.time() + delay
-                        refused = error if isinstance(error, LogonRejected) else None
-                        _log.warning("no second connection (%s); the first is used on", error)
+                        if isinstance(error, LogonRejected):
+                            refusals += 1
+                            refused_at = loop.time()
+                            error.refusals = refusals
+                        delay = self._next_delay(attempt + 1, error)
+                        if delay is None:  # until there is another reason for one
+                            due, attempt, refusals = math.inf, 0, 0
+                        else:
+                            due = loop.time() + delay
+                        self._log.log(self._level_for(error), "no second connection (%s); the first is used on", error)
                     successor = None
-                if self.state is SessionState.LOGGING_ON and refused is not None:
-                    raise refused
                 if self.state is SessionState.LOGGING_ON and self._logon is not None:
                     # A logon that is revoked as soon as it is given is not asked for without end.
                     self._relogons = self._relogons + 1 if loop.time() - logged_on < _HEALTHY else 0
                     await self._pause(self._relogons, SessionRevoked("revoked again"))
-                    await self._log_on_again(link, self._logon)
+                    await asyncio.sleep(refused_at + _AFTER_REFUSED_LOGON - loop.time())
+                    await self._log_on(link, self._logon)
                     logged_on = loop.time()
-                    self._promote(link)
-                elif link.is_retiring and refused is None and successor is None:
+                    if link.authenticated:
+                        self._relieve(link)
+                        self._put_to_use(link)
+                elif link.is_retiring and successor is None:
                     link.is_retiring = False
+                    if refusals and due < math.inf:
+                        continue  # another logon is asked for already, when it may be
                     # Nor is an exchange that tells each new connection to go dialled without end.
                     self._hasty = self._hasty + 1 if loop.time() - began < _HEALTHY else 0
                     wait = self._next_delay(self._hasty, ConnectError("shutdown announced")) if self._hasty else 0.0
                     due = min(due, loop.time() + (wait or 0.0))
                 elif loop.time() >= due and successor is None:
                     due = math.inf
-                    successor = loop.create_task(self._successor(), name="binance_session rollover")
+                    successor = loop.create_task(self._successor(), name=self._log.task("rollover"))
                     successor.add_done_callback(lambda _: self._wake.set())
                 else:
                     with contextlib.suppress(TimeoutError):
@@ -525,12 +633,12 @@ class Supervisor(LinkOwner):
                             await self._wake.wait()
             if successor is not None:
                 try:
-                    return await successor
-                except LogonRejected as error:
-                    refused = error
+                    return self._alive(await successor)
                 except BinanceSessionError as error:
-                    _log.warning("no second connection (%s), and the first is gone", error)
-            raise refused or link.cause
+                    self._log.warning("no second connection (%s), and the first is gone", error)
+                    if isinstance(error, LogonRejected):
+                        raise
+            raise link.cause
         finally:
             if successor is not None and not successor.done():
                 successor.cancel()
@@ -548,6 +656,13 @@ class Supervisor(LinkOwner):
         await self._end(link)
         raise ConnectError(f"the second connection ended at once: {link.cause}")
 
+    def _alive(self, successor: Link) -> Link:
+        """Return ``successor``, unless it has ended since it was confirmed."""
+        if successor.cause is None:
+            return successor
+        self._in_background(self._end(successor), "end")
+        raise ConnectError(f"the second connection ended at once: {successor.cause}")
+
     async def _pause(self, attempt: int, cause: BinanceSessionError) -> None:
         """Wait as the policy says before another attempt of a kind that should not be needed; give up if it does."""
         if attempt:
@@ -556,10 +671,16 @@ class Supervisor(LinkOwner):
                 raise cause
             await asyncio.sleep(delay)
 
-    def _drain(self, link: Link) -> None:
-        """Close a link that was replaced, once its last answer has come or timed out."""
+    def _drain(self, link: Link, successor: Link | None) -> None:
+        """Close a link that is not used any more, once its last answer has come or timed out.
+
+        What ``on_connected`` asked of the ``successor`` is answered first: a subscription of the bot's own, say, whose
+        events the old link brings until then.
+        """
 
         async def drain() -> None:
+            if successor is not None and self._hooks.on_connected is not None:
+                await successor.answered()
             await link.drained()
             if self.watcher is not None:
                 await self.watcher.let_go_of(link)
@@ -568,7 +689,7 @@ class Supervisor(LinkOwner):
         self._in_background(drain(), "drain")
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=f"binance_session {name}")
+        task = asyncio.get_running_loop().create_task(work, name=self._log.task(name))
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)
 
@@ -584,25 +705,29 @@ class Supervisor(LinkOwner):
 
     def _next_delay(self, attempt: int, cause: Exception) -> float | None:
         delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
-        if delay is not None and isinstance(cause, ConnectError) and cause.retry_after is not None:
-            delay = max(delay, min(cause.retry_after, _LONGEST_RETRY_AFTER))
+        if delay is None:
+            return None
+        if isinstance(cause, LogonRejected):
+            return max(delay, _AFTER_REFUSED_LOGON)
+        if isinstance(cause, ConnectError) and cause.retry_after is not None:
+            return max(delay, cause.retry_after)
         return delay
 
     async def _log_on(self, link: Link, method: Method) -> None:
         """Send ``session.logon`` and wait for its answer."""
         try:
-            await self._host_listens()
+            await self.gate.host_listens(self._patience_ends)
             try:
                 await link.submit(method)
             except InvalidTimestamp:
                 # The link asked for the exchange's time when it saw this; with that, once more.
                 await link.status_told()
-                await self._host_listens()
+                await self.gate.host_listens(self._patience_ends)
                 await link.submit(method)
         except RateLimited:
             raise
         except ConfigurationError as error:
-            if not self._stats.connections:
+            if not self._was_ready:
                 raise
             # It signed before: a remote signer may be back soon.
             raise ConnectError(f"connected, but session.logon could not be signed: {error}") from error
@@ -614,26 +739,3 @@ class Supervisor(LinkOwner):
             raise ConnectError(f"connected, but session.logon failed: {error}") from error
         except BinanceSessionError as error:
             raise ConnectError(f"connected, but session.logon was not answered: {error}") from error
-
-    async def _host_listens(self) -> None:
-        """Return when something may be sent; a session that is being opened is told instead of waiting."""
-        if not self._stats.connections:
-            self.gate.refuse_to_open()
-        await self.gate.host_listens()
-
-    async def _log_on_again(self, link: Link, method: Method) -> None:
-        """Log on once more after a revocation; a key that is refused is not tried again."""
-        try:
-            await self._log_on(link, method)
-        except LogonRejected as error:
-            raise SessionRevoked(
-                f"the exchange revoked the logon and refused a new one: {error.error.message} (code {error.code})",
-                outcome=None,
-            ) from error
-
-
-def _heals(cause: Exception) -> bool:
-    """Tell whether another attempt can succeed without anybody changing anything."""
-    if isinstance(cause, ConnectError):
-        return cause.retryable
-    return not isinstance(cause, (LogonRejected, SessionRevoked, ConfigurationError))

@@ -6,14 +6,16 @@ Everything here is a table. Sources: PROTOCOL.md §1 (addresses, heartbeat, life
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, StrEnum
 from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
 from binance_session.errors import ConfigurationError
+from binance_session.masking import kind_of, shown
 
 __all__ = [
     "COIN_M",
@@ -27,6 +29,7 @@ __all__ = [
     "Security",
     "Venue",
     "Weight",
+    "nearest",
 ]
 
 
@@ -95,9 +98,11 @@ class Method:
     orders: int = 0
     #: whether it is parked only when asked for (an attribute, because every request asks)
     is_trade: bool = field(init=False)
-    #: whether its answer tells about the connection: who is logged on, what time it is there
+    #: whether its answer tells about the connection: who is logged on, what time it is there, what it brings
     is_about_session: bool = field(init=False)
 
+    #: whether it changes something at the exchange, so that it matters whether it was executed
+    changes_anything: bool = field(init=False)
     #: whether it may use the reserve of request weight: what takes risk off, and what keeps the session alive
     is_urgent: bool = field(init=False)
 
@@ -106,6 +111,23 @@ class Method:
         name = self.name.rpartition("/")[2]
         return name.endswith((".cancel", ".cancelAll")) or name.startswith(("session.", "userDataStream."))
 
+    @changes_anything.default
+    def _changes_anything(self) -> bool:
+        return self.security is Security.TRADE and self.name.rpartition("/")[2] not in _TESTS
+
+    @property
+    def query(self) -> str | None:
+        """The method that tells whether a request of this one was executed; ``None`` if this API has none."""
+        return _QUERIES.get(self.name.rpartition("/")[2], (None, ""))[0]
+
+    @property
+    def if_unknown(self) -> str:
+        """What it means that the outcome is unknown, and what to ask: the end of a sentence."""
+        if not self.changes_anything:
+            return "repeating it does no harm"
+        query, how = _QUERIES.get(self.name.rpartition("/")[2], (None, _NOBODY_KNOWS))
+        return f"it may have been executed: before repeating it ask {f'{query} {how}' if query else how}"
+
     @is_trade.default
     def _is_trade(self) -> bool:
         return self.security is Security.TRADE
@@ -113,18 +135,60 @@ class Method:
     @is_about_session.default
     def _is_about_session(self) -> bool:
         name = self.name.rpartition("/")[2]  # without the version
-        return name in ("session.logon", "session.status", "session.logout", "time")
+        return name in ("session.logon", "session.status", "session.logout", "time") or self.subscribes
+
+    @property
+    def subscribes(self) -> bool:
+        """Whether it has the account's events come on the connection (Spot)."""
+        return self.name.rpartition("/")[2].startswith("userDataStream.subscribe")
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that was most likely meant, ``None`` if none is near."""
+    by_lower = {known.lower(): known for known in names}
+    found = difflib.get_close_matches(name[:100].lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None
 
 
 _VERSION: Final = re.compile(r"v\d+/")
+
+#: TRADE methods that only try whether a request would be taken
+_TESTS: Final = frozenset({"order.test", "sor.order.test"})
+_NOBODY_KNOWS: Final = "what the documents of this method say tells whether it was"
+_BY_ORDER: Final = "(origClientOrderId is your newClientOrderId)"
+_BY_LIST: Final = "(origClientOrderId is your listClientOrderId)"
+#: USD-M: ``order.status`` says -2013 of an algo order, although it stands
+_ALGO: Final = (
+    "REST GET /fapi/v1/algoOrder (clientAlgoId is yours), or wait for the event ALGO_UPDATE: no method of this API"
+    " knows of algo orders, and order.status says -2013 although they stand"
+)
+#: method -> the method that tells whether it was executed, if there is one, and how it is asked
+_QUERIES: Final[Mapping[str, tuple[str | None, str]]] = {
+    "order.place": ("order.status", _BY_ORDER),
+    "order.modify": ("order.status", "(is it as you wanted it?)"),
+    "order.cancel": ("order.status", "(does it still stand?)"),
+    "algoOrder.place": (None, _ALGO),
+    "algoOrder.cancel": (None, _ALGO),
+    "order.cancelReplace": ("order.status", "for both, the old order and the new"),
+    "order.amend.keepPriority": ("order.amendments", "or order.status"),
+    "openOrders.cancelAll": ("openOrders.status", "(what still stands?)"),
+    "orderList.place": ("orderList.status", _BY_LIST),
+    "orderList.place.oco": ("orderList.status", _BY_LIST),
+    "orderList.place.oto": ("orderList.status", _BY_LIST),
+    "orderList.place.otoco": ("orderList.status", _BY_LIST),
+    "orderList.place.opo": ("orderList.status", _BY_LIST),
+    "orderList.place.opoco": ("orderList.status", _BY_LIST),
+    "orderList.cancel": ("orderList.status", "(does it still stand?)"),
+    "sor.order.place": ("order.status", _BY_ORDER),
+}
 
 
 @frozen
 class Venue:
     """One exchange API: where it is, what it offers, and its limits.
 
-    ``stream_url`` is the base of the event socket (``{stream_url}/ws/{listenKey}``), ``None`` where events arrive
-    on the API socket itself (Spot). Times are in seconds.
+    ``stream_url`` is the base of the event socket, ``None`` where events arrive on the API socket itself (Spot).
+    ``stream_path`` goes behind it, with the listenKey for ``{key}``. Times are in seconds.
     """
 
     name: str
@@ -135,6 +199,8 @@ class Venue:
     user_stream_auth: Auth = Auth.KEY
     has_logon: bool = True
     has_listen_key: bool = True
+    #: whether the text of a 503 tells that the request failed; where not, the outcome of every 5xx is unknown
+    explains_503: bool = True
     listen_key_lifetime: float = 3600.0
     lifetime: float = 86400.0
     server_ping_interval: float = 180.0
@@ -145,6 +211,7 @@ class Venue:
     order_limits: tuple[tuple[int, str, int], ...] = ((300, "SECOND", 10), (1200, "MINUTE", 1))
     max_recv_window: int = 60_000
     testnet: bool = False
+    stream_path: str = "/ws/{key}"
 
     def method(self, name: str, security: str | None = None) -> Method:
         """Return the catalogue's entry for ``name``, which may carry a version (``v2/account.status``).
@@ -154,7 +221,7 @@ class Venue:
         a security type that does not exist, and for a name that is no text.
         """
         if not isinstance(name, str) or not name:
-            raise ConfigurationError(f"a method is a non-empty string, not {name!r}")
+            raise ConfigurationError(f"a method is a non-empty string such as 'order.place', not {kind_of(name)}")
         if security is not None:
             try:
                 kind = Security(security)
@@ -167,13 +234,23 @@ class Venue:
             versioned = _VERSION.match(name)
             known = self.methods.get(name[versioned.end() :]) if versioned else None
             if known is None:
-                raise ConfigurationError(
-                    f"{self.name} has no method {name!r} in its catalogue; if it is new, say what it needs:"
-                    " security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'",
-                    method=name,
-                )
+                raise ConfigurationError(self._unknown(name), method=shown(name, 100))
             known = evolve(known, name=name)
         return known
+
+    def _unknown(self, name: str) -> str:
+        """Say that the catalogue has no such method, and what may have been meant."""
+        bare = name[found.end() :] if (found := _VERSION.match(name)) else name
+        message = f"{self.name} has no method {shown(name, 100)!r} in its catalogue"
+        meant = nearest(bare, self.methods)
+        elsewhere = [venue.name for venue in (COIN_M, USD_M, SPOT) if bare in venue.methods]
+        if elsewhere:
+            message += f": it is a method of {' and '.join(elsewhere)}"
+        elif meant is not None:
+            message += f": did you mean {meant!r}?"
+        return (
+            f"{message}. If it is new there, say what it needs: security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'"
+        )
 
     def _auth(self, security: Security) -> Auth:
         if security is Security.NONE:
@@ -324,6 +401,8 @@ USD_M: Final = Venue(
     # /private: unrouted sockets have been silent since 2026-04-23 (PROTOCOL.md §1.2)
     "wss://fstream.binance.com/private",
     _USD_M_METHODS,
+    # without `events`, which is an allow list; the path form is said to be silent in production (PROTOCOL.md §1.2)
+    stream_path="/ws?listenKey={key}",
 )
 USD_M_TESTNET: Final = evolve(
     USD_M,
@@ -340,6 +419,7 @@ SPOT: Final = Venue(
     _SPOT_METHODS,
     user_stream_auth=Auth.SIGNED,
     has_listen_key=False,
+    explains_503=False,
     server_ping_interval=20.0,
     pong_timeout=60.0,
     connection_weight=2,

@@ -23,7 +23,7 @@ def test_the_local_clock_is_believed_until_an_answer_says_otherwise() -> None:
     assert clock().now_ms() == int(NOW * 1000)
 
 
-@given(st.floats(-1e6, 1e6), st.floats(0, 1.0), st.floats(0, 1))
+@given(st.floats(-86_000, 86_000), st.floats(0, 1.0), st.floats(0, 1))
 def test_a_quick_answer_gives_the_offset_to_half_its_round_trip(
     offset: float, round_trip: float, stamped: float
 ) -> None:
@@ -34,7 +34,7 @@ def test_a_quick_answer_gives_the_offset_to_half_its_round_trip(
     assert measured.offset == pytest.approx(offset, abs=round_trip / 2 + 0.002)
 
 
-@given(st.floats(-1e6, 1e6), st.floats(0, 30.0), st.floats(0, 1))
+@given(st.floats(-86_000, 86_000), st.floats(0, 30.0), st.floats(0, 1))
 def test_however_slow_an_answer_the_clock_is_not_put_a_second_early(
     offset: float, round_trip: float, stamped: float
 ) -> None:
@@ -74,3 +74,103 @@ def test_what_is_no_time_is_ignored(server_time: Any) -> None:
     measured.learn(server_time, NOW, NOW)
     measured.learn(int(NOW * 1000) + 9000, NOW + 1, NOW)
     assert measured.offset == 0.0
+
+
+class Clocks:
+    """A local clock and a server's, each to be moved by hand, and what was said about them."""
+
+    def __init__(self) -> None:
+        self.wall, self.monotonic = NOW, 100.0
+        self.said: list[str] = []
+        self.clock = ServerClock(lambda: self.wall, lambda: self.monotonic, self.said.append)
+
+    def told(self, offset: float, took: float = 0.1) -> bool:
+        """Ask the server, whose clock is off by this much, and take some time over it."""
+        sent = self.monotonic
+        self.monotonic += took
+        self.wall += took
+        return self.clock.learn(int((self.wall + offset) * 1000), sent, self.monotonic)
+
+
+@pytest.mark.parametrize("days", [-400, -30, -1.01, 1.01, 30, 365 * 20])
+def test_a_clock_more_than_a_day_away_is_never_believed_and_said_once(days: float) -> None:
+    """Whoever answers could have orders signed for next month, and keep them until then."""
+    clocks = Clocks()
+    for _ in range(3):
+        assert not clocks.told(days * 86_400)
+        assert abs(clocks.clock.now() - clocks.wall) < 1
+    assert len(clocks.said) == 1
+    assert "clock" in clocks.said[0]
+    assert not clocks.told(3)
+    assert clocks.clock.offset == pytest.approx(3, abs=0.1)
+    clocks.told(days * 86_400)
+    assert clocks.clock.offset == pytest.approx(3, abs=0.1)
+    assert len(clocks.said) == 2
+
+
+def test_a_local_clock_that_is_hours_off_is_put_right_by_one_answer() -> None:
+    """A wrong time zone, a clock that nobody set: what the session learns the time for."""
+    clocks = Clocks()
+    assert not clocks.told(7 * 3600)
+    assert clocks.clock.offset == pytest.approx(7 * 3600, abs=0.1)
+    assert clocks.said == []
+
+
+def test_a_jump_is_believed_when_a_later_answer_says_the_same() -> None:
+    """One answer alone moves nothing by more than a minute; the first of them asks for another."""
+    clocks = Clocks()
+    clocks.told(0)
+    assert clocks.told(3600)
+    assert clocks.clock.offset == pytest.approx(0, abs=0.1)
+    assert not clocks.told(3600)
+    assert clocks.clock.offset == pytest.approx(3600, abs=0.1)
+    assert len(clocks.said) == 2
+    assert all("clock" in line for line in clocks.said)
+
+
+def test_answers_that_contradict_each_other_are_not_believed_nor_asked_for_without_end() -> None:
+    """Nor is one that was asked for before the first had come: both may be of the same moment."""
+    clocks = Clocks()
+    clocks.told(0)
+    asked = [clocks.told(offset) for offset in (3600, -3600, 7200, -7200)]
+    assert asked == [True, False, False, False]
+    assert clocks.clock.offset == pytest.approx(0, abs=0.1)
+    at = int((clocks.wall - 7200) * 1000)
+    clocks.clock.learn(at, clocks.monotonic - 1, clocks.monotonic)
+    assert clocks.clock.offset == pytest.approx(0, abs=0.1)
+    clocks.told(0)
+    assert clocks.told(3600), "asked again, once the clock was plausible in between"
+
+
+def test_after_a_sleep_of_the_machine_one_answer_is_enough() -> None:
+    """The monotonic clock stood still; the local clock and the exchange agree on what time it is."""
+    clocks = Clocks()
+    clocks.told(2)
+    clocks.wall += 8 * 3600
+    assert not clocks.told(2)
+    assert clocks.clock.offset == pytest.approx(2, abs=0.1)
+
+
+def test_a_step_of_the_local_clock_by_weeks_does_not_cost_what_was_learned() -> None:
+    """What the exchange says agrees with what it said before."""
+    clocks = Clocks()
+    clocks.told(2)
+    clocks.wall += 30 * 86_400
+    assert not clocks.told(2 - 30 * 86_400)
+    assert clocks.clock.now() == pytest.approx(clocks.wall - 30 * 86_400 + 2, abs=0.1)
+    assert clocks.said == []
+
+
+@given(st.lists(st.floats(-1e9, 1e9) | st.floats(-100, 100), max_size=30))
+def test_whatever_is_told_the_time_stays_within_a_day(offsets: list[float]) -> None:
+    clocks = Clocks()
+    for offset in offsets:
+        clocks.told(offset)
+        assert abs(clocks.clock.offset) <= 86_400 + 1
+
+
+def test_microseconds_are_understood_by_their_magnitude() -> None:
+    """Spot with timeUnit=MICROSECOND."""
+    measured = clock()
+    measured.learn(int((NOW + 30) * 1_000_000), NOW, NOW)
+    assert measured.offset == pytest.approx(30, abs=0.001)

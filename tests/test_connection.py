@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import re
 import ssl
 import struct
@@ -16,9 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
 
 from binance_session import COIN_M, SPOT, ConnectError, ConnectionLost, Session, SessionState
 from binance_session.connection import Connection
@@ -341,7 +346,7 @@ async def test_the_end_of_a_lost_connection_takes_no_task_if_nothing_is_left_of_
         links = 0
 
         def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
-            self.ending = "binance_session end" in {task.get_name() for task in asyncio.all_tasks()}
+            self.ending = f"{self.name}: end" in {task.get_name() for task in asyncio.all_tasks()}
             self.links = len(self._supervisor._links)
 
     client, server = (authority.client_context(), authority.server_context()) if is_left else (None, None)
@@ -647,3 +652,208 @@ async def test_what_is_held_is_not_written_to_a_connection_that_is_over() -> Non
         connection.release()
         assert recorder.writes == []
         await until(lambda: collector.got)
+
+
+# The handshake's answer, and what comes with it
+
+
+@asynccontextmanager
+async def shaking_hands(connection: Connection, protocol: ClientProtocol) -> AsyncIterator[bytes]:
+    """Begin the handshake of a connection that goes nowhere; yield the answer that accepts it."""
+    request = protocol.connect()
+    handshake = asyncio.ensure_future(connection.shake_hands(request))
+    await asyncio.sleep(0)
+    digest = hashlib.sha1(f"{request.headers['Sec-WebSocket-Key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode())
+    yield (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + b"Sec-WebSocket-Accept: %b\r\n\r\n" % base64.b64encode(digest.digest())
+    )
+    await handshake
+
+
+class Pipe(asyncio.Transport):
+    """A transport that goes nowhere, and keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+        self.reading = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+def bare(receiver: Any, **options: Any) -> tuple[Connection, ClientProtocol, Pipe]:
+    protocol = ClientProtocol(parse_uri("ws://127.0.0.1/"), max_size=options.get("max_size"))
+    connection, pipe = Connection(protocol, receiver, **options), Pipe()
+    connection.connection_made(pipe)
+    return connection, protocol, pipe
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    messages=st.lists(st.sampled_from(["", "{}", "\r\n\r\n", "\r\n\r\n" + "x" * 40, "é" * 300]), max_size=4),
+    cuts=st.lists(st.integers(1, 200), max_size=10),
+)
+def test_frames_are_found_from_the_byte_behind_the_handshakes_answer(messages: list[str], cuts: list[int]) -> None:
+    """In one read with it or cut anywhere, also before its last LF; a payload may look like the end of its head."""
+
+    async def run() -> None:
+        collector = Collector()
+        connection, protocol, _ = bare(collector)
+        async with shaking_hands(connection, protocol) as answer:
+            rest = answer + b"".join(frame(TEXT, message.encode()) for message in messages)
+            sizes = iter(cuts)
+            while rest:
+                size = next(sizes, len(rest))
+                connection.data_received(rest[:size])
+                rest = rest[size:]
+            assert collector.got == [("text", message.encode()) for message in messages]
+            assert connection._scanning, "frames are found here, not by the slower library"
+        connection.connection_lost(None)
+
+    asyncio.run(run())
+
+
+async def test_the_body_of_a_refusal_may_look_like_anything() -> None:
+    """A thousand ends of heads in it: none of them is one."""
+    connection, protocol, _ = bare(Collector())
+    body = b"\r\n\r\n" * 1000
+    handshake = asyncio.ensure_future(connection.shake_hands(protocol.connect()))
+    await asyncio.sleep(0)
+    connection.data_received(b"HTTP/1.1 503 Busy\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    with pytest.raises(InvalidStatus):
+        await handshake
+    connection.connection_lost(None)
+
+
+@pytest.mark.parametrize("fragments", [1, 3])
+@pytest.mark.parametrize("bad", [b'{"a":"\xff"}', b"\xed\xa0\x80", b"\xc3", b"x" * 5000 + b"\x80"])
+async def test_text_that_is_not_utf_8_ends_the_connection(bad: bytes, fragments: int) -> None:
+    """With 1007 (RFC 6455 §8.1), whatever decodes the JSON, and wherever the bad byte stands."""
+    async with connected() as (raw, collector, _):
+        if fragments == 1:
+            raw.write(frame(TEXT, b"{}") + frame(TEXT, bad) + frame(TEXT, b"{}"))
+        else:
+            raw.write(frame(TEXT, b"{}") + frame(TEXT, bad[:1], fin=False) + frame(CONT, bad[1:]) + frame(TEXT, b"{}"))
+        await until(lambda: len(collector.got) == 2)
+        assert collector.got[0] == ("text", b"{}")
+        assert "1007 (invalid data)" in str(collector.got[1][1])
+
+
+# Floods
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [frame(TEXT, b"{}"), frame(PING, b""), frame(CONT, b"", fin=False)],
+    ids=["messages", "pings", "empty fragments"],
+)
+async def test_the_loop_has_its_turns_in_a_flood(flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much one read brings: it is taken in pieces, in order, and nothing is read meanwhile."""
+    monkeypatch.setattr("binance_session.connection._SLICE", 0.0)
+    collector = Collector()
+    connection, protocol, pipe = bare(collector)
+    async with shaking_hands(connection, protocol) as answer:
+        connection.data_received(answer)
+    begin = frame(TEXT, b"", fin=False) if flood[0] == 0 else b""
+    end = frame(CONT, b"") if begin else b""
+    data = begin + flood * (200_000 // len(flood)) + end + frame(TEXT, b"last")
+    connection.get_buffer(-1)[: len(data)] = data
+    connection.buffer_updated(len(data))
+    turns = 0
+    while collector.got[-1:] != [("text", b"last")]:
+        assert not pipe.reading
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 20
+    await asyncio.sleep(0)
+    assert pipe.reading
+    assert len(collector.got) == (200_000 // len(flood) if flood[0] == 0x81 else 1 if begin else 0) + 1
+    connection.connection_lost(None)
+
+
+async def test_a_flood_that_is_cut_off_was_received_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came before the end of the connection is handed on before that is told."""
+    monkeypatch.setattr("binance_session.connection._SLICE", 0.0)
+    collector = Collector()
+    connection, protocol, _ = bare(collector)
+    async with shaking_hands(connection, protocol) as answer:
+        connection.data_received(answer)
+    data = frame(TEXT, b"{}") * 10_000
+    connection.get_buffer(-1)[: len(data)] = data
+    connection.buffer_updated(len(data))
+    connection.connection_lost(ConnectionResetError("cut"))
+    assert len(collector.got) == 10_001
+    assert collector.got[-1] == ("end", "ConnectionResetError: cut")
+
+
+# Whatever raises, the receiver learns that the connection is over
+
+
+def _raise(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("out of order")
+
+
+@pytest.mark.parametrize(
+    ("what", "happens"),
+    [
+        ("_receiver.message_received", lambda c: c.data_received(frame(TEXT, b"{}"))),
+        ("_receiver.binary_received", lambda c: c.data_received(frame(BINARY, b"{}"))),
+        ("_protocol.receive_data", lambda c: c.data_received(frame(PING, b"{}"))),
+        ("_protocol.events_received", lambda c: c.data_received(frame(PING, b"{}"))),
+        ("_protocol.data_to_send", lambda c: c.data_received(frame(PING, b"{}"))),
+        ("transport.write", lambda c: c.data_received(frame(PING, b"{}"))),
+        ("_protocol.receive_eof", lambda c: c.eof_received()),
+        ("_take", lambda c: c.data_received(frame(CLOSE, b""))),
+        ("_notice_end", lambda c: c.data_received(frame(CLOSE, b""))),
+        ("hang_up", lambda c: c.eof_received()),
+    ],
+)
+async def test_whatever_raises_the_end_is_told(
+    what: str, happens: Callable[[Connection], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a callback of the connection, in the library, in the transport: once, logged, and the transport goes."""
+    collector = Collector()
+    connection, protocol, pipe = bare(collector)
+    async with shaking_hands(connection, protocol) as answer:
+        connection.data_received(answer)
+    *path, name = what.split(".")
+    monkeypatch.setattr(connection if not path else getattr(connection, path[0]), name, _raise)
+    happens(connection)
+    assert [kind for kind, _ in collector.got] == ["end"]
+    assert pipe.closed
+    assert not connection.writable
+    assert "out of order" in caplog.text
+    connection.connection_lost(None)
+    await connection.drop()
+    assert len(collector.got) == 1
+
+
+async def test_a_receiver_that_cannot_take_the_end_keeps_nothing_alive(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Collector):
+        connection_ending = _raise
+
+    connection, protocol, _ = bare(Broken())
+    async with shaking_hands(connection, protocol) as answer:
+        connection.data_received(answer)
+    connection.connection_lost(None)
+    await connection.drop()
+    assert connection.is_gone
+    assert "out of order" in caplog.text

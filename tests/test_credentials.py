@@ -7,6 +7,7 @@ import copy
 import json
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from decimal import Decimal
@@ -377,3 +378,97 @@ def test_keys_are_immutable_and_equal_only_to_themselves() -> None:
         key.secret = "other"  # type: ignore[misc]
     with pytest.raises(AttributeError):
         key.note = "other"  # type: ignore[attr-defined]
+
+
+# What was most likely meant.
+
+TEXT = pem_of(ED25519).decode()
+
+
+@pytest.mark.parametrize(
+    ("pem", "password", "reason"),
+    [
+        (TEXT.replace("\n", "\\n"), None, r"two characters \\n .* text.replace\("),
+        (TEXT.replace("\n", "\\n").encode(), None, "two characters"),
+        (TEXT.replace("-----BEGIN PRIVATE", "-----BEGIN OPENSSH PRIVATE").encode(), None, "OpenSSH.*keygen"),
+        (TEXT.encode("utf-16"), None, "UTF-16.*save it as UTF-8"),
+        (TEXT.encode("utf-16-be"), None, "UTF-16"),
+        (TEXT.encode("utf-16-le"), None, "UTF-16"),
+        (SECRET64 := "NhqPtm" + "x" * 58, None, "HMAC secret, which HmacKey takes"),
+        (SECRET64.encode() + b"\n", None, "HMAC secret, which HmacKey takes"),
+        (TEXT, 5, "password must be a text or bytes, not an int"),
+        (TEXT, str, "password must be a text or bytes, not the class str"),
+        (TEXT, "\ud800", "not valid Unicode"),
+    ],
+)
+def test_what_was_given_for_a_pem_key_is_told(pem: Any, password: Any, reason: str) -> None:
+    """The likeliest mistake and what to do, without a piece of the key."""
+    for kind in (Ed25519Key, RsaKey):
+        with pytest.raises(ConfigurationError, match=reason) as caught:
+            kind.from_pem(pem, api_key=API_KEY, password=password)
+        said = f"{caught.value!r} {caught.value.__cause__!r}"
+        for secret in ("NhqPtm", TEXT.splitlines()[1][:8], API_KEY):
+            assert secret not in said
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        (TEXT, "this is a PEM key: Ed25519Key.from_pem"),
+        (TEXT.strip(), "this is a PEM key"),
+        (SECRET + "\n", "strip"),
+        (SECRET + "\r\n", "strip"),
+        (f"{SECRET}\n{SECRET}", "characters that no secret has"),
+        (None, "not None"),
+        (SECRET.encode(), "not a bytes"),
+        ("", "not an empty str"),
+        (str, r"not the class str \(give an instance of it\)"),
+    ],
+)
+def test_what_was_given_for_an_hmac_secret_is_told(secret: Any, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        HmacKey(API_KEY, secret)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(("api_key", "reason"), [(API_KEY + "\n", "strip"), (TEXT, "PEM"), (None, "not None")])
+def test_an_error_of_the_api_key_is_found_before_the_file_is_read(api_key: Any, reason: str, tmp_path: Path) -> None:
+    """So that the file is not blamed for it."""
+    for kind in (Ed25519Key, RsaKey):
+        with pytest.raises(ConfigurationError, match=f"api_key .*{reason}"):
+            kind.from_pem(tmp_path / "missing.pem", api_key=api_key)
+
+
+@posix
+def test_a_file_on_a_read_only_file_system_is_not_warned_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's volume with a secret: 0444, root's, and nobody there can change it."""
+    path = saved(tmp_path / "key.pem", pem_of(ED25519), 0o444)
+    real = os.fstatvfs
+
+    def read_only(file: int) -> Any:
+        class Found:
+            f_flag = real(file).f_flag | os.ST_RDONLY
+
+        return Found
+
+    monkeypatch.setattr(os, "fstatvfs", read_only)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Ed25519Key.from_pem(path, api_key=API_KEY).can_logon
+
+
+@posix
+def test_a_key_may_come_out_of_a_pipe(tmp_path: Path) -> None:
+    """It is read once, and has no mode that could be too open."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o666)
+    writer = threading.Thread(target=path.write_bytes, args=(pem_of(ED25519),))
+    writer.start()
+    assert Ed25519Key.from_pem(path, api_key=API_KEY).can_logon
+    writer.join()
+
+
+@posix
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(ConfigurationError, match="larger than any key"):
+        Ed25519Key.from_pem("/dev/zero", api_key=API_KEY)

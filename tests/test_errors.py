@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import pickle
 import re
+import socket
+import ssl
 from typing import Any
 
 import pytest
@@ -29,8 +32,10 @@ from binance_session.errors import (
     SessionClosed,
     SessionRevoked,
     api_error,
+    why,
 )
 
+UNKNOWN = "if it changes anything it may have been executed: ask before repeating it"
 BANNED = "Way too much request weight used; IP banned until 1659146400000. Please use WebSocket Streams."
 
 
@@ -146,7 +151,7 @@ def test_the_outcome_of_one_request_can_be_another() -> None:
         ),
         (
             api_error(500, -1007, "Timeout."),
-            "Timeout. (code -1007, status 500); it may have been executed: query before repeating it",
+            f"Timeout. (code -1007, status 500); {UNKNOWN}",
         ),
     ],
 )
@@ -225,3 +230,98 @@ def test_errors_survive_pickling(error: BinanceSessionError) -> None:
     assert {name: str(value) for name, value in vars(copy).items()} == {
         name: str(value) for name, value in vars(error).items()
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "kind", "outcome"),
+    [
+        (503, -1001, "Service Unavailable.", ServerError, "unknown"),
+        (503, -1001, "Internal error; unable to process your request. Please try again.", ServerError, "unknown"),
+        (503, -1008, "Server is currently overloaded with other requests.", ServerError, "unknown"),
+        (429, -1008, "Server is currently overloaded with other requests.", RateLimited, "rejected"),
+        (400, -1008, "Server is currently overloaded with other requests.", ApiError, "rejected"),
+    ],
+)
+def test_on_spot_no_text_makes_a_5xx_certain(
+    status: int, code: int, message: str, kind: type[ApiError], outcome: str
+) -> None:
+    """Spot's document knows only one meaning of 5xx: execution status unknown (PROTOCOL.md §2)."""
+    error = api_error(status, code, message, futures=False)
+    assert type(error) is kind
+    assert error.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "now", "retry_in"),
+    [
+        ({"retryAfter": 1_764_115_230_000, "serverTime": 1_764_115_200_000}, "", 5.0, 30.0),
+        ({"retryAfter": 1_764_115_230_000_000, "serverTime": 1_764_115_200_000_000}, "", 5.0, 30.0),
+        ({"retryAfter": 1_764_115_230_000}, "", 1_764_115_229.0, 1.0),
+        ({"retryAfter": 1_764_115_230_000}, "", 1_764_115_299.0, 0.0),
+        (None, "IP banned until 1764115230000000.", 1_764_115_220.0, 10.0),
+        (None, "IP banned until 17641152300001.", 1_764_115_220.0, None),
+        ({"retryAfter": 30}, "", 1_764_115_220.0, None),
+        ({"retryAfter": 30_000}, "", 1_764_115_220.0, None),
+        ({"retryAfter": 10**400}, "", 1_764_115_220.0, None),
+    ],
+)
+def test_a_limit_says_in_how_many_seconds_to_come_back(
+    data: Any, message: str, now: float, retry_in: float | None
+) -> None:
+    """By the exchange's clock, and never at a time in 1970."""
+    error = api_error(429, -1003, message, data, now=now)
+    assert isinstance(error, RateLimited)
+    assert error.retry_in == (None if retry_in is None else pytest.approx(retry_in))
+    assert error.retry_at is None or error.retry_at > 1e9
+    assert pickle.loads(pickle.dumps(error)).retry_in == error.retry_in
+
+
+class _Silent(Exception):
+    def __str__(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("error", "tls", "says"),
+    [
+        (_Silent(), False, "_Silent"),
+        (TimeoutError(), False, "no answer in time (TimeoutError)"),
+        (EOFError(), False, "hung up"),
+        (EOFError(), True, "does the port speak TLS"),
+        (ConnectionResetError(104, "Connection reset by peer"), True, "does the port speak TLS"),
+        (ConnectionResetError(104, "Connection reset by peer"), False, "Connection reset by peer"),
+        (ConnectionRefusedError(111, "Connect call failed"), False, "nothing accepts connections"),
+        (socket.gaierror(-2, "Name or service not known"), False, "cannot be looked up"),
+        (OSError("no connection: "), False, "no connection"),
+        (RuntimeError("a\x1b[2J\nb"), False, "a\\x1b[2J\\nb"),
+    ],
+)
+def test_a_reason_always_says_something(error: Exception, tls: bool, says: str) -> None:
+    """On one line, the likeliest cause first, and nothing that ends with a colon."""
+    text = why(error, tls=tls)
+    assert says in text
+    assert text.isprintable()
+    assert not text.endswith(":")
+
+
+def test_an_error_without_words_is_explained_by_what_caused_it() -> None:
+    error = _Silent()
+    error.__cause__ = TimeoutError()
+    assert why(error) == "_Silent, because of no answer in time (TimeoutError)"
+
+
+async def test_a_port_that_does_not_speak_tls_is_called_that() -> None:
+    """Whatever OpenSSL calls it in its version."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(OSError) as caught:  # noqa: PT011, what it is differs
+        await asyncio.open_connection("127.0.0.1", port, ssl=ssl.create_default_context())
+    assert "does not speak TLS" in why(caught.value, tls=True)
+    server.close()
+    await server.wait_closed()

@@ -6,11 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_session import Event, Session, Stats
+import binance_session.feed as feed_module
+from binance_session import Event, EventsOverflow, Session, Stats
 from binance_session.clock import ServerClock
 from binance_session.feed import Feed
 from binance_session.hooks import Hooks
@@ -207,3 +208,128 @@ async def test_an_expiry_that_is_told_twice_is_delivered_once() -> None:
     feed.event("old", Event("listenKeyExpired", 5, said))
     feed.event("old", Event("listenKeyExpired", 6, {**said, "n": 2, "E": 6}))
     assert reader.numbers == [1, 2]
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.virtual
+async def test_an_event_may_be_nested_deeper_than_can_be_written_as_json() -> None:
+    """Copies are told all the same, and what differs at its deepest point is another event."""
+    feed, reader, stats = make_feed()
+    feed.follow("old")
+    feed.take_over()
+    feed.follow("new")
+    feed.event("old", event(1, deep=nested(20_000), other={"b": 1, "a": [True, None, 1.5, 10**5000, "x"]}))
+    feed.event("old", event(2, deep=nested(20_001)))
+    feed.event("new", event(1, other={"a": [True, None, 1.5, 10**5000, "x"], "b": 1}, deep=nested(20_000)))
+    feed.event("new", event(2, deep=nested(20_001)))
+    feed.event("new", event(3, deep=nested(20_002)))
+    feed.take_over()
+    assert reader.numbers == [1, 2, 3]
+    assert stats.gaps == 0
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("bound", ["bytes", "number", "number that only the old one brings"])
+async def test_a_handover_holds_back_no_more_than_its_bounds(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the new source leads, and what the old one did not bring may be missing: a gap, and nothing twice."""
+    monkeypatch.setattr(feed_module, "HELD_EVENTS", 10**6 if bound == "bytes" else 100)
+    feed, reader, _ = make_feed()
+    feed.follow("old")
+    feed.take_over()
+    feed.follow("new")
+    feed.event("old", event(0))
+    brings = "old" if "old" in bound else "new"
+    for number in range(1, 200):
+        feed.event(brings, evolve(event(number), _size=2**20 if bound == "bytes" else 100))
+    assert feed.leading == "new"
+    assert feed._held_bytes == feed._held_events == 0
+    feed.event("new", event(0))  # a copy
+    feed.event("new", event(999))
+    numbers = reader.numbers
+    assert numbers.count("gap") == 1
+    assert [number for number in numbers if number != "gap"] == sorted(set(numbers) - {"gap"})
+    assert numbers[-1] == 999
+    assert len(numbers) > (15 if bound == "bytes" else 100)
+    assert feed.is_live
+
+
+@pytest.mark.virtual
+async def test_what_is_held_is_counted_down_again() -> None:
+    feed, _, _ = make_feed()
+    feed.follow("old")
+    feed.take_over()
+    for how in (feed.take_over, lambda: feed.leave("new"), lambda: feed.break_off("new", 0, "x")):
+        feed.follow("new")
+        for number in range(5):
+            feed.event("new", evolve(event(number), _size=100))
+        feed.event("old", event(0))
+        assert (feed._held_events, feed._held_bytes) == (4, 400)
+        how()
+        assert (feed._held_events, feed._held_bytes) == (0, 0)
+        feed.follow("old")
+        feed.take_over()
+
+
+@pytest.mark.virtual
+async def test_what_waits_for_a_paused_reader_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers are told that events are missing; the feed goes on for those that come."""
+    monkeypatch.setattr(feed_module, "HELD_EVENTS", 100)
+    feed, reader, _ = make_feed()
+    feed.follow("one")
+    feed.take_over()
+    feed.is_paused = lambda: True
+    feed.follow("two")
+    feed.event("two", event(0))
+    feed.take_over()
+    for number in range(1, 200):
+        feed.event("two", event(number))
+    assert [type(error) for error in reader.errors] == [EventsOverflow]
+    feed.is_paused = lambda: False
+    assert feed.is_live
+    feed.event("two", event(500))
+    assert reader.numbers[-1] == 500
+
+
+@pytest.mark.virtual
+async def test_a_suspicion_that_was_told_is_told_to_be_over() -> None:
+    """Whatever becomes of it: dismissed, or certain and then over. One that was dismissed in time is not told."""
+    feed, reader, stats = make_feed()
+    feed.follow("one")
+    feed.take_over()
+    feed.suspect(0, "perhaps")
+    assert not feed.is_live
+    feed.dismiss()
+    assert feed.is_live
+    assert stats.gaps == 0
+    for count in (1, 2):
+        feed.suspect(0, "perhaps")
+        await asyncio.sleep(2.0)
+        if count == 1:
+            feed.dismiss()
+        else:
+            feed.withdraw()
+            feed.open_gap(0, "certainly")
+            assert not feed.is_live
+            feed.gap_is_over()
+        assert feed.is_live
+        assert [gap.data["over"] for gap in reader.events] == [False, True] * count
+
+
+@pytest.mark.virtual
+async def test_a_gap_that_is_over_while_something_is_suspected_is_told_in_two_parts() -> None:
+    feed, reader, _ = make_feed()
+    feed.follow("one")
+    feed.take_over()
+    feed.suspect(0, "perhaps")
+    feed.open_gap(0, "certainly")
+    feed.gap_is_over()
+    assert not feed.is_live
+    feed.dismiss()
+    assert feed.is_live
+    assert [gap.data["over"] for gap in reader.events] == [False, True]

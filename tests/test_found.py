@@ -313,10 +313,9 @@ def test_secrets_stay_out_of_errors_about_them() -> None:
 
 @pytest.mark.parametrize("proxy", ["user:PASSWORD@host", "http://user:PASSWORD@host:x", "ftp://user:PASSWORD@h"])
 async def test_a_proxys_password_is_not_shown(proxy: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Not by an address that cannot be used, and not in the log."""
-    with pytest.raises(ConnectError) as caught:
-        await Session(COIN_M, url="wss://127.0.0.1:1", proxy=proxy).open()
-    assert not caught.value.retryable
+    """Not by an address that cannot be used, and not in the log; it is refused before anything is dialled."""
+    with pytest.raises(ConfigurationError, match="proxy") as caught:
+        Session(COIN_M, url="wss://127.0.0.1:1", proxy=proxy)
     shown = "".join(traceback.format_exception(caught.value)) + caplog.text
     assert "PASSWORD" not in shown
     assert "defect" not in shown
@@ -649,6 +648,7 @@ async def test_an_answer_that_contradicts_itself_is_unknown() -> None:
         assert caught.value.outcome == "unknown"
 
 
+@pytest.mark.virtual
 async def test_what_ends_a_session_is_about_no_request() -> None:
     """wait_for() raises it with no outcome: there is no order that it could be the outcome of."""
     async with exchange() as simulator:

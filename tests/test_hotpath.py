@@ -164,7 +164,7 @@ async def test_every_frame_has_a_mask_of_its_own_from_the_system(monkeypatch: py
 
 async def test_a_full_router_takes_nothing_but_what_is_about_the_connection() -> None:
     """And what it refuses leaves no trace."""
-    router = Router(asyncio.get_running_loop(), 10.0, Stats())
+    router = Router(asyncio.get_running_loop(), 10.0, Stats(), lambda *_: NotSent("never"))
     waiting = [router.register(number, ORDER, bound=2) for number in (1, 2)]
     with pytest.raises(NotSent, match="2 requests are in flight") as caught:
         router.register(3, ORDER, bound=2)

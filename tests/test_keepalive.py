@@ -219,7 +219,8 @@ def test_retries_grow_more_urgent_as_the_end_nears(draw: float, failures: int, n
     assert soon is not None
     assert later is not None
     assert soon <= later
-    assert soon <= max(1.0, nearer / 60)
+    left = HOUR - (HOUR - nearer)  # as the policy reckons it, to the last bit
+    assert soon <= max(1.0, left * (1 / 60))
 
 
 @pytest.mark.parametrize("valid_until", [None, HOUR])
@@ -246,6 +247,14 @@ def test_a_fixed_interval_is_the_same_after_success_and_failure() -> None:
     policy = FixedInterval(90)
     assert policy.next_delay(KeepaliveStatus(0.0, HOUR, 0.0)) == 90.0
     assert policy.next_delay(KeepaliveStatus(7.0, 8.0, 0.0, 3, -1000)) == 90.0
+
+
+@pytest.mark.parametrize("seconds", [3600, 3600.0, 7200, 86_400])
+def test_a_period_that_no_listen_key_would_outlive_is_refused(seconds: float) -> None:
+    """They live an hour on every venue."""
+    with pytest.raises(ConfigurationError, match="3600"):
+        FixedInterval(seconds)
+    FixedInterval(3599.5)
 
 
 def test_no_keepalive_never_pings() -> None:

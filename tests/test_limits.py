@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from typing import Any
@@ -59,6 +60,7 @@ async def test_after_a_429_requests_wait_for_retry_after() -> None:
             session.submit("order.place", ORDER)
         assert caught.value.outcome == "not_sent"
         assert caught.value.retry_at == pytest.approx(began + 30, abs=0.01)
+        assert caught.value.retry_in == pytest.approx(30, abs=0.1)
         waiting = [
             session.submit("account.position"),
             session.submit("order.place", ORDER, on_unready="wait"),
@@ -480,3 +482,42 @@ async def test_a_process_that_was_stopped_notices_when_it_goes_on(caplog: pytest
         await until(lambda: "was suspended" in caplog.text)
         assert (await session.request("account.balance")).status == 200
         assert session.stats.connections == 1
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"limit": 10**400, "count": 10**400, "intervalNum": 1},
+        {"limit": 10**400, "count": 1, "intervalNum": 1},
+        {"limit": 0, "count": 0, "intervalNum": 1},
+        {"limit": -5, "count": 1, "intervalNum": 1},
+        {"limit": True, "count": 1, "intervalNum": 1},
+        {"limit": 1, "count": 1, "intervalNum": 10**9},
+        {"limit": 1, "count": 1, "intervalNum": "1"},
+        {"limit": 1, "count": 1, "intervalNum": 1.5},
+        {"limit": 1, "count": -1, "intervalNum": 1},
+        {"limit": "many", "count": 1e308, "intervalNum": None},
+        {},
+    ],
+)
+async def test_a_limit_that_makes_no_sense_holds_nothing_back(
+    limit: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does it raise inside the reception of the answer."""
+    seen: list[RateLimit] = []
+
+    class Bot(Session):
+        def on_rate_limit(self, limits: tuple[RateLimit, ...]) -> None:
+            seen.extend(limits)
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot, weight_reserve=0.1) as session:
+        limits = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", **limit}]
+        simulator.inject(Fault("no_answer", method="account.balance"))
+        future = session.submit("account.balance")
+        await until(lambda: requests(simulator, "account.balance"))
+        request_id = requests(simulator, "account.balance")[-1].message["id"]  # type: ignore[index]
+        simulator.connections[0].send({"id": request_id, "status": 200, "result": 1, "rateLimits": limits})
+        assert (await future).result == 1
+        assert session._supervisor.link is not None, "requests are held back"
+    assert all(0 <= entry.limit < 2**63 for entry in seen)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import traceback
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from binance_session import (
+    COIN_M,
     SPOT,
     AdaptiveKeepalive,
     ConfigurationError,
@@ -18,6 +21,7 @@ from binance_session import (
     ListenKeyNotFound,
     NoKeepalive,
     ProtocolError,
+    Response,
     Session,
     SessionClosed,
 )
@@ -312,3 +316,76 @@ async def test_spot_has_none() -> None:
             with pytest.raises(ConfigurationError, match="no listenKeys"):
                 await call()
         assert len(simulator.received) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "k" * 513, "a key", "a\tkey", "a\x7fkey", "clé", "half-\ud800", 7, True, {"k": 1}, ["k"], "a\r\nHost: b"],
+    ids=ascii,
+)
+async def test_what_can_be_no_listen_key_is_refused_where_it_comes_in(value: Any, monkeypatch: Any) -> None:
+    """The error does not show it; nothing is dialled with it, and the key before it is kept."""
+    async with exchange() as simulator, session_to(simulator, kind=Recorder) as session:
+        key = await session.start_user_data_stream()
+        answer = session.request
+
+        async def altered(method: str, *args: Any, **options: Any) -> Response:
+            return evolve(await answer(method, *args, **options), result={"listenKey": value})
+
+        monkeypatch.setattr(session._listen_key, "_request", altered)
+        with pytest.raises(ProtocolError, match="no listenKey") as caught:
+            await session.ping_user_data_stream()
+        text = repr(caught.value) + "".join(traceback.format_exception(caught.value))
+        assert not isinstance(value, str) or len(value) < 2 or value not in text
+        assert session.listen_key == key
+        assert session.keys == [(None, key.value)]
+
+
+@pytest.mark.virtual
+async def test_a_policy_that_wants_twenty_pings_a_second_is_held_to_one(caplog: pytest.LogCaptureFixture) -> None:
+    """And warned about once."""
+    async with (
+        exchange(enforce_limits=False) as simulator,
+        session_to(simulator, keepalive=FixedInterval(0.05)) as session,
+    ):
+        await session.start_user_data_stream()
+        simulator.inject(Fault("error", method="userDataStream.ping", nth=10, times=10))
+        await asyncio.sleep(60.5)
+        assert len(requests(simulator, "userDataStream.ping")) == 60
+        assert session.stats.failed_pings == 10
+    assert len([record for record in caplog.records if "one ping" in record.message]) == 1
+
+
+@pytest.mark.virtual
+async def test_a_policy_that_lets_the_key_lapse_is_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Slow:
+        def next_delay(self, status: KeepaliveStatus) -> float | None:
+            return 5000.0
+
+    async with exchange() as simulator, session_to(simulator, keepalive=Slow()) as session:
+        await session.start_user_data_stream()
+        await asyncio.sleep(DAY / 2)
+    assert len([record for record in caplog.records if "lets the listenKey lapse" in record.message]) == 1
+
+
+def test_a_period_that_cannot_keep_the_venues_keys_is_refused() -> None:
+    """When the session is made, where it is known how long they live."""
+    brief = evolve(COIN_M, listen_key_lifetime=600.0)
+    with pytest.raises(ConfigurationError, match="600"):
+        Session(brief, keepalive=FixedInterval(600.0))
+    Session(brief, keepalive=FixedInterval(599.0))
+    Session(evolve(SPOT, listen_key_lifetime=600.0), keepalive=FixedInterval(600.0))
+
+
+@pytest.mark.virtual
+async def test_a_key_that_is_gone_is_started_anew_soon_however_patient_the_policy() -> None:
+    """The period is for pings: while there is no key, nothing is heard."""
+    async with exchange() as simulator, session_to(simulator, keepalive=FixedInterval(1800.0)) as session:
+        await session.start_user_data_stream()
+        refusal = simulator.inject(Fault("error", method="userDataStream.start", status=503, code=-1008, times=None))
+        simulator.expire_listen_keys()
+        await asyncio.sleep(2000.0)
+        refusal.remove()
+        await asyncio.sleep(31.0)
+        assert session.listen_key is not None
+        assert simulator.exchange.state.listen_keys.get(session.listen_key.value) is not None

@@ -25,6 +25,7 @@ from binance_session.simulator import Fault, Readings
 from tests.exchange import ED25519, HMAC, PLAIN, exchange, requests, rsa_key, session_to, until
 
 READY = SessionState.READY
+RETRY_AT = 4_102_444_800_000
 PROOF = {"apiKey", "signature"}
 
 
@@ -155,10 +156,10 @@ async def test_a_late_logon_is_waited_for() -> None:
 async def test_a_logon_during_a_rate_limit_tells_when_to_come_back() -> None:
     """That is no rejection of the key."""
     async with exchange() as simulator:
-        simulator.inject(Fault("error", method="session.logon", status=429, code=-1003, data={"retryAfter": 5000}))
+        simulator.inject(Fault("error", method="session.logon", status=429, code=-1003, data={"retryAfter": RETRY_AT}))
         with pytest.raises(RateLimited) as caught:
             await session_to(simulator).open()
-        assert caught.value.retry_at == 5.0
+        assert caught.value.retry_at == RETRY_AT / 1000
 
 
 async def test_every_new_connection_is_logged_on_before_anything_else_is_sent() -> None:
@@ -292,18 +293,22 @@ async def test_a_revoked_logon_is_told_and_tried_once_more(answer: Any) -> None:
         assert session.stats.connections == 1
 
 
+@pytest.mark.virtual
 async def test_a_dead_key_is_not_hammered() -> None:
-    """One more logon, refused: the session ends with the reason."""
+    """Five more logons in some two minutes, refused: the session ends with the reason."""
     async with exchange() as simulator:
         session = session_to(simulator)
         await session.open()
         simulator.revoke(ED25519.api_key)
+        began = simulator.clock.time()
         with pytest.raises(SessionRevoked):
             await session.request("account.balance")
-        with pytest.raises(SessionRevoked, match="refused a new one"):
+        with pytest.raises(SessionRevoked, match="refused a new one") as caught:
             await session.wait_for(READY)
+        assert isinstance(caught.value.__cause__, LogonRejected)
         assert session.state is SessionState.FAILED
-        assert len(requests(simulator, "session.logon")) == 2
+        assert len(requests(simulator, "session.logon")) == 6
+        assert 100 < simulator.clock.time() - began < 140
 
 
 async def test_an_answer_that_says_not_authenticated_is_believed() -> None:

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_session.errors import ConfigurationError
-from binance_session.reconnect import AttemptBudget, ExponentialBackoff, ReconnectPolicy
+from binance_session.errors import ApiError, ConfigurationError, LogonRejected
+from binance_session.reconnect import (
+    AttemptBudget,
+    ExponentialBackoff,
+    ReconnectPolicy,
+    after_refused_logon,
+    bounded_retry_after,
+)
 
 jitter = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
 
@@ -48,6 +54,45 @@ def test_every_delay_is_within_the_maximum(
     delay = ExponentialBackoff(initial, maximum, factor, random=lambda: draw).next_delay(attempt, None)
     assert delay is not None
     assert 0.0 <= delay <= maximum
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.999])
+def test_a_refused_logon_is_asked_for_four_times_more(draw: float) -> None:
+    """At growing distances of a second at least, in some two minutes, whatever was attempted before."""
+    policy, delays = ExponentialBackoff(0.0, 0.0, random=lambda: draw), list[float]()
+    for refusals in range(1, 10):
+        refused = LogonRejected(ApiError(401, -2015, "Invalid API-key."))
+        refused.refusals = refusals
+        delay = policy.next_delay(1000, refused)
+        assert delay == after_refused_logon(refusals, lambda: draw)
+        if delay is None:
+            break
+        delays.append(delay)
+    assert len(delays) == 4
+    assert delays == sorted(delays)
+    assert delays[0] >= 1
+    assert 100 < sum(delays) < 130
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_ban", "heeded"),
+    [
+        (-5.0, False, 0.0),
+        (0.0, False, 0.0),
+        (math.nan, False, 0.0),
+        (math.nan, True, 0.0),
+        (12.5, False, 12.5),
+        (300.0, False, 300.0),
+        (75_600.0, False, 300.0),
+        (math.inf, False, 300.0),
+        (75_600.0, True, 75_600.0),
+        (1e9, True, 259_200.0),
+        (math.inf, True, 259_200.0),
+    ],
+)
+def test_what_a_server_may_ask_for(seconds: float, is_ban: bool, heeded: float) -> None:
+    """Five minutes, and for a ban the three days that are documented."""
+    assert bounded_retry_after(seconds, is_ban=is_ban) == heeded
 
 
 def test_a_thousand_sessions_do_not_dial_together() -> None:

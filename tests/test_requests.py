@@ -248,3 +248,34 @@ def payload_as_an_exchange_reads_it(data: bytes) -> str:
             value = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
         parts.append(f"{name}={value}")
     return "&".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("timestamp", "stamps a request when it leaves"), ("apiKey", "credentials="), ("signature", "credentials=")],
+)
+def test_what_belongs_to_the_session_says_what_to_do_instead(name: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{name}'.*{says}"):
+        encode("order.place", {"symbol": "X", name: 5})
+
+
+@pytest.mark.parametrize("value", ["x" * 300_000, ["x" * 1000] * 300, "\u4e2d" * 100_000])
+def test_a_parameter_that_is_too_large_is_refused_before_it_is_sent(value: Any) -> None:
+    """The exchange would end the connection over it, and with it everything in flight."""
+    with pytest.raises(ConfigurationError, match="'newClientOrderId' is the largest") as caught:
+        encode("order.place", {"symbol": "BTCUSD_PERP", "newClientOrderId": value})
+    assert len(str(caught.value)) < 500
+    assert caught.value.outcome == "not_sent"
+    encode("order.place", {"symbol": "X" * 200_000})
+
+
+def test_a_class_given_for_a_value_is_called_that() -> None:
+    with pytest.raises(ConfigurationError, match="'side' is the class Side"):
+        encode("order.place", {"side": Side})
+
+
+def test_the_name_of_a_parameter_is_shown_on_one_short_line() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        encode("order.place", {"\x1b[2J\n" * 1000: 0.5})
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from binance_session import Event, ListenKey, Response, SessionStatus
 from binance_session import responses as module
-from binance_session.responses import MISSING, MalformedMessage, RateLimit, decode, event_of
+from binance_session.responses import (
+    MISSING,
+    MalformedMessage,
+    NotUtf8,
+    RateLimit,
+    decode,
+    decode_json,
+    decode_plainly,
+    event_of,
+)
 
 LIMIT = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400, "count": 2}
 
@@ -117,6 +126,53 @@ def test_mutated_frames_end_nothing(message: dict[str, Any], changes: list[tuple
     outcome(decode, bytes(data[:cut]))
 
 
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xc0\x80"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id":1,"status":200,"result":"X"}',
+        '{"id":1,"status":200,"result":{"X":1}}',
+        '{"id":1,"status":200,"result":1,"skipped":"X"}',
+        '{"id":1,"status":200,"result":1,"skipped":{"a":["X"]}}',
+        '{"id":1,"status":200,"result":1,"X":1}',
+        '{"id":1,"status":200,"result":1,"rateLimits":["X"]}',
+        '{"id":1,"status":200,"error":{"msg":"X"}}',
+        '{"event":{"e":"X"}}',
+    ],
+)
+def test_text_that_is_not_utf8_is_refused_wherever_it_is(text: str, bad: bytes) -> None:
+    """By each decoder, also in what it skips: a message is text or it is not (RFC 6455 §8.1)."""
+    data = text.encode().replace(b"X", bad)
+    for decoder in (decode, module._decode_reference, decode_json, decode_plainly):
+        for form in (data, bytearray(data)):
+            with pytest.raises(NotUtf8):
+                decoder(form)
+
+
+@given(messages, st.binary(min_size=1, max_size=4), st.integers(0, 400))
+def test_both_decoders_agree_on_bytes_that_were_put_in(message: dict[str, Any], extra: bytes, position: int) -> None:
+    """Whether they are text, and what they say; numbers beyond all types included."""
+    data = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
+    data = data[:position] + extra + data[position:]
+    assert outcome(decode, data) == outcome(module._decode_reference, data)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "-" + "9" * 400, "true", "1.0", "1e0", "-0", "0.5"])
+@pytest.mark.parametrize("field", ["id", "status", "result", "subscriptionId"])
+def test_both_decoders_agree_on_numbers_that_are_none(field: str, number: str) -> None:
+    data = f'{{"{field}":{number},"event":{{"e":"x","E":{number}}}}}'.encode()
+    assert repr(outcome(decode, data)) == repr(outcome(module._decode_reference, data))
+    assert event_of(decode(data).event, decode(data).subscription) is not None
+
+
+@given(trees)
+def test_no_limit_of_any_shape_raises(limits: Any) -> None:
+    """Whatever stands where rateLimits should be; what is no number that can be reckoned with is 0."""
+    for limit in Response(1, "m", 200, {}, limits).rate_limits:
+        assert min(limit.interval_num, limit.limit, limit.count) >= 0
+        assert max(limit.interval_num, limit.limit, limit.count) < 2**63
+
+
 def test_the_fast_decoder_does_the_common_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is installed; falling back for an ordinary answer would be slower than not having it."""
     if importlib.util.find_spec("msgspec") is None:
@@ -141,7 +197,7 @@ def test_rate_limits_are_decoded_when_asked_for() -> None:
     assert Response(1, "m", 200, {}).rate_limits == ()
     assert Response(1, "m", 200, {}, 5).rate_limits == ()
     nonsense: dict[str, Any] = {"rateLimitType": 5, "interval": None, "intervalNum": "1", "limit": [], "count": True}
-    assert Response(1, "m", 200, {}, [nonsense]).rate_limits == (RateLimit("5", "None", 0, 0, 0),)
+    assert Response(1, "m", 200, {}, [nonsense]).rate_limits == (RateLimit("", "", 0, 0, 0),)
     assert Response(1, "m", 200, {}, [5]).rate_limits == (RateLimit("", "", 0, 0, 0),)
 
 
@@ -171,11 +227,19 @@ def test_nothing_secret_is_shown() -> None:
         ListenKey(secret, 1.0),
         Response(1, "userDataStream.start", 200, {"listenKey": secret}),
         Event("listenKeyExpired", 1, {"listenKey": secret}),
+        Event("x", 1, {"cause": secret, "since": 1, "until": 2, "over": True}),
+        Event(secret, 1, {}),
         SessionStatus(secret, 1, 1, True, 1),
     ]
     for value in shown:
         assert secret not in repr(value) + str(value) + f"{value}"
         assert secret[4:-2] not in repr(value)
+    limit = Response(1, "m", 200, {}, [{"rateLimitType": "\x1b[2J" * 1000, "interval": "\n"}]).rate_limits
+    assert repr(limit).isprintable()
+    assert len(repr(limit)) < 200
+    gap = Event("gap", 5, {"cause": "it was lost", "since": 1, "until": 2, "over": True}, is_gap=True)
+    assert "it was lost" in repr(gap)
+    assert "..." in repr(Event("x", 1, {"a": 1}, subscription_id=3))
 
 
 def test_a_status_without_fields_is_not_logged_on() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from binance_session import BinanceSessionError, ConnectionLost, LogonRejected, Response, Session, SessionState
+from binance_session import BinanceSessionError, ConnectionLost, Response, Session, SessionState
 from binance_session.simulator import Fault, Simulator, virtual
 from tests.certificates import Authority
 from tests.exchange import ED25519, exchange, requests, session_to, until
@@ -160,7 +160,7 @@ async def test_what_is_in_flight_on_the_first_is_waited_for() -> None:
 @pytest.mark.virtual
 @pytest.mark.parametrize("fault", ["refuse_handshake", "reject_logon", "ignore_logon"])
 async def test_without_a_second_the_first_is_used_to_its_last_moment(fault: str) -> None:
-    """Tried again by the policy, or not where it cannot help; the caller notices nothing."""
+    """Tried again by the policy; the caller notices nothing."""
     async with exchange() as simulator, session_to(simulator, kind=Watched, rollover_after=100) as session:
         if fault == "refuse_handshake":
             simulator.inject(Fault(fault, times=5))
@@ -171,14 +171,7 @@ async def test_without_a_second_the_first_is_used_to_its_last_moment(fault: str)
             assert session.state is READY
             assert (await session.request("account.position")).status == 200
         assert session.stats.lost == 0
-        assert (session.stats.connections == 1) == (fault == "reject_logon")
-        if fault == "reject_logon":  # once was enough
-            simulator.broadcast_shutdown()
-            await asyncio.sleep(10)
-            simulator.connections[0].drop()
-            with pytest.raises(LogonRejected):
-                await session.wait_for(SessionState.CLOSED)
-            assert len(requests(simulator, "session.logon")) == 2
+        assert session.stats.connections > 1
 
 
 @pytest.mark.virtual

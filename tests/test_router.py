@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -22,11 +23,16 @@ from binance_session import (
     Stats,
 )
 from binance_session.answer import AnyFuture
+from binance_session.clock import ServerClock
+from binance_session.masking import Secrets
+from binance_session.refusal import Refusals
 from binance_session.responses import decode
 from binance_session.router import Router
+from binance_session.venues import Method
 
 PING = COIN_M.methods["userDataStream.ping"]
 ORDER = COIN_M.methods["order.place"]
+ERRORS = Refusals(Secrets(), ServerClock(time.time), explains_503=True)
 
 
 class Clock:
@@ -84,15 +90,15 @@ def _loop() -> Iterator[None]:
 
 def make(**hooks: Any) -> tuple[Clock, Router, Stats]:
     clock, stats = Clock(), Stats()
-    return clock, Router(clock, 10.0, stats, **hooks), stats  # type: ignore[arg-type]
+    return clock, Router(clock, 10.0, stats, ERRORS.error, **hooks), stats  # type: ignore[arg-type]
 
 
 def answer(request_id: object, body: str = '"status":200,"result":{"a":1}') -> Any:
     return decode(f'{{"id":{request_id},{body}}}'.encode())
 
 
-def lost(request_id: int, method: str) -> BinanceSessionError:
-    return ConnectionLost("gone", request_id=request_id, method=method)
+def lost(request_id: int, method: Method) -> BinanceSessionError:
+    return ConnectionLost("gone", request_id=request_id, method=method.name)
 
 
 def test_answers_in_any_order_reach_their_own_futures() -> None:

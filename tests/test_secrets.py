@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from binance_session import SPOT, ApiError, BinanceSessionError, Credentials, ListenKey, Session
+from binance_session import (
+    SPOT,
+    ApiError,
+    BinanceSessionError,
+    ConnectionLost,
+    Credentials,
+    ListenKey,
+    LogonRejected,
+    Session,
+)
 from binance_session.simulator import Fault
 from tests.exchange import ED25519, HMAC, PLAIN, exchange, requests, rsa_key, session_to, until
 
@@ -114,3 +123,55 @@ def test_a_url_with_a_password_is_not_shown() -> None:
     with pytest.raises(BinanceSessionError) as caught:
         asyncio.run(session.open())
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+API_KEY = ED25519.api_key
+
+
+@pytest.mark.parametrize("form", [API_KEY, API_KEY.upper(), "".join(f"%{ord(c):02X}" for c in API_KEY)])
+async def test_a_key_that_the_exchange_repeats_is_masked(form: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Wherever it repeats it: in an error's text, or in the reason of a close frame."""
+    caplog.set_level(logging.DEBUG)
+    async with exchange() as simulator:
+        simulator.inject(Fault("error", method="session.logon", status=401, code=-2015, msg=f"Invalid API-key {form}"))
+        with pytest.raises(LogonRejected) as rejected:
+            await session_to(simulator).open()
+        assert "Invalid API-key" in str(rejected.value)
+        async with session_to(simulator) as session:
+            simulator.inject(Fault("error", method="account.status", status=400, code=-1, msg=f"no {form}, no"))
+            with pytest.raises(ApiError) as refused:
+                await session.request("account.status")
+            lost = session.submit("order.place", {"symbol": "X"})
+            simulator.inject(Fault("close", method="account.status", code=1008, reason=f"key {form}"[:123]))
+            results = await asyncio.gather(lost, session.submit("account.status"), return_exceptions=True)
+            assert [type(result) for result in results] == [ApiError, ConnectionLost]
+            await until(lambda: session.state.name == "READY")
+    everything = "".join(
+        [
+            caplog.text,
+            repr(results),
+            *["".join(traceback.format_exception(error.value)) for error in (rejected, refused)],
+        ]
+    )
+    assert form[:20] not in everything
+    assert API_KEY[8:] not in everything
+    assert refused.value.message.startswith("no ")
+
+
+async def test_what_the_exchange_says_is_one_short_line_of_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    """No forged line, no escape for a terminal, no megabytes."""
+    evil = "no\n2025-01-01T00:00:00Z INFO all is well \x1b[2J \u202egnp " + "x " * 50_000
+    async with exchange() as simulator:
+        simulator.inject(Fault("error", method="session.logon", status=401, code=-2015, msg=evil))
+        with pytest.raises(LogonRejected) as rejected:
+            await session_to(simulator).open()
+    for text in [str(rejected.value), repr(rejected.value), *[record.getMessage() for record in caplog.records]]:
+        assert text.isprintable()
+        assert len(text) < 1500
+
+
+async def test_a_password_of_the_proxy_is_masked_too() -> None:
+    proxy = "http://user:hunter2%2F@127.0.0.1:1"
+    session = Session(SPOT, url="wss://127.0.0.1:1/", proxy=proxy, headers={"X": "to ken99"})
+    assert "hunter2" not in session._secrets.clean("denied: user:hunter2/ and hunter2%2F")
+    assert "ken99" not in session._secrets.clean("to ken99; ken99")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from binance_session import (
     ExponentialBackoff,
     FixedInterval,
     InsecureTransportError,
+    InsecureTransportWarning,
     NotSent,
     RateLimit,
     RequestTimeout,
@@ -760,3 +762,99 @@ async def test_a_session_without_credentials_asks_public_questions() -> None:
             session.submit("account.status")
         with pytest.raises(ConfigurationError, match="listenKey"):
             await session.start_user_data_stream()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"keepalive": FixedInterval}, r"the class FixedInterval \(give an instance of it\)"),
+        ({"proxy": "localhost:3128"}, "has no scheme: write http://"),
+        ({"proxy": "user:hunter2@proxy.example:3128"}, "has no scheme: write http://"),
+        ({"proxy": "proxy.example"}, "has no scheme: write http://"),
+        ({"proxy": "ftp://user:hunter2@proxy.example"}, "http, https, socks4"),
+        ({"proxy": "http://user:hunter2@proxy.example:99999"}, "http, https, socks4"),
+        ({"proxy": "http://"}, "with a host"),
+        ({"proxy": None, "ssl": ssl.SSLContext}, "the class SSLContext"),
+        ({"name": "a\nb"}, "name"),
+    ],
+)
+def test_what_was_most_likely_meant_is_told_at_the_door(options: dict[str, Any], says: str) -> None:
+    """Without a password that may be in it."""
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        Session(COIN_M, **options)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://user:p@h", "https://h:1", "socks5h://h:1080", "http://[::1]:3128", True, None]
+)
+def test_what_is_a_proxy_is_taken(proxy: Any) -> None:
+    assert "user" not in repr(Session(COIN_M, proxy=proxy))
+
+
+@pytest.mark.parametrize("trusting", ["no certificate", "no host name"])
+def test_a_tls_context_that_verifies_nothing_is_warned_about(trusting: str) -> None:
+    """It is yours to choose, and anybody could be the exchange."""
+    context = ssl.create_default_context()
+    Session(COIN_M, ssl=context)  # says nothing: a warning would fail this test
+    context.check_hostname = False
+    if trusting == "no certificate":
+        context.verify_mode = ssl.CERT_NONE
+    with pytest.warns(InsecureTransportWarning, match="does not verify") as caught:
+        Session(COIN_M, ssl=context)
+    assert [Path(warning.filename).name for warning in caught] == [Path(__file__).name]
+
+
+async def test_a_number_where_a_decimal_text_belongs_is_explained() -> None:
+    """The exchange says no more than that the parameter is not valid."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        with pytest.raises(ApiError, match=r'quantity was sent: it is a DECIMAL, .* "1" and not 1') as caught:
+            await session.request("order.place", {**LIMIT_ORDER, "quantity": 1})
+        assert caught.value.outcome == "rejected"
+        with pytest.raises(ApiError) as caught:
+            await session.request("order.place", {**LIMIT_ORDER, "side": "UP"})
+        assert "DECIMAL" not in str(caught.value)
+
+
+async def test_a_request_too_large_hurts_nobody_else() -> None:
+    """It is refused before it is sent; what is in flight is answered."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        future = session.submit("account.balance")
+        with pytest.raises(ConfigurationError, match="newClientOrderId"):
+            session.submit("order.place", {**LIMIT_ORDER, "newClientOrderId": "x" * (64 << 20)})
+        assert (await future).status == 200
+
+
+async def test_a_query_without_an_answer_is_not_said_to_have_been_executed() -> None:
+    """And an order is told what to ask."""
+    async with exchange() as simulator, session_to(simulator, request_timeout=0.05) as session:
+        simulator.inject(Fault("no_answer", times=2))
+        with pytest.raises(RequestTimeout, match="repeating it does no harm") as query:
+            await session.request("account.balance")
+        assert "executed" not in str(query.value)
+        with pytest.raises(RequestTimeout, match=r"may have been executed: before repeating it ask order\.status"):
+            await session.request("order.place", LIMIT_ORDER)
+        simulator.inject(Fault("drop_after", method="account.position"))
+        with pytest.raises(ConnectionLost) as lost:
+            await session.request("account.position", timeout=5)
+        assert "executed" not in str(lost.value)
+        await session.wait_for(SessionState.READY)
+        simulator.inject(Fault("no_answer"))
+        future = session.submit("account.balance", timeout=5)
+        await until(lambda: [entry for entry in simulator.received if entry.method == "account.balance"][1:])
+        await session.close()
+        with pytest.raises(SessionClosed) as closed:
+            await future
+        assert "executed" not in str(closed.value)
+
+
+async def test_now_is_the_time_of_the_exchange() -> None:
+    """In Unix seconds, as the answers tell it."""
+    async with exchange() as simulator:
+        session = Session(COIN_M, ED25519, url=simulator.url, wall_clock=lambda: simulator.clock.time() - 100)
+        before = session.now()
+        assert before == pytest.approx(simulator.clock.time() - 100, abs=1), "the local clock, until it is told"
+        async with session:
+            await session.status()
+            assert session.now() == pytest.approx(simulator.clock.time(), abs=1)
+            assert session.clock_offset == pytest.approx(100, abs=1)

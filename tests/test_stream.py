@@ -174,11 +174,13 @@ async def test_over_tls(tmp_path: Any) -> None:
 
 
 async def test_the_address_is_the_documents() -> None:
-    """COIN-M /ws/KEY; USD-M /private/ws/KEY, without a list of events that would leave the expiry out."""
-    for venue, path in ((COIN_M, "/ws/"), (USD_M, "/private/ws/")):
-        async with streaming(venue) as (simulator, session, _):
+    """COIN-M /ws/KEY; USD-M /private/ws?listenKey=KEY, without a list of events that would leave the expiry out."""
+    for venue, path in ((COIN_M, "/ws/"), (USD_M, "/private/ws?listenKey=")):
+        async with streaming(venue) as (simulator, session, events):
             assert session.listen_key is not None
             assert sockets(simulator)[0].path == path + session.listen_key.value
+            push(simulator, 1)
+            assert await take(events, 1) == [1]
 
 
 # The key

@@ -532,7 +532,7 @@ async def test_spot_a_connection_that_cannot_be_replaced_is_tried_again() -> Non
 @pytest.mark.parametrize("venue", [COIN_M, SPOT])
 async def test_the_streams_task_cancelled_from_outside(venue: Any) -> None:
     async with streaming(venue) as (_, session, events):
-        (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "binance_session user data stream"]
+        (task,) = [task for task in asyncio.all_tasks() if task.get_name() == f"{session.name}: user data stream"]
         task.cancel()
         with pytest.raises(SessionClosed, match="cancelled"):
             await anext(events)

@@ -288,3 +288,62 @@ def test_a_venue_of_ones_own_is_a_changed_copy() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         COIN_M.url = "wss://elsewhere.example"  # type: ignore[misc]
     assert Weight(3).of({}) == 3
+
+
+@every_venue
+def test_every_method_says_what_to_ask_when_its_outcome_is_unknown(venue: Venue) -> None:
+    """What changes something names a query of this very venue, or says that there is none; a query is repeated."""
+    for method in venue.methods.values():
+        if not method.changes_anything:
+            assert "may have been executed" not in method.if_unknown
+            assert "repeating it does no harm" in method.if_unknown
+            assert method.query is None
+            continue
+        assert "may have been executed" in method.if_unknown
+        if method.query is None:
+            assert method.name.startswith("algoOrder.")
+            assert "/fapi/v1/algoOrder" in method.if_unknown
+        else:
+            assert not venue.methods[method.query].changes_anything
+            assert f"ask {method.query}" in method.if_unknown
+
+
+def test_an_algo_order_is_not_asked_for_by_order_status() -> None:
+    """It says -2013 of one that stands, and who believes that places it twice."""
+    method = USD_M.method("v1/algoOrder.place")
+    assert method.query is None
+    assert "ask order.status" not in method.if_unknown
+
+
+def test_of_a_trade_method_that_nobody_knows_the_documents_are_to_be_asked() -> None:
+    assert "documents" in USD_M.method("order.invent", "TRADE").if_unknown
+    assert USD_M.method("order.look", "USER_DATA").if_unknown == "repeating it does no harm"
+    assert not SPOT.methods["order.test"].changes_anything
+
+
+@pytest.mark.parametrize(
+    ("venue", "name", "says"),
+    [
+        (COIN_M, "order.plcae", "did you mean 'order.place'?"),
+        (COIN_M, "v1/order.plcae", "did you mean 'order.place'?"),
+        (COIN_M, "Order.Place", "did you mean 'order.place'?"),
+        (COIN_M, "userdatastream.ping", "did you mean 'userDataStream.ping'?"),
+        (COIN_M, "account.commission", "it is a method of Spot"),
+        (COIN_M, "ticker.price", "it is a method of USD-M and Spot"),
+        (SPOT, "userDataStream.start", "it is a method of COIN-M and USD-M"),
+        (COIN_M, "something else", "If it is new there, say what it needs"),
+        (COIN_M, "\x1b[2J" * 5000, "If it is new there, say what it needs"),
+    ],
+)
+def test_an_unknown_method_is_told_what_was_meant(venue: Venue, name: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        venue.method(name)
+    assert says in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+
+
+def test_a_method_that_is_no_text_is_not_shown() -> None:
+    """It may be what belongs into another parameter."""
+    with pytest.raises(ConfigurationError, match="not a dict"):
+        COIN_M.method({"secret": "hunter2"})  # type: ignore[arg-type]

@@ -8,45 +8,72 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from binance_session.cli import check, demo, keygen, run, simulate
+from binance_session.cli.help import CommandParser, Parser
 from binance_session.errors import ConfigurationError
+from binance_session.masking import shown
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 it went well, 1 it did not, 2 it was asked wrongly."""
-    arguments = _parser().parse_args(argv)
-    _silence_log()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name that the console cannot show is no reason to fail
+    program = "binance-session"
     try:
+        try:
+            arguments = _parser().parse_args(argv)
+        except SystemExit:  # help was asked for, and is on its way
+            _flush()
+            raise
+        program += f" {arguments.command}"
+        if sys.stdout is None:
+            raise ConfigurationError("standard output is closed: there is nowhere to write to")
+        _silence_log()
         status: int = arguments.run(arguments)
-        sys.stdout.flush()
+        _flush()
     except ConfigurationError as error:
-        print(f"binance-session {arguments.command}: {error}", file=sys.stderr)
+        _complain(f"{program}: {error}")
         return 2
-    except BrokenPipeError:
-        # The reader went away (`| head`). The interpreter flushes stdout once more at exit: give it somewhere to go.
+    except OSError as error:
+        # The interpreter flushes stdout once more at exit: give it somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # the reader went away (`| head`)
+            _complain(f"{program}: standard output cannot be written: {error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         return 130
     return status
 
 
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _complain(text: str) -> None:
+    """Say in one line what is wrong; it may name a file, or hold what somebody else wrote."""
+    if sys.stderr is not None:
+        print(shown(text), file=sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="binance-session",
         description="One long-lived, authenticated Binance WebSocket API session: see it, try it, check a key.",
     )
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {importlib.metadata.version('binance-session')}"
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=CommandParser)
     for command in (demo, run, check, keygen, simulate):
         command.add(commands)
     return parser

@@ -7,19 +7,22 @@ import asyncio
 import json
 import secrets
 import socket
-import textwrap
+import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
+from websockets.exceptions import InvalidMessage
 
+from binance_session.checks import check_number, check_url
 from binance_session.cli.keys import add_key_options, checked_credentials
-from binance_session.cli.terminal import Terminal
-from binance_session.cli.venues import VENUES, symbol_of
-from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey, masked
+from binance_session.cli.terminal import Terminal, wrapped
+from binance_session.cli.venues import VENUES, add_venue_option, symbol_of
+from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey
 from binance_session.errors import ApiError, BinanceSessionError, ConnectError, RateLimited
+from binance_session.masking import Secrets, masked, shown
 from binance_session.venues import Venue
 
 if TYPE_CHECKING:
@@ -36,8 +39,9 @@ _CLOCK_AHEAD: Final = 1.0
 _CLOCK_BEHIND: Final = 5.0
 _ROUND_TRIPS: Final = 10
 _CLOCK_ADVICE: Final = "let the system keep the time (Linux: timedatectl set-ntp true; Windows: w32tm /resync)"
-#: columns of a finding's text
-_WIDTH: Final = 74
+#: columns before a finding's text, and what is left free behind it
+_MARGIN: Final = 24
+_RIGHT: Final = 2
 #: "Unknown order sent" and "Order does not exist": the key was let through, and there was nothing to cancel
 _NO_SUCH_ORDER: Final = (-2011, -2013)
 _NOT_ALLOWED: Final = (-2014, -2015)
@@ -54,11 +58,14 @@ _ADVICE: Final[Mapping[int, str]] = {
 
 @frozen
 class Finding:
-    """What one examination found: in words, with what to do about it, and in numbers."""
+    """What one examination found: in words, with what to do about it, and in numbers.
+
+    The exchange's own words may be in the text: it is freed of what forges lines and steers terminals.
+    """
 
     name: str
     status: Status
-    text: str
+    text: str = field(converter=shown)
     advice: str = ""
     numbers: Mapping[str, float] = field(factory=dict)
 
@@ -72,7 +79,7 @@ def add(commands: Any) -> None:
         " user data stream is started or extended, and permission to trade is tried by cancelling an order that does"
         " not exist. Exit status 0 if all that a session needs works.",
     )
-    parser.add_argument("--venue", choices=tuple(VENUES), default="coin-m", help="default: %(default)s")
+    add_venue_option(parser)
     parser.add_argument("--url", help="instead of the venue's: a simulator, a gateway")
     parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="for each answer (default: 10)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
@@ -82,8 +89,10 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     venue = VENUES[arguments.venue]
-    key, warnings = checked_credentials(arguments)
     url = venue.url if arguments.url is None else arguments.url
+    check_url("--url", url, None)
+    check_number("--timeout", arguments.timeout)
+    key, warnings = checked_credentials(arguments)
     report = _Report(Terminal(), venue, _shown(url), quiet=arguments.json)
     for warning in warnings:
         report.add(Finding("key file", "warning", warning))
@@ -101,7 +110,7 @@ async def _examine_at(
     session = Session(
         venue, key, url=url, logon=False, request_timeout=timeout, open_timeout=timeout, reconnect=_Never()
     )
-    await examine(session, key, tell)
+    await examine(session, key, tell, url=url)
 
 
 class _Never:
@@ -112,24 +121,33 @@ class _Never:
 # The examinations
 
 
-async def examine(session: Session, key: Credentials | None, tell: Callable[[Finding], None]) -> None:
-    """Open a session (made with ``logon=False``), examine it with ``key``, close it; ``tell`` each finding at once."""
+async def examine(session: Session, key: Credentials | None, tell: Callable[[Finding], None], *, url: str = "") -> None:
+    """Open a session (made with ``logon=False``), examine it with ``key``, close it; ``tell`` each finding at once.
+
+    ``url`` is where the session connects to: advice depends on it.
+    """
+    hidden = Secrets(None if key is None else key.api_key)
+
+    def say(finding: Finding) -> None:
+        tell(evolve(finding, text=hidden.clean(finding.text)))
+
     started = time.perf_counter()
     try:
         await session.open()
     except BinanceSessionError as error:
-        tell(Finding("connection", "failed", str(error), connect_advice(error)))
+        say(Finding("connection", "failed", str(error), connect_advice(error, url)))
         return
     try:
         took = _ms(time.perf_counter() - started)
-        tell(Finding("connection", "ok", f"open within {took:.0f} ms", numbers={"handshake_ms": took}))
-        tell(await _clock(session))
+        say(Finding("connection", "ok", f"open within {took:.0f} ms", numbers={"handshake_ms": took}))
+        say(await _clock(session))
         if key is not None:
-            tell(_kind(key))
-            tell(await _logon(session, key))
-            for examination in (_reading, _user_stream, _trading):
-                tell(await examination(session, key))
-        tell(await _latency(session))
+            say(_kind(key))
+            say(await _logon(session, key))
+            say(await _reading(session, key))
+            say(await _user_stream(session, key, hidden))
+            say(await _trading(session, key))
+        say(await _latency(session))
     finally:
         await session.close()
 
@@ -187,7 +205,7 @@ async def _reading(session: Session, key: Credentials) -> Finding:
     return Finding("reading", "ok", f"{method} was answered")
 
 
-async def _user_stream(session: Session, key: Credentials) -> Finding:
+async def _user_stream(session: Session, key: Credentials, hidden: Secrets) -> Finding:
     if session.venue.has_listen_key:
         method, meaning = "userDataStream.start", "was answered with the account's listenKey, good for an hour"
     elif isinstance(key, ApiKey):
@@ -196,9 +214,11 @@ async def _user_stream(session: Session, key: Credentials) -> Finding:
         method = "userDataStream.subscribe" if session.authenticated else "userDataStream.subscribe.signature"
         meaning = "was accepted, for this connection"
     try:
-        await session.request(method)
+        reply = await session.request(method)
     except BinanceSessionError as error:
         return _refused("user stream", error)
+    if isinstance(reply.result, dict):
+        hidden.add(reply.result.get("listenKey"))
     return Finding("user stream", "ok", f"{method} {meaning}")
 
 
@@ -254,21 +274,57 @@ def _words(error: ApiError) -> str:
     return f"{error.message} (code {error.code}, status {error.status})"
 
 
-def connect_advice(error: BinanceSessionError) -> str:
-    """Return what can be done about a connection that could not be had, "" if that is not known."""
-    cause = error.__cause__
+def connect_advice(error: BinanceSessionError, url: str = "") -> str:
+    """Return what can be done about a connection to ``url`` that could not be had, "" if that is not known."""
     status = error.status if isinstance(error, ConnectError) else None
-    if status == 404:
-        return "the server is there, but not this path: compare the URL with the venue's"
-    if status in (403, 451):
-        return "this machine's address, or its country, is not served"
-    if status in (418, 429):
-        return "too many requests from this address: wait before trying again"
-    if isinstance(cause, socket.gaierror):
-        return "this name is not known: is the host right, and the network up?"
-    if isinstance(cause, ConnectionRefusedError):
-        return "nothing listens there: are host and port right?"
+    if status is not None:
+        return next((advice for statuses, advice in _HTTP_ADVICE if status in statuses), "")
+    for cause in _causes(error):
+        if isinstance(cause, _NO_WEBSOCKET) and not isinstance(cause, (TimeoutError, ConnectionRefusedError)):
+            return _NO_TLS if url.startswith("wss:") else _OTHER_SERVER
+        for kind, advice in _CAUSE_ADVICE:
+            if isinstance(cause, kind):
+                return advice
     return ""
+
+
+_NO_TLS: Final = "no TLS seems to be spoken at this port: is the port right? a simulator's URL begins with ws://"
+_OTHER_SERVER: Final = "no WebSocket server seems to listen there: if it wants TLS, its URL begins with wss://"
+_HTTP_ADVICE: Final[tuple[tuple[Container[int], str], ...]] = (
+    ((418, 429), "too many requests from this address: wait before trying again"),
+    ((403, 451), "this machine's address, or its country, is not served"),
+    ((404,), "the server is there, but not this path: compare the URL with the venue's"),
+    ((407,), "a proxy is in the way, and wants a name and a password"),
+    ((400,), "the server takes this for no WebSocket handshake: is the port right? with TLS a URL begins with wss://"),
+    (range(500, 600), "the server is there and in trouble: try again later"),
+    (range(200, 400), "this is a web server, or a page to log on to a network: compare the URL with the venue's"),
+)
+#: what comes of a peer that does not take part in the handshake, of TLS or of WebSocket
+_NO_WEBSOCKET: Final = (ConnectionError, EOFError, InvalidMessage)
+#: the first that fits is told
+_CAUSE_ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (
+        ssl.SSLCertVerificationError,
+        "the certificate is not accepted: is the host right, and this machine's clock? does a proxy look into TLS?",
+    ),
+    (ssl.SSLError, _NO_TLS),
+    (socket.gaierror, "this name is not known: is the host right, and the network up?"),
+    (ConnectionRefusedError, "nothing listens there: are host and port right?"),
+    (TimeoutError, "nothing answers there: are host and port right? does a firewall keep connections out?"),
+    (OSError, "there is no way to this address: is the network up?"),
+)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield what an error came from, the deepest first: that is the most exact."""
+    chain: list[BaseException] = []
+    cause = error.__cause__ or error.__context__
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        if isinstance(cause, BaseExceptionGroup):
+            chain.extend(cause.exceptions)
+        cause = cause.__cause__ or cause.__context__
+    yield from reversed(chain)
 
 
 def _ms(seconds: float) -> float:
@@ -282,7 +338,7 @@ def _shown(url: str) -> str:
         port = "" if parts.port is None else f":{parts.port}"
     except ValueError:
         return "…"
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+    return shown(f"{parts.scheme}://{parts.hostname}{port}{parts.path}")
 
 
 class _Report:
@@ -306,13 +362,14 @@ class _Report:
         if not self._quiet:
             if not self._findings:
                 self._terminal.line(f"{self._terminal.bold(self._venue.name)}  {self._url}\n")
-            lines = textwrap.wrap(finding.text, _WIDTH)
+            width = self._terminal.width - _MARGIN - _RIGHT
+            lines = wrapped(finding.text, width) or [""]
             self._terminal.line(f"  {self._marks[finding.status]}  {finding.name:<13}{lines[0]}")
             for line in lines[1:]:
-                self._terminal.line(f"{'':24}{line}")
+                self._terminal.line(f"{'':{_MARGIN}}{line}")
             if finding.advice not in {earlier.advice for earlier in self._findings}:
-                for line in textwrap.wrap(finding.advice, _WIDTH):
-                    self._terminal.line(f"{'':24}{self._terminal.dim(line)}")
+                for line in wrapped(finding.advice, width):
+                    self._terminal.line(f"{'':{_MARGIN}}{self._terminal.dim(line)}")
         self._findings.append(finding)
 
     def end(self, *, has_key: bool) -> int:
@@ -337,10 +394,12 @@ class _Report:
                 "verdict": verdict,
                 "findings": findings,
             }
-            self._terminal.line(json.dumps(report, ensure_ascii=False, indent=2))
+            self._terminal.line(json.dumps(report, indent=2))
         else:
             style = self._terminal.bad if failed else self._terminal.good
-            self._terminal.line(f"\n{style(verdict)}")
+            self._terminal.line()
+            for line in wrapped(verdict, self._terminal.width):
+                self._terminal.line(style(line))
         return 1 if failed else 0
 
     def _verdict(self, failed: list[str], *, has_key: bool) -> str:

@@ -11,19 +11,23 @@ from typing import Any
 
 from binance_session.cli.keys import from_environment
 from binance_session.errors import ConfigurationError
+from binance_session.masking import shown
 
 __all__ = ["add"]
 
 _PASTE = """\
-Paste this at Binance, under API Management > Create API > Self-generated:
+Paste this at Binance, under API Management > Create API >
+Self-generated:
 
 {public}
 Then
-  1. allow the key what the bot needs and nothing else, and restrict it to this machine's IP address;
+  1. allow the key what the bot needs and nothing else, and
+     restrict it to this machine's IP address;
   2. try the apiKey that Binance shows for it:
 
-       read -rs BINANCE_API_KEY && export BINANCE_API_KEY
-       binance-session check --venue coin-m --key-file {path}{password}"""
+read -rs BINANCE_API_KEY && export BINANCE_API_KEY
+binance-session check --venue coin-m \\
+  --key-file {path}{password}"""
 
 
 def add(commands: Any) -> None:
@@ -53,10 +57,10 @@ def _run(arguments: argparse.Namespace) -> int:
         _create(path, private, 0o600)
         undo.pop_all()
     kind = "not encrypted" if password is None else "encrypted"
-    print(f"private key  {path}  (yours alone to read; {kind})")
-    print(f"public key   {public_path}\n")
-    hint = "" if password is None else f" --password-env {arguments.password_env}"
-    print(_PASTE.format(public=public.decode(), path=shlex.quote(str(path)), password=hint))
+    print(f"private key ({kind}, yours alone to read):\n  {shown(str(path))}")
+    print(f"public key:\n  {shown(str(public_path))}\n")
+    hint = "" if password is None else f" \\\n  --password-env {arguments.password_env}"
+    print(_PASTE.format(public=public.decode(), path=shown(shlex.quote(str(path))), password=hint))
     return 0
 
 
@@ -73,12 +77,15 @@ def _make_pair(password: str | None) -> tuple[bytes, bytes]:
 
     key = Ed25519PrivateKey.generate()
     encryption: KeySerializationEncryption = NoEncryption()
-    if password is not None:
-        encryption = BestAvailableEncryption(password.encode())
-    return (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption),
-        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-    )
+    try:
+        if password is not None:
+            encryption = BestAvailableEncryption(password.encode())
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    except UnicodeEncodeError:
+        raise ConfigurationError("the password is no text: its environment variable holds other bytes") from None
+    except ValueError:
+        raise ConfigurationError("the password is too long: at most 1023 bytes") from None
+    return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:
@@ -98,3 +105,6 @@ def _create(path: Path, data: bytes, mode: int) -> None:
     except OSError as error:
         path.unlink()
         raise ConfigurationError(f"{path} cannot be written ({error.strerror})") from None
+    except BaseException:  # half a key is none
+        path.unlink()
+        raise

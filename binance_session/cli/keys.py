@@ -7,17 +7,19 @@ import getpass
 import os
 import sys
 import warnings
-from pathlib import Path
 from typing import Final
 
-from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey
+from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey, check_mode
 from binance_session.errors import ConfigurationError
+from binance_session.masking import shown
 
 __all__ = ["KEY_OPTIONS", "add_key_options", "checked_credentials", "from_environment", "from_file"]
 
 #: the options that name a key or a part of it, as argparse keeps them
 KEY_OPTIONS: Final = ("api_key_env", "api_key_file", "key_file", "secret_env", "secret_file", "password_env")
 _API_KEY_VARIABLE = "BINANCE_API_KEY"
+#: bytes of a key's file; an RSA key of 4096 bits has some 3,300
+_LARGEST: Final = 64 * 1024
 
 
 def add_key_options(parser: argparse.ArgumentParser) -> None:
@@ -58,29 +60,41 @@ def _credentials(arguments: argparse.Namespace) -> Credentials | None:
     if arguments.secret_env is not None:
         secret = from_environment(arguments.secret_env, "the HMAC secret")
     elif arguments.secret_file is not None:
-        secret = from_file(arguments.secret_file, "the HMAC secret")
+        secret = from_file(arguments.secret_file, "the HMAC secret", secret=True)
     if arguments.password_env is not None and arguments.key_file is None:
         raise ConfigurationError("--password-env is for the private key of --key-file, and none was given")
     if arguments.api_key_file is not None:
-        api_key = from_file(arguments.api_key_file, "the apiKey")
+        place = arguments.api_key_file
+        api_key = from_file(place, "the apiKey", secret=True)
     else:
-        variable = arguments.api_key_env or _API_KEY_VARIABLE
+        place = arguments.api_key_env or _API_KEY_VARIABLE
         nothing_named = arguments.api_key_env is None and arguments.key_file is None and secret is None
-        if nothing_named and not os.environ.get(variable):
+        if nothing_named and not os.environ.get(place):
             return None
-        api_key = from_environment(variable, "the apiKey")
+        api_key = from_environment(place, "the apiKey")
+    try:
+        alone = ApiKey(api_key)
+    except ConfigurationError as error:  # before any other file could be blamed for it
+        raise ConfigurationError(f"the apiKey in {place}: {error}") from None
     if arguments.key_file is not None:
         return _private_key(arguments.key_file, api_key, arguments.password_env)
-    return ApiKey(api_key) if secret is None else HmacKey(api_key, secret)
+    if secret is None:
+        return alone
+    try:
+        return HmacKey(api_key, secret)
+    except ConfigurationError as error:
+        place = arguments.secret_env or arguments.secret_file
+        raise ConfigurationError(f"the HMAC secret in {place}: {error}") from None
 
 
 def _private_key(path: str, api_key: str, password_variable: str | None) -> Ed25519Key | RsaKey:
-    password = _password(password_variable, path)
+    pem = _read(path, "the private key", secret=True)
+    password = _password(password_variable, path, pem)
     try:
-        return Ed25519Key.from_pem(Path(path), api_key=api_key, password=password)
+        return Ed25519Key.from_pem(pem, api_key=api_key, password=password)
     except ConfigurationError as error:
         try:
-            return RsaKey.from_pem(Path(path), api_key=api_key, password=password)
+            return RsaKey.from_pem(pem, api_key=api_key, password=password)
         except ConfigurationError:
             raise ConfigurationError(f"{path}: {error}") from None
 
@@ -93,31 +107,48 @@ def from_environment(variable: str, what: str) -> str:
     return value
 
 
-def from_file(path: str, what: str) -> str:
-    """Return a file's text without the white space around it; raise :class:`ConfigurationError` without it."""
+def from_file(path: str, what: str, *, secret: bool = False) -> str:
+    """Return a file's text without the white space around it; raise :class:`ConfigurationError` without it.
+
+    Warns with :class:`InsecureKeyFileWarning` when others can read a file that is a ``secret``.
+    """
     try:
-        text = Path(path).read_text("utf-8").strip()
+        text = _read(path, what, secret=secret).decode("utf-8").strip()
     except UnicodeDecodeError:
         raise ConfigurationError(f"{what}: {path} is not a text file") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ConfigurationError(f"{what}: {path} cannot be read ({reason})") from None
     if not text:
         raise ConfigurationError(f"{what}: {path} is empty")
     return text
 
 
-def _password(variable: str | None, path: str) -> str | None:
-    """Return the password of a private key's file, ``None`` if it has none.
+def _read(path: str, what: str, *, secret: bool) -> bytes:
+    """Return what is in a file, which is read once: it may be a pipe (``<(...)``), which cannot be read again."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
+            if secret:
+                check_mode(what, path, file.fileno())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ConfigurationError(f"{what}: {path} cannot be read ({reason})") from None
+    if len(data) > _LARGEST:
+        raise ConfigurationError(f"{what}: {path} is longer than {_LARGEST // 1024} KiB, so it is another file")
+    if not data:
+        raise ConfigurationError(f"{what}: {path} is empty")
+    return data
+
+
+def _password(variable: str | None, path: str, pem: bytes) -> str | None:
+    """Return the password of a private key, ``None`` if it has none.
 
     It comes from the environment variable if one was named, and else from whoever sits at the terminal.
     """
     if variable is not None:
         return from_environment(variable, "the private key's password")
-    if "ENCRYPTED" not in from_file(path, "the private key"):
+    if b"ENCRYPTED" not in pem:
         return None
-    if not sys.stdin.isatty():
+    if not sys.stdin or not sys.stdin.isatty():
         raise ConfigurationError(
             f"{path} is encrypted: name the environment variable that holds its password with --password-env"
         )
-    return getpass.getpass(f"Password of {path}: ")
+    return getpass.getpass(f"Password of {shown(path)}: ")

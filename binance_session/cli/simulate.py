@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from binance_session.cli.keys import from_environment, from_file
 from binance_session.cli.signals import on_stop_signal
-from binance_session.cli.venues import VENUES
+from binance_session.cli.venues import VENUES, add_venue_option
 from binance_session.errors import ConfigurationError
-from binance_session.masking import masked
+from binance_session.masking import masked, shown
 
 if TYPE_CHECKING:
     from binance_session.simulator import Fault, Simulator
@@ -22,7 +22,8 @@ __all__ = ["add"]
 _NO_KEY = """\
 No key yet, so only public methods answer. To add one:
   binance-session keygen --out simulated.pem
-  binance-session simulate --api-key simulated --public-key simulated.pem.pub"""
+  binance-session simulate --api-key simulated \\
+    --public-key simulated.pem.pub"""
 
 
 class _Proof(argparse.Action):
@@ -42,21 +43,21 @@ def add(commands: Any) -> None:
         description="Serve a simulated exchange on this machine until it is interrupted. Each --api-key is followed by"
         " one of --public-key, --secret-env, --secret-file; give as many pairs as you need.",
     )
-    parser.add_argument("--venue", choices=("coin-m", "usd-m", "spot"), default="coin-m", help="default: %(default)s")
-    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    add_venue_option(parser, ("coin-m", "usd-m", "spot"))
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument(
-        "--api-key", metavar="K", action="append", default=[], help="know this apiKey, whose proof is …"
+        "--api-key", metavar="K", action="append", default=[], help="an apiKey to know; its key or secret comes next:"
     )
-    parser.add_argument("--public-key", metavar="FILE", action=_Proof, help="… an Ed25519 or RSA public key (PEM)")
-    parser.add_argument("--secret-env", metavar="VAR", action=_Proof, help="… an HMAC secret in the environment")
-    parser.add_argument("--secret-file", metavar="FILE", action=_Proof, help="… an HMAC secret in a file")
+    parser.add_argument("--public-key", metavar="FILE", action=_Proof, help="file with its Ed25519 or RSA public key")
+    parser.add_argument("--secret-env", metavar="VAR", action=_Proof, help="environment variable with its HMAC secret")
+    parser.add_argument("--secret-file", metavar="FILE", action=_Proof, help="file with its HMAC secret")
     parser.add_argument(
         "--fault",
-        metavar="NAME[:KEY=VALUE,…]",
+        metavar="NAME[:KEY=VALUE,...]",
         action="append",
         default=[],
-        help="do this wrong, for example late_answer:method=order.place,delay=0.5 (a wrong name lists them all)",
+        help="what is to go wrong, for example late_answer:delay=0.5,nth=2 (a wrong name lists them all)",
     )
     parser.add_argument(
         "--listen-key-lifetime", metavar="S", type=float, help="seconds that a listenKey lives (default: 3600)"
@@ -64,7 +65,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--connection-lifetime", metavar="S", type=float, help="seconds that a connection lives (default: 86400)"
     )
-    parser.add_argument("--json", action="store_true", help='begin with the line {"url": …, "stream_url": …}')
+    parser.add_argument("--json", action="store_true", help='begin with the line {"url": ..., "stream_url": ...}')
     parser.set_defaults(run=_run, proofs=[])
 
 
@@ -76,14 +77,18 @@ async def _serve(arguments: argparse.Namespace) -> int:
     simulator = _simulator(arguments)
     keys = _add_keys(simulator, arguments.api_key, arguments.proofs)
     for text in arguments.fault:
-        simulator.inject(_fault(text))
+        fault = _fault(text)
+        try:
+            simulator.inject(fault)
+        except ValueError as error:
+            raise ConfigurationError(f"--fault {text}: {error}") from None
     stop = asyncio.Event()
     on_stop_signal(lambda _number: stop.set())
     try:
         await simulator.start()
-    except (OSError, OverflowError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        print(f"binance-session simulate: cannot listen on {arguments.host}: {reason}", file=sys.stderr)
+    except OSError as error:
+        reason = error.strerror or error
+        print(shown(f"binance-session simulate: cannot listen on {arguments.host}: {reason}"), file=sys.stderr)
         return 1
     try:
         _introduce(simulator, keys, as_json=arguments.json)
@@ -99,10 +104,12 @@ def _simulator(arguments: argparse.Namespace) -> Simulator:
     from binance_session.simulator import Simulator
 
     venue = VENUES[arguments.venue]
+    if not 0 <= arguments.port <= 65535:
+        raise ConfigurationError("--port is a number from 0 (a free one) to 65535")
     lives = {"listen_key_lifetime": arguments.listen_key_lifetime, "lifetime": arguments.connection_lifetime}
     lives = {name: seconds for name, seconds in lives.items() if seconds is not None}
     if any(not 0 < seconds < float("inf") for seconds in lives.values()):
-        raise ConfigurationError("a lifetime is a number of seconds above 0")
+        raise ConfigurationError("--listen-key-lifetime and --connection-lifetime are numbers of seconds above 0")
     # Nobody reads what was received, and a server may run for long: keep none of it.
     return Simulator(evolve(venue, **lives), host=arguments.host, port=arguments.port, record=0)
 

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
-from typing import TextIO
+import textwrap
+from typing import Final, TextIO
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "columns", "wrapped"]
+
+#: what fits on every terminal in use, and what a person likes to read
+_NARROWEST: Final = 60
+_WIDEST: Final = 100
+
+
+def columns() -> int:
+    """Return how many columns a line may take: those of the terminal, within reason."""
+    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return lines of at most ``width`` characters, none of them ending at a hyphen: names are to be copied."""
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 class Terminal:
@@ -20,6 +36,8 @@ class Terminal:
         self._stream = sys.stdout if stream is None else stream
         if isinstance(self._stream, io.TextIOWrapper):
             self._stream.reconfigure(errors="replace")  # a console that has no "→" shall show "?", not fail
+        #: characters that fit on a line
+        self.width = columns()
         self._colours = (
             self._stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"
         )

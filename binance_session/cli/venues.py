@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
 from binance_session.venues import COIN_M, COIN_M_TESTNET, SPOT, SPOT_TESTNET, USD_M, USD_M_TESTNET, Venue
 
-__all__ = ["VENUES", "symbol_of"]
+__all__ = ["VENUES", "add_venue_option", "symbol_of"]
 
 VENUES: Final[dict[str, Venue]] = {
     "coin-m": COIN_M,
@@ -19,6 +21,18 @@ VENUES: Final[dict[str, Venue]] = {
 }
 
 _SYMBOLS: Final = {"/ws-dapi/": "BTCUSD_PERP", "/ws-fapi/": "BTCUSDT", "/ws-api/": "BTCUSDT"}
+
+
+def add_venue_option(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(VENUES)) -> None:
+    """Add ``--venue``."""
+    *others, last = names
+    parser.add_argument(
+        "--venue",
+        metavar="VENUE",
+        choices=(*others, last),
+        default="coin-m",
+        help=f"{', '.join(others)} or {last} (default: %(default)s)",
+    )
 
 
 def symbol_of(venue: Venue) -> str:

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 from decimal import Decimal
+from difflib import get_close_matches
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import field, frozen
 
+from binance_session.errors import ConfigurationError
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.answering import Answering, Executed, Outcome
 from binance_session.simulator.behaviours import Occasion
 from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.eventexamples import event_named
+from binance_session.simulator.eventexamples import event_named, event_names
 from binance_session.simulator.faults import FAULTS, Fault, Faults, Handshake, Injected
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
@@ -368,7 +370,21 @@ class Exchange:
     # -- requests
 
     def inject(self, fault: Fault) -> Injected:
-        """Put a fault to work."""
+        """Put a fault to work.
+
+        Raises :class:`ValueError` for one that would never strike here: for a method that the venue does not have,
+        and for an event type that is a slip of the pen away from one that it has.
+        """
+        if fault.method is not None:
+            try:
+                self.venue.method(fault.method)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        names = event_names(self.state.product)
+        if fault.event is not None and fault.event not in names:
+            meant = get_close_matches(fault.event, names, n=1, cutoff=0.85)
+            if meant:
+                raise ValueError(f"{self.venue.name} has no event {fault.event!r}: did you mean {meant[0]!r}?")
         return self.faults.inject(fault)
 
     def receive(self, connection: Connection, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -12,6 +12,7 @@ from binance_session.masking import masked
 from binance_session.simulator.behaviours import FAULTS, Kind
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.rules import Request
+from binance_session.venues import COIN_M, SPOT, USD_M, nearest
 
 __all__ = ["FAULTS", "Fault", "Faults", "Handshake", "Injected"]
 
@@ -21,6 +22,15 @@ _KNOWN: Final = {
     Kind.HANDSHAKE: ("stream",),
     Kind.EVENT: ("event", "connection"),
 }
+
+
+#: the methods of all venues
+_METHODS: Final = frozenset({name for venue in (COIN_M, USD_M, SPOT) for name in venue.methods})
+
+
+def _meant(name: str, names: Iterable[str]) -> str:
+    meant = nearest(name, names)
+    return "" if meant is None else f"; did you mean {meant!r}?"
 
 
 @frozen
@@ -46,7 +56,7 @@ class Fault:
     (``event``) on their way to this ``connection``; ``when(event)`` is asked.
 
     Whatever else is given are the fault's options, such as ``delay=0.5`` seconds for ``late_answer``. Raises
-    :class:`ValueError` for a name or an option that does not exist.
+    :class:`ValueError` for a name, a method or an option that does not exist.
     """
 
     name: str
@@ -76,7 +86,7 @@ class Fault:
     ) -> None:
         registered = FAULTS.get(name)
         if registered is None:
-            raise ValueError(f"there is no fault {name!r}; there are {', '.join(sorted(FAULTS))}")
+            raise ValueError(f"there is no fault {name!r}; there are {', '.join(sorted(FAULTS))}{_meant(name, FAULTS)}")
         kind = registered.kind
         unknown = options.keys() - registered.options.keys()
         if unknown:
@@ -88,6 +98,11 @@ class Fault:
         ]
         if wrong:
             raise ValueError(f"{name} strikes {kind.value}, which have no {', '.join(wrong)}")
+        if method is not None and method.rpartition("/")[2] not in _METHODS:
+            raise ValueError(
+                f"no venue's catalogue has a method {method!r}, so that this fault would never strike; one that is new"
+                f" can be chosen with when={_meant(method, _METHODS)}"
+            )
         if nth < 1 or (times is not None and times < 1):
             raise ValueError("nth and times count from 1")
         self.__attrs_init__(

@@ -32,6 +32,8 @@ __all__ = [
 RequestId = int | str | None
 
 _INT64: Final = range(-(2**63), 2**63)
+#: the power of ten that no ``recvWindow`` needs, as no 64-bit integer reaches it
+_LARGEST_WINDOW: Final = 19
 _ID_PATTERN: Final = "^[a-zA-Z0-9-_]{1,36}$"
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,36}", re.ASCII)
 _ENVELOPE: Final = frozenset({"id", "method", "params"})
@@ -264,7 +266,9 @@ def _window(name: str, value: Any, text: bool) -> Any:
         window = Decimal(value)
     except InvalidOperation:
         raise mandatory(name) from None
-    if not window.is_finite() or window != round(window, 3):
+    if not window.is_finite() or window.adjusted() > _LARGEST_WINDOW:
+        raise Refusal(400, -1108, f"Parameter '{name}' overflowed.")
+    if window != round(window, 3):
         raise Refusal(400, -1111, f"Parameter '{name}' has too much precision.")
     return window
 

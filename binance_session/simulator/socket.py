@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import uuid
 from collections import deque
@@ -17,6 +18,7 @@ from websockets.server import ServerProtocol
 from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.exchange import Exchange
+from binance_session.simulator.origins import is_foreign
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.wire import (
     Action,
@@ -36,6 +38,8 @@ __all__ = ["Socket"]
 
 #: bytes of a message from a client
 _MAX_SIZE: Final = 1 << 20
+#: bytes that may wait for a client that does not read; undocumented, and only to keep the server alive
+_UNREAD: Final = 64 << 20
 #: seconds for a handshake, and for the client's part of the closing handshake when the simulator is closed
 _OPEN_TIMEOUT: Final = 20.0
 _CLOSE_TIMEOUT: Final = 1.0
@@ -136,6 +140,9 @@ class Socket(asyncio.Protocol):
 
     async def _accept(self, request: Request) -> Response:
         """Register the connection with the exchange. Raises :class:`Refusal`."""
+        host = request.headers.get("Host", "")
+        if any(is_foreign(origin, host, loopback=self._on_loopback) for origin in request.headers.get_all("Origin")):
+            return self._protocol.reject(403, "This page is of another host\n")
         peer = self.transport.get_extra_info("peername")
         address = peer[0] if peer else "127.0.0.1"
         for action in self._exchange.knock(address, request.path):
@@ -147,6 +154,12 @@ class Socket(asyncio.Protocol):
         if response.status_code == 101 and not self.transport.is_closing():
             self.client = self._exchange.connect(address, request.path, self.perform)
         return response
+
+    @property
+    def _on_loopback(self) -> bool:
+        """Whether only this machine can have connected to where it did."""
+        here = self.transport.get_extra_info("sockname")
+        return bool(here) and ipaddress.ip_address(here[0].partition("%")[0]).is_loopback
 
     async def _wait(self, seconds: float) -> None:
         over = asyncio.Event()
@@ -161,7 +174,8 @@ class Socket(asyncio.Protocol):
     def _take(self, client: Connection, frame: Frame) -> None:
         opcode = frame.opcode
         if opcode is Opcode.TEXT or opcode is Opcode.CONT:
-            self._fragments.append(bytes(frame.data))
+            if frame.data:  # the length of a message is bounded, the number of its empty fragments is not
+                self._fragments.append(bytes(frame.data))
             if frame.fin:
                 data = b"".join(self._fragments)
                 self._fragments.clear()
@@ -197,6 +211,8 @@ class Socket(asyncio.Protocol):
                 self.transport.write_eof()
             else:
                 self.transport.close()
+        if self.transport.get_write_buffer_size() > _UNREAD:
+            self.perform(Drop())
 
     def perform(self, action: Action) -> None:
         """Do one thing to the socket; what comes too late for that is lost, as it would be on the way."""

@@ -29,17 +29,18 @@ _FIRST_PORT: Final = 49_152
 class Network:
     """The network of one loop: who listens, who is connected, and how the lines behave.
 
-    ``latency`` (seconds one way), ``segment_size`` (bytes) and ``merge`` are the settings of connections to
-    come; they are explained, and can be changed later, at :class:`Connection`. While ``drops_connects`` is
-    true an attempt to connect gets no answer at all, as behind a dead router; while ``refuses_connects`` is, it is
-    refused, as by a machine whose server is down. ``black_holes`` are addresses at which attempts get no answer. What
-    is connected already is not touched by any of them. ``names`` gives a host several addresses, in the order in which
-    a look-up tells them.
+    ``latency`` (seconds one way), ``bandwidth`` (bytes/s), ``segment_size`` (bytes) and ``merge`` are the settings of
+    connections to come; they are explained, and can be changed later, at :class:`Connection`. While
+    ``drops_connects`` is true an attempt to connect gets no answer at all, as behind a dead router; while
+    ``refuses_connects`` is, it is refused, as by a machine whose server is down. ``black_holes`` are addresses at
+    which attempts get no answer. What is connected already is not touched by any of them. ``names`` gives a host
+    several addresses, in the order in which a look-up tells them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.latency = 0.0
+        self.bandwidth: float | None = None
         self.segment_size: int | None = None
         self.merge = False
         self.drops_connects = False
@@ -133,6 +134,8 @@ class Connection:
 
     ``latency``
         Seconds from a write to its arrival. The order of what is on its way never changes.
+    ``bandwidth``
+        Bytes/s that pass; ``None``: as many as there are. With a ``segment_size`` a long write trickles in.
     ``segment_size``
         Writes are cut into pieces of so many bytes, which arrive one by one; ``None``: they are not.
     ``merge``
@@ -144,6 +147,7 @@ class Connection:
 
     def __init__(self, network: Network, server: _Server, here: _Address, there: _Address) -> None:
         self.latency = network.latency
+        self.bandwidth = network.bandwidth
         self.segment_size = network.segment_size
         self.merge = network.merge
         self.loop: Final = network.loop
@@ -313,6 +317,8 @@ class _End(asyncio.Transport):
         self._flying.append(parcel)
         # Never before what was sent earlier, however the latency has changed.
         self._due = max(self._due, loop.time() + self._connection.latency)
+        if self._connection.bandwidth is not None and isinstance(parcel, bytes):
+            self._due += len(parcel) / self._connection.bandwidth
         if self._due > loop.time():
             loop.call_at(self._due, self.land)
         else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +40,13 @@ def findings(text: str) -> dict[str, str]:
     marks = {"ok": "ok", "warning": "warning", "failed": "failed", "-": "skipped"}
     rows = [line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  ") and line[2] != " "]
     return {rest[:13].strip(): marks[mark] for mark, rest in rows}
+
+
+def private(path: Path, text: str) -> Path:
+    """Write a file that only its owner can read."""
+    path.touch(0o600)
+    path.write_text(text)
+    return path
 
 
 def raised_from(cause: Exception) -> ConnectError:
@@ -124,7 +133,7 @@ def test_an_hmac_key(
 ) -> None:
     exchange.call(lambda: exchange.simulator.add_key(API_KEY, secret=SECRET))
     monkeypatch.setenv("SECRET", SECRET)
-    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    private(tmp_path / "secret", f"{SECRET}\n")
     value = "SECRET" if place == "--secret-env" else str(tmp_path / "secret")
     assert main(["check", "--url", exchange.url, place, value]) == 0
     shown = capsys.readouterr().out
@@ -156,7 +165,7 @@ def test_an_api_key_from_a_file(
     exchange: Background, ed25519: KeyPair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add(exchange, ed25519)
-    (tmp_path / "api-key").write_text(f"{API_KEY}\n")
+    private(tmp_path / "api-key", f"{API_KEY}\n")
     keys = ["--api-key-file", str(tmp_path / "api-key"), "--key-file", str(ed25519.path)]
     assert main(["check", "--url", exchange.url, *keys]) == 0
     assert findings(capsys.readouterr().out) == dict.fromkeys(GOOD, "ok")
@@ -392,13 +401,79 @@ def test_what_is_not_a_websocket_server(capsys: pytest.CaptureFixture[str]) -> N
         (ConnectError("HTTP 403", status=403), "is not served"),
         (ConnectError("HTTP 418", status=418), "wait before trying again"),
         (raised_from(socket.gaierror()), "this name is not known"),
-        (raised_from(TimeoutError()), ""),
+        (ConnectError("HTTP 200", status=200), "this is a web server"),
+        (ConnectError("HTTP 302", status=302), "this is a web server"),
+        (ConnectError("HTTP 503", status=503), "try again later"),
+        (raised_from(TimeoutError()), "does a firewall keep connections out?"),
+        (raised_from(OSError(101, "Network is unreachable")), "is the network up?"),
+        (raised_from(ValueError()), ""),
     ],
 )
 def test_what_can_be_done_about_a_connection_that_cannot_be_had(error: ConnectError, words: str) -> None:
     advice = connect_advice(error)
     assert words in advice
     assert bool(words) is bool(advice)
+
+
+def test_a_port_without_tls(exchange: Background, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--url", exchange.url.replace("ws://", "wss://")]) == 1
+    assert "no TLS seems to be spoken at this port" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_server_that_is_none_for_websockets(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"\x15\x03\x01\x00\x02\x02\x32")  # the alert of a TLS server
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        assert main(["check", "--url", f"ws://127.0.0.1:{server.getsockname()[1]}/"]) == 1
+        thread.join()
+    assert "if it wants TLS, its URL begins with wss://" in " ".join(capsys.readouterr().out.split())
+
+
+FORGED = "no\nall is well \x1b[2J\x1b]0;owned\x07 \u202egnp.exe \x9b31m \u2028x"
+
+
+@pytest.mark.usefixtures("api_key")
+def test_what_the_exchange_says_forges_no_line_and_steers_no_terminal(
+    exchange: Background, ed25519: KeyPair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(exchange, ed25519)
+    for method in ("session.logon", "account.balance", "order.cancel"):
+        fault = Fault("error", method=method, status=400, code=-1, msg=f"{FORGED} {API_KEY}", times=None)
+        exchange.call(lambda fault=fault: exchange.simulator.inject(fault))  # type: ignore[misc]
+    arguments = ["check", "--url", exchange.url, "--key-file", str(ed25519.path)]
+    assert main(arguments) == 1
+    shown = capsys.readouterr().out
+    assert "all is well" in shown
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert not any(line.startswith("all is well") for line in shown.split("\n"))
+    assert main([*arguments, "--json"]) == 1
+    as_json = capsys.readouterr().out
+    assert as_json.isascii()
+    texts = " ".join(finding["text"] for finding in json.loads(as_json)["findings"])
+    assert "all is well" in texts
+    assert texts.isprintable()
+    assert API_KEY not in shown + as_json
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.usefixtures("api_key")
+def test_the_report_fits_the_terminal(
+    width: int,
+    exchange: Background,
+    ed25519: KeyPair,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["check", "--url", exchange.url, "--key-file", str(ed25519.path)]) == 1
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= width
 
 
 def test_a_password_in_the_url_is_not_shown(exchange: Background, capsys: pytest.CaptureFixture[str]) -> None:
@@ -417,7 +492,9 @@ def test_a_password_in_the_url_is_not_shown(exchange: Background, capsys: pytest
     ("arguments", "words"),
     [
         (["--url", "https://example.com"], "must be a ws:// or wss:// address"),
-        (["--timeout", "0"], "finite number of seconds above 0"),
+        (["--url", "ws://127.0.0.1:99999"], "--url must be a ws:// or wss:// address"),
+        (["--timeout", "0"], "--timeout must be a finite number of seconds above 0"),
+        (["--timeout", "nan"], "--timeout must be a finite number of seconds above 0"),
         (["--key-file", "no/such/file"], "no/such/file cannot be read (No such file or directory)"),
         (["--secret-file", "no/such/file"], "no/such/file cannot be read"),
         (["--secret-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE, and that is not set"),
@@ -487,3 +564,120 @@ def test_a_private_key_that_others_can_read(
     shown = capsys.readouterr().out
     assert findings(shown)["key file"] == "warning"
     assert " ".join(shown.split()).count("run chmod 600 on it") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX's")
+@pytest.mark.parametrize(("option", "what"), [("--secret-file", "the HMAC secret"), ("--api-key-file", "the apiKey")])
+def test_a_secret_that_others_can_read(
+    option: str,
+    what: str,
+    exchange: Background,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = private(tmp_path / "file", SECRET)
+    if option == "--secret-file":
+        monkeypatch.setenv("BINANCE_API_KEY", API_KEY)
+    main(["check", "--url", exchange.url, option, str(path)])
+    assert "key file" not in findings(capsys.readouterr().out)
+    path.chmod(0o640)
+    main(["check", "--url", exchange.url, option, str(path)])
+    shown = capsys.readouterr().out
+    assert findings(shown)["key file"] == "warning"
+    assert f"others can read {what}" in " ".join(shown.split())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX's")
+@pytest.mark.usefixtures("api_key")
+def test_a_secret_on_a_mount_that_is_read_only(
+    exchange: Background, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a container's volume has it: nobody there could change the mode."""
+    path = private(tmp_path / "secret", SECRET)
+    path.chmod(0o644)
+    exchange.call(lambda: exchange.simulator.add_key(API_KEY, secret=SECRET))
+
+    class ReadOnly:
+        f_flag = os.ST_RDONLY
+
+    monkeypatch.setattr(os, "fstatvfs", lambda _descriptor: ReadOnly)
+    assert main(["check", "--url", exchange.url, "--secret-file", str(path)]) == 0
+    assert "key file" not in findings(capsys.readouterr().out)
+
+
+# Files that are none
+
+
+def fed(path: Path, data: bytes) -> threading.Thread:
+    """Make a named pipe, and write to it once, when somebody opens it."""
+    os.mkfifo(path, 0o600)
+    thread = threading.Thread(target=path.write_bytes, args=(data,))
+    thread.start()
+    return thread
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.parametrize("kind", ["ed25519", "rsa"])
+@pytest.mark.usefixtures("api_key")
+def test_a_private_key_from_a_pipe_is_read_once(
+    kind: str,
+    exchange: Background,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pair: KeyPair = request.getfixturevalue(kind)
+    add(exchange, pair)
+    feeding = fed(tmp_path / "pipe", pair.path.read_bytes())
+    assert main(["check", "--url", exchange.url, "--key-file", str(tmp_path / "pipe")]) == 0
+    feeding.join()
+    found = findings(capsys.readouterr().out)
+    assert (found["reading"], "key file" in found) == ("ok", False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.usefixtures("api_key")
+def test_an_encrypted_private_key_from_a_pipe(
+    exchange: Background, encrypted: KeyPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(exchange, encrypted)
+    monkeypatch.setenv("KEY_PASSWORD", "correct horse")
+    feeding = fed(tmp_path / "pipe", encrypted.path.read_bytes())
+    options = ["--key-file", str(tmp_path / "pipe"), "--password-env", "KEY_PASSWORD"]
+    assert main(["check", "--url", exchange.url, *options]) == 0
+    feeding.join()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no endless file here")
+@pytest.mark.parametrize("option", ["--key-file", "--secret-file", "--api-key-file"])
+@pytest.mark.usefixtures("api_key")
+def test_a_file_without_end(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", option, "/dev/zero"]) == 2
+    assert "/dev/zero is longer than 64 KiB" in capsys.readouterr().err
+
+
+def test_an_error_about_the_api_key_blames_what_holds_it(
+    ed25519: KeyPair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BINANCE_API_KEY", "two words")
+    assert main(["check", "--key-file", str(ed25519.path)]) == 2
+    shown = capsys.readouterr().err
+    assert "the apiKey in BINANCE_API_KEY: " in shown
+    assert str(ed25519.path) not in shown
+    path = private(tmp_path / "api-key", "two words")
+    assert main(["check", "--key-file", str(ed25519.path), "--api-key-file", str(path)]) == 2
+    shown = capsys.readouterr().err
+    assert f"the apiKey in {path}: " in shown
+    assert "two words" not in shown
+
+
+@pytest.mark.usefixtures("api_key")
+def test_an_error_about_the_secret_says_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_SECRET", "pass\u00e9")
+    assert main(["check", "--secret-env", "MY_SECRET"]) == 2
+    shown = capsys.readouterr().err
+    assert "the HMAC secret in MY_SECRET: " in shown
+    assert "pass\u00e9" not in shown

@@ -81,10 +81,17 @@ def test_counts_what_it_claims(played: Run) -> None:
 
 
 class Quiet(Stage):
-    """A stage that prints nothing."""
+    """A stage that prints nothing, on a narrow terminal."""
 
     def __init__(self) -> None:
-        super().__init__(Terminal(io.StringIO()))
+        self.screen = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", "60")
+            super().__init__(Terminal(self.screen))
+
+    @property
+    def widest(self) -> int:
+        return max(map(len, self.screen.getvalue().splitlines()))
 
     @property
     def false_claims(self) -> str:
@@ -105,6 +112,8 @@ async def test_notices_pings_with_a_key(monkeypatch: pytest.MonkeyPatch) -> None
     await live.play(stage)
     assert "without a key" in stage.false_claims
     assert re.search(r"requests, \d\d with a key", stage.false_claims)
+    stage.end()
+    assert 50 < stage.widest <= 60
 
 
 def test_notices_a_day_of_pings_with_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +121,8 @@ def test_notices_a_day_of_pings_with_a_key(monkeypatch: pytest.MonkeyPatch) -> N
     stage = Quiet()
     day.play(stage)
     assert re.search(r"24 hours: \d+ pings, [1-9]\d* with a key", stage.false_claims)
+    stage.end()
+    assert 50 < stage.widest <= 60
 
 
 def test_notices_a_listen_key_that_lapsed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO, Self
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from binance_session import Ed25519Key
-from binance_session.cli import main
+from binance_session.cli import keygen, main
+from tests.cli.program import run
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
 
@@ -104,3 +106,77 @@ def test_a_password_that_is_not_set_makes_no_key(tmp_path: Path, capsys: pytest.
     assert main(["keygen", "--out", str(path), "--password-env", "NO_SUCH_VARIABLE"]) == 2
     assert list(tmp_path.iterdir()) == []
     assert "NO_SUCH_VARIABLE, and that is not set" in capsys.readouterr().err
+
+
+@posix_only
+def test_a_name_beyond_ascii_where_only_that_is_known(tmp_path: Path) -> None:
+    """The files are there, so the command must not end as if they were not."""
+    path = tmp_path / "schl\u00fcssel.pem"
+    result = run("keygen", "--out", str(path), PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "PUBLIC KEY" in result.stdout
+    assert path.exists()
+
+
+def test_a_name_that_steers_a_terminal_is_shown_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["keygen", "--out", str(tmp_path / "a\x1b[2J.pem")])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_what_it_says_fits_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["keygen"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
+
+
+@posix_only
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_whatever_ends_it_in_the_middle_nothing_is_left(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = os.open
+
+    class Full:
+        def __init__(self, file: BinaryIO) -> None:
+            self._file = file
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self._file.close()
+
+        def write(self, data: bytes) -> None:
+            raise error
+
+    def opened(descriptor: int, mode: str) -> Full | BinaryIO:
+        file = os.fdopen(descriptor, "wb")
+        return file if names[descriptor].endswith(".pub") else Full(file)
+
+    names: dict[int, str] = {}
+
+    def spy(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = real(path, flags, mode)
+        names[descriptor] = str(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", spy)
+    monkeypatch.setattr(keygen, "open", opened, raising=False)
+    assert main(["keygen", "--out", str(tmp_path / "key.pem")]) == (2 if isinstance(error, OSError) else 130)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("password", "words"), [("x" * 2000, "too long"), ("\udcff", "no text")], ids=["long", "no text"]
+)
+def test_a_password_that_cannot_be_one(
+    password: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEY_PASSWORD", password)
+    assert main(["keygen", "--out", str(tmp_path / "key.pem"), "--password-env", "KEY_PASSWORD"]) == 2
+    assert list(tmp_path.iterdir()) == []
+    shown = capsys.readouterr().err
+    assert words in shown
+    assert password not in shown

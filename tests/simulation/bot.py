@@ -105,7 +105,7 @@ class Hooked(Plain):
         record = self.record
         if response.method == "session.logon" and response.status == 401:
             asked = any(call.method == "session.logon" for call in self.world.ledger.open.values())
-            if not asked and record.refused_at is None:
+            if not asked:
                 record.refused_at = self.world.loop.time()
         self._stumble()
 

@@ -111,6 +111,7 @@ class Readers:
         try:
             async with record.session.user_data_stream(**options) as events:
                 world.tape.attach(listening)
+                listening.events = events
                 world.trace(str(listening), f"reads: {kind}")
                 told = False
                 try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
-from binance_session import Event
+from binance_session import Event, UserDataStream
 from binance_session.simulator import Pushed
 from tests.simulation.invariants import SessionRecord
 
@@ -175,6 +175,13 @@ class Listening:
     pending: deque[Sent] = field(factory=deque)
     #: the gaps that it was told of since the last event
     _told: list[_Gap] = field(factory=list)
+    #: what it reads from
+    events: UserDataStream | None = None
+    #: whether the last gap that it was told of is over
+    _is_over: bool = True
+    #: loop times since which the stream is not live, and is live although a gap is not over
+    _dark_since: float | None = None
+    _owing_since: float | None = None
     _position: int = 0
     _last_text: str = ""
     _seen: dict[int, int] = field(factory=dict)
@@ -251,12 +258,29 @@ class Listening:
         if streams is not None and streams.calm_waters:
             world.complain(f"{self} was told of a gap although nothing went wrong: {event.data['cause']}")
         self._told.append(_Gap(since, until, slack))
+        self._is_over = event.data["over"]
+
+    def _look_whether_it_is_live(self, events: UserDataStream) -> None:
+        """See that a stream that is well says so, and that its gaps are over then."""
+        now, recovery = self.world.loop.time(), self.world.live_recovery
+        is_live = events.is_live
+        self._dark_since = None if is_live else now if self._dark_since is None else self._dark_since
+        is_owing = is_live and not self._is_over
+        self._owing_since = None if not is_owing else now if self._owing_since is None else self._owing_since
+        if self._dark_since is not None and now - max(self._dark_since, self.well_since) > recovery:
+            self.world.complain(f"{self} has a stream that is not live although all has been well for {recovery:.0f} s")
+            self._dark_since = now
+        if self._owing_since is not None and now - self._owing_since > _PROMPT:
+            self.world.complain(f"{self} has a stream that is live, and was told of a gap that is not over")
+            self._owing_since = now
 
     def look(self) -> None:
         """See whether what it has not seen should have been told as a gap."""
         world = self.world
         if not self.is_quick or world.tape.is_paused:
             return
+        if self.events is not None:
+            self._look_whether_it_is_live(self.events)
         bad, now = self.well_since, world.loop.time()
         for sent in self.pending:
             if now - max(sent.at, bad) <= world.stream_recovery:

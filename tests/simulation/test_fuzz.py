@@ -30,6 +30,8 @@ from binance_session.connection import Connection
 from binance_session.dialing import Transport
 from binance_session.errors import SessionClosed
 from binance_session.link import Link
+from binance_session.log import session_log
+from binance_session.masking import Secrets
 from binance_session.requests import RequestEncoder
 from binance_session.responses import Response
 from binance_session.simulator import Fault, virtual
@@ -116,6 +118,9 @@ def make_link() -> Link:
         timeout=1e9,
         max_in_flight=10_000,
         status=_STATUS,
+        secrets=Secrets(ED25519.api_key),
+        explains_503=True,
+        log=session_log("fuzz"),
         on_response=_look_at,
     )
     link._connection = Writer()  # type: ignore[assignment]
@@ -190,7 +195,9 @@ async def fuzz_texts(seed: int, *, count: int | None = None, seconds: float | No
         if done % 16 == 0:
             await asyncio.sleep(0)  # for the callbacks of the futures
             assert not complaints, f"seed {seed}, before message {done}: {complaints[0]}"
-            link.router.end_all(lambda request_id, method: SessionClosed("over", request_id=request_id, method=method))
+            link.router.end_all(
+                lambda request_id, method: SessionClosed("over", request_id=request_id, method=method.name)
+            )
             for future in futures:
                 told = future.exception()
                 assert told is None or isinstance(told, BinanceSessionError)
@@ -407,7 +414,7 @@ async def test_a_hundred_thousand_requests_leave_nothing() -> None:
                 await asyncio.sleep(2.0)
             else:
                 link.router.end_all(
-                    lambda request_id, method: SessionClosed("over", request_id=request_id, method=method),
+                    lambda request_id, method: SessionClosed("over", request_id=request_id, method=method.name),
                     quietly=way == "closed",
                 )
             for future in futures:

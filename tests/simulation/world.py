@@ -171,6 +171,12 @@ class World:
         eager = 300.0 if recipe.reconnect != "backoff" else 0.0
         return _STREAM_RECOVERY + slow + eager + 4 * float(recipe.options["request_timeout"])
 
+    @property
+    def live_recovery(self) -> float:
+        """Seconds of good network and READY session after which a stream says that it is live, whatever the policy."""
+        eager = 300.0 if self.recipe.reconnect != "backoff" else 0.0
+        return _STREAM_RECOVERY + eager + 4 * float(self.recipe.options["request_timeout"])
+
     def clock_error(self, record: SessionRecord) -> float:
         """Return by how many seconds a session's idea of the exchange's time may be wrong now."""
         now = record.session._clock.now() - self.simulator.clock.time()

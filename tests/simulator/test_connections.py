@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import ssl
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from binance_session.simulator import LoopClock, ManualClock, Simulator, virtual
+from binance_session.simulator import socket as sockets
 from binance_session.venues import COIN_M, SPOT, USD_M
 from tests.simulator.client import Client, add_keys, simulated
 
@@ -313,3 +315,54 @@ async def test_many_requests_are_quick() -> None:
             assert json.loads(await client.socket.recv())["id"] == number
         assert asyncio.get_running_loop().time() - before < 5
         assert len(simulator.received) == 100
+
+
+async def test_a_client_that_does_not_read_is_cut_before_it_takes_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "_UNREAD", 1 << 20)
+    async with simulated() as simulator:
+        reader, writer = await asyncio.open_connection(*simulator.url.split("/")[2].split(":"))
+        try:
+            writer.write(
+                b"GET /ws-dapi/v1 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            await reader.readuntil(b"\r\n\r\n")
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            (connection,) = simulator.connections
+            sent = 0
+            while simulator.connections:
+                connection.send_text("x" * 100_000)
+                sent += 100_000
+                assert sent < 100 << 20
+                await asyncio.sleep(0)
+            assert sent > 1 << 20
+            async with Client.connected(simulator) as client:
+                assert (await client.ask(STATUS))["status"] == 200
+        finally:
+            writer.transport.abort()
+
+
+async def test_a_client_that_reads_slowly_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read does not count, however much it is in all."""
+    monkeypatch.setattr(sockets, "_UNREAD", 1 << 20)
+    async with simulated() as simulator, Client.connected(simulator) as client:
+        (connection,) = simulator.connections
+        for _ in range(30):
+            connection.send_text("1" * 100_000)
+            assert len(await client.socket.recv()) == 100_000
+
+
+async def test_a_message_in_endless_empty_fragments_takes_no_memory() -> None:
+    async with simulated() as simulator, Client.connected(simulator) as client:
+        request = json.dumps({"id": 1, "method": STATUS})
+
+        async def pieces() -> AsyncIterator[str]:
+            yield request[:10]
+            for _ in range(1000):
+                yield ""
+            (socket,) = simulator._sockets
+            assert len(socket._fragments) <= 1
+            yield request[10:]
+
+        await client.socket.send(pieces())
+        assert (await client.recv())["status"] == 200

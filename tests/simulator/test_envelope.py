@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from binance_session.simulator import Readings
-from binance_session.venues import COIN_M, SPOT, USD_M
+from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 from tests.simulator.client import Client, refused, simulated
 
 STATUS = "session.status"
@@ -217,3 +218,52 @@ async def test_every_method_of_the_catalogue_is_answered(venue: Any) -> None:
 async def test_a_method_that_is_not_simulated_says_so() -> None:
     async with simulated(SPOT) as simulator, Client.connected(simulator) as client:
         assert refused(await client.ask("klines", symbol="BTCUSDT", interval="1m"), -1020)
+
+
+NO_NUMBERS = [
+    "1e999",
+    "-1e999",
+    "1e-999",
+    "1e19",
+    "1" + "0" * 400,
+    "1" + "0" * 5000,
+    "NaN",
+    "Infinity",
+    '"1e999"',
+    "[1]",
+]
+
+
+@pytest.mark.parametrize("name", ["recvWindow", "timestamp", "orderId", "returnRateLimits", "symbol"])
+@pytest.mark.parametrize("venue", [COIN_M, USD_M, SPOT], ids=lambda venue: venue.name)
+async def test_what_no_number_can_be_gets_an_answer(venue: Venue, name: str) -> None:
+    async with simulated(venue) as simulator, Client.connected(simulator) as client:
+        await client.logon()
+        for number, value in enumerate(NO_NUMBERS):
+            params = {"symbol": '"BTCUSDT"', "orderId": "1", "timestamp": str(client.now), name: value}
+            text = ",".join(f'"{key}":{item}' for key, item in params.items())
+            await client.socket.send(f'{{"id":{100 + number},"method":"order.status","params":{{{text}}}}}')
+            answer = await client.recv()
+            assert answer["id"] in (100 + number, None)
+            assert answer["status"] == 400, value
+
+
+@pytest.mark.parametrize("value", [value for value in NO_NUMBERS if not value.startswith('"')])
+async def test_an_id_that_no_number_can_be_gets_an_answer(value: str) -> None:
+    async with simulated() as simulator, Client.connected(simulator) as client:
+        await client.socket.send(f'{{"id":{value},"method":"{STATUS}"}}')
+        answer = await client.recv()
+        assert (answer["id"], answer["status"]) == (None, 400)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_nested_deeply_ends_nothing(stream: bool) -> None:
+    async with simulated() as simulator:
+        url = f"{simulator.stream_url}/ws/x" if stream else simulator.url
+        for depth in (100, 450, 900, 990, 2000):
+            deep = "[" * depth + "]" * depth
+            async with connect(url) as socket:
+                await socket.send(f'{{"id":1,"method":"{STATUS}","params":{{"symbols":{deep},"apiKey":"ED"}}}}')
+                await socket.recv()
+                await socket.send(f'{{"id":{deep},"method":"LIST_SUBSCRIPTIONS","params":{deep}}}')
+                await socket.recv()

@@ -13,7 +13,7 @@ from websockets.frames import CloseCode
 
 from binance_session.simulator import FAULTS, Fault, ManualClock
 from binance_session.simulator.behaviours import Kind
-from binance_session.venues import COIN_M
+from binance_session.venues import COIN_M, SPOT
 from tests.simulator.client import Client, refused, simulated
 
 STATUS = "session.status"
@@ -312,6 +312,13 @@ async def test_a_fault_strikes_as_often_as_it_is_meant_to() -> None:
 def test_what_does_not_exist_is_named() -> None:
     with pytest.raises(ValueError, match=r"no fault 'lightning'; there are .*drop_after"):
         Fault("lightning")
+    with pytest.raises(ValueError, match=r"no fault 'late_anwser'.*did you mean 'late_answer'\?"):
+        Fault("late_anwser")
+    with pytest.raises(ValueError, match=r"a method 'order.plcae'.*did you mean 'order.place'\?"):
+        Fault("error", method="order.plcae")
+    with pytest.raises(ValueError, match="would never strike"):
+        Fault("error", method="something else")
+    assert Fault("error", method="v2/account.status").method == "v2/account.status"
     with pytest.raises(ValueError, match="late_answer has no option delya; its options: delay"):
         Fault("late_answer", delya=1)
     with pytest.raises(ValueError, match="drop_after has no option delay; its options: none"):
@@ -330,6 +337,20 @@ def test_every_fault_says_what_it_does() -> None:
 def test_a_fault_does_not_show_a_key() -> None:
     key = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
     assert key not in repr(Fault("error", key=key))
+
+
+async def test_a_fault_that_would_never_strike_here_is_refused() -> None:
+    """Or the test that it is for passes without it."""
+    fault = Fault("no_answer", method="allOrders")
+    async with simulated(COIN_M) as simulator:
+        with pytest.raises(ValueError, match="COIN-M has no method 'allOrders'"):
+            simulator.inject(fault)
+        simulator.inject(Fault("no_answer", method="v2/account.status"))
+        with pytest.raises(ValueError, match=r"COIN-M has no event 'ORDER_TRADE_UPDTAE': did you mean 'ORDER_TRADE_"):
+            simulator.inject(Fault("lose_event", event="ORDER_TRADE_UPDTAE"))
+        simulator.inject(Fault("lose_event", event="OF_THE_TEST_ITSELF"))
+    async with simulated(SPOT) as simulator:
+        simulator.inject(fault)
 
 
 async def test_refuse_handshake() -> None:

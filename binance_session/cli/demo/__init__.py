@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from binance_session.cli.terminal import Terminal
 from binance_session.errors import BinanceSessionError
+from binance_session.masking import shown
 
 __all__ = ["add"]
 
@@ -34,12 +35,12 @@ def _run(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     terminal = Terminal()
     stage = Stage(terminal)
-    terminal.line(f"{terminal.bold('binance-session demo')}  a COIN-M session on a simulated exchange")
+    terminal.line(f"{terminal.bold('binance-session demo')}  COIN-M, on a simulated exchange")
     try:
         asyncio.run(_within_time(live.play(stage)))
         day.play(stage)
     except (BinanceSessionError, TimeoutError, OSError, RuntimeError) as error:
-        stage.claim(f"the demo was played to its end, but {type(error).__name__}: {error}", holds=False)
+        stage.claim(f"the demo was played to its end, but {type(error).__name__}: {shown(str(error))}", holds=False)
     stage.heading("What was claimed, counted from what the simulator received")
     good = stage.end()
     terminal.line()

@@ -33,8 +33,8 @@ _REFUSED_UNTIL: Final = 1.5 * _HOUR
 _CUT_AT: Final = 12 * _HOUR
 #: seconds one way, about as far as the exchange is
 _LATENCY: Final = 0.02
-#: seconds that one character of the picture stands for
-_CELL: Final = 1200.0
+#: columns on which the picture has three characters for each hour
+_WIDE: Final = 100
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -139,29 +139,33 @@ def _make_claims(stage: Stage, day: _Record) -> None:
     )
 
 
-# The picture: 24 hours, three characters each
+# The picture: 24 hours, three characters each, or one where three do not fit
 
 
 def _draw(stage: Stage, day: _Record) -> None:
     terminal = stage.terminal
-    cells = [number * _CELL for number in range(int(_DAY / _CELL))]
+    each = 3 if terminal.width >= _WIDE else 1
+    length = _HOUR / each
+    cells = [number * length for number in range(24 * each)]
     pings, connection, life = "", "", ""
     for cell in cells:
-        sent, refused = _within(day.pings, cell), _within(day.refused, cell)
+        sent, refused = _within(day.pings, cell, length), _within(day.refused, cell, length)
         pings += terminal.bad("✗") if refused else terminal.good("•") if sent else terminal.dim("·")
-        connection += terminal.bad("✗") if cell <= _CUT_AT < cell + _CELL else terminal.dim("─")
-        left = _least_left(day.extensions, cell, cell + _CELL)
+        connection += terminal.bad("✗") if cell <= _CUT_AT < cell + length else terminal.dim("─")
+        left = _least_left(day.extensions, cell, cell + length)
         level = _LEVELS[max(0, min(7, int(left / _HOUR * 8)))]
         life += terminal.bad(level) if left < _HOUR / 6 else level
-    stage.picture("hour", terminal.dim("".join(f"{hour:<3d}" for hour in range(24)).rstrip()))
+    hours = "".join(f"{hour:<3d}" for hour in range(0, 24, 3 // each)).rstrip()
+    stage.picture("hour", terminal.dim(hours))
     stage.picture("connection", connection)
     stage.picture("pings", pings)
     stage.picture("listenKey's life", life)
     terminal.line()
-    comeback = next((when for when in day.extensions if when > _REFUSED_UNTIL), _DAY)
-    legend = f"{terminal.good('•')} answered  {terminal.bad('✗')} refused  · none due    █ an hour to live  ▁ minutes"
-    stage.picture("", legend)
+    legend = [f"{terminal.good('•')} answered  {terminal.bad('✗')} refused  · none due", "█ an hour to live  ▁ minutes"]
+    for line in ["    ".join(legend)] if each > 1 else legend:
+        stage.picture("", line)
     terminal.line()
+    comeback = next((when for when in day.extensions if when > _REFUSED_UNTIL), _DAY)
     stage.row("00:00", "the listenKey is started, to be pinged every 15 to 25 minutes from now on")
     stage.row("01:00 to 01:30", f"the exchange refuses every ping; the policy tries {len(day.refused)} times")
     stage.row("", f"{comeback - _REFUSED_UNTIL:.0f} s after the trouble is over, the next one extends the key")
@@ -171,8 +175,8 @@ def _draw(stage: Stage, day: _Record) -> None:
     stage.row("24:00", f"still {day.state.name}, after {len(day.pings)} pings of one listenKey")
 
 
-def _within(times: list[float], cell: float) -> int:
-    return sum(cell <= when < cell + _CELL for when in times)
+def _within(times: list[float], cell: float, length: float) -> int:
+    return sum(cell <= when < cell + length for when in times)
 
 
 def _least_left(extensions: list[float], begin: float, end: float) -> float:

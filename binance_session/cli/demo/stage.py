@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Final
 
 from attrs import frozen
 
-from binance_session.cli.terminal import Terminal
+from binance_session.cli.terminal import Terminal, wrapped
 
 __all__ = ["Claim", "Stage"]
 
 _LABEL: Final = 18
-_WIDTH: Final = 100
 _INDENT: Final = "   "
 
 
@@ -30,6 +28,7 @@ class Stage:
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal
         self.claims: list[Claim] = []
+        self._width = terminal.width - 2 * len(_INDENT)
 
     def claim(self, text: str, *, holds: bool) -> None:
         """Make a claim, for the summary."""
@@ -38,17 +37,18 @@ class Stage:
     def heading(self, text: str) -> None:
         """Begin a part."""
         self.terminal.line()
-        self.terminal.line(self.terminal.bold(text))
+        for line in wrapped(text, self.terminal.width):
+            self.terminal.line(self.terminal.bold(line))
         self.terminal.line()
 
     def say(self, text: str) -> None:
         """Say a sentence or two."""
-        for line in textwrap.wrap(text, _WIDTH - 2 * len(_INDENT)):
+        for line in wrapped(text, self._width):
             self.terminal.line(_INDENT + line)
 
     def row(self, label: str, text: str) -> None:
         """Show one fact under its name; what is too long for a line goes on below."""
-        lines = textwrap.wrap(text, _WIDTH - _LABEL - 2 * len(_INDENT)) or [""]
+        lines = wrapped(text, self._width - _LABEL) or [""]
         for name, line in zip([label] + [""] * len(lines), lines, strict=False):
             self.terminal.line(f"{_INDENT}{self.terminal.dim(name.ljust(_LABEL))}{line}")
 
@@ -59,15 +59,15 @@ class Stage:
     def frame(self, text: str) -> None:
         """Show a message as it went over the wire; a long one is broken before its parameters, not shortened."""
         head, params, tail = text.partition('"params":')
-        lines = [text] if len(text) <= _WIDTH - 2 * len(_INDENT) else [head, params + tail]
-        for mark, line in zip("→ ", lines, strict=False):
-            self.terminal.line(f"{_INDENT}{self.terminal.dim(mark)} {line}")
+        lines = [text] if len(text) <= self._width else [head, *wrapped(params + tail, self._width)]
+        for number, line in enumerate(lines):
+            self.terminal.line(f"{_INDENT}{self.terminal.dim(' ' if number else '→')} {line}")
 
     def end(self) -> bool:
         """Show which claims hold, and return whether all do."""
         for claim in self.claims:
-            mark = self.terminal.good("✓") if claim.holds else self.terminal.bad("✗ NOT TRUE:")
-            first, *rest = textwrap.wrap(claim.text, _WIDTH - 2 * len(_INDENT))
+            mark = self.terminal.good("✓") if claim.holds else self.terminal.bad("✗")
+            first, *rest = wrapped(claim.text if claim.holds else f"NOT TRUE: {claim.text}", self._width - 2)
             self.terminal.line(f"{_INDENT}{mark} {first}")
             for line in rest:
                 self.terminal.line(f"{_INDENT}  {line}")

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
 
+from binance_session.checks import check_url
 from binance_session.cli.keys import KEY_OPTIONS, add_key_options, checked_credentials
-from binance_session.cli.run.lines import line_of
+from binance_session.cli.run.lines import Lines
 from binance_session.cli.run.log import Log
 from binance_session.cli.run.writer import Writer, watch_reader
 from binance_session.cli.signals import on_stop_signal
-from binance_session.cli.venues import VENUES
+from binance_session.cli.venues import VENUES, add_venue_option
 from binance_session.credentials import Credentials
 from binance_session.errors import ConfigurationError
 from binance_session.responses import Event
@@ -36,32 +37,39 @@ _GRACE: Final = 1.0
 _LONGEST_END: Final = 8.0
 
 _DESCRIPTION: Final = """\
-Log on, keep the account's user data stream alive, and write its events to standard output, one line of JSON each,
-the moment they come. Whatever breaks is replaced, for ever, also when the exchange is not there yet. A log for people
-goes to standard error."""
+Log on, keep the account's user data stream alive, and write its events to standard output, one line of JSON each, the \
+moment they come. What breaks is replaced, for ever, also when the exchange is not there yet. A log for people goes to \
+standard error."""
 
 _EPILOG: Final = """\
 each line of output:
-  {"type":"ORDER_TRADE_UPDATE","time":1736996475556,"gap":false,"data":{...}}
-    type   the event's "e"
-    time   its "E", in ms of the exchange's clock; 0 if it has none
-    gap    whether events may be missing here; false for those of the exchange
-    data   the event as it came, but for a listenKey, which is masked: it opens the stream to whoever has it
-  {"type":"gap","time":1736996480000,"gap":true,"data":{"cause":"...","since":1736996475556,"until":1736996480000}}
-    Events may have been missed between "since" and "until" (ms): ask the exchange about orders and positions, and
-    read on. The first line is always one, with "since":0; it comes when the stream is open. A gap that lasts is
-    told when it is noticed, and again when it is over.
+  {"type":"ORDER_TRADE_UPDATE","time":1736996475556,
+   "gap":false,"data":{...}}
+    type  the event's "e"
+    time  its "E", in ms of the exchange's clock; 0 if it has none
+    gap   whether events may be missing here; false for those of the exchange
+    data  the event as it came, but that a listenKey is masked (it opens the stream to whoever has it), and that \
+integers beyond 2^53 are text ("i":"8389766145050669870"): JavaScript, jq and others would round them; --ids number \
+leaves them numbers
+  {"type":"gap","time":1736996480000,"gap":true,"data":
+   {"cause":"...","since":1736996475556,
+    "until":1736996480000}}
+    Events may have been missed between "since" and "until" (ms): ask the exchange about orders and positions, and \
+read on. The first line is always one, with "since":0; it comes when the stream is open. A gap that lasts is told when \
+it is noticed, and again when it is over.
+  {"type":"malformed","time":1736996480000,"gap":true,
+   "data":{...}}
+    An event came that cannot be written as JSON; the rest is as in a gap.
   A last line without its end is incomplete.
 
-If nobody reads, up to --buffer events wait, and the session lives on. What comes then is lost: a gap, once the rest
+If nobody reads, up to --buffer events wait, and the session lives on. What comes then is lost: a gap, once the rest \
 was read.
 
 exit status:
   0  SIGINT or SIGTERM ended it (a second one kills it at once)
   1  standard output is read no more, or cannot be written
   2  the options, the key's file or the environment cannot be right; nothing was sent
-  3  the exchange refuses the key; or its address was never right: a certificate that is not accepted, HTTP 4xx
-"""
+  3  the exchange refuses the key; or its address was never right: a certificate that is not accepted, HTTP 4xx"""
 
 
 def add(commands: Any) -> None:
@@ -71,16 +79,22 @@ def add(commands: Any) -> None:
         help="write the account's events as lines of JSON, for ever",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--venue", choices=tuple(VENUES), default="coin-m", help="default: %(default)s")
+    add_venue_option(parser)
     parser.add_argument("--url", help="instead of the venue's: a simulator, a gateway")
-    parser.add_argument("--stream-url", help="likewise, for the events; futures need both or neither")
+    parser.add_argument("--stream-url", metavar="URL", help="likewise, for the events; futures need both or neither")
     parser.add_argument(
         "--simulate", action="store_true", help="bring a simulated exchange, with a key and some orders"
     )
     parser.add_argument(
         "--buffer", type=int, default=10_000, metavar="N", help="events that may wait to be written (default: 10000)"
+    )
+    parser.add_argument(
+        "--ids",
+        metavar="FORM",
+        choices=("text", "number"),
+        default="text",
+        help="how integers beyond 2^53 are written: text, or number, which many JSON readers round (default: text)",
     )
     parser.add_argument(
         "--stop-on-exit",
@@ -99,8 +113,11 @@ def _run(arguments: argparse.Namespace) -> int:
     key, warnings = (None, []) if arguments.simulate else checked_credentials(arguments)
     if key is None and not arguments.simulate:
         raise ConfigurationError("events are an account's: name its key, or --simulate (see --help)")
+    lines = Lines(arguments.ids)
+    if key is not None:
+        lines.hide(key.api_key)
     with contextlib.ExitStack() as afterwards:
-        log = Log(logging.WARNING if arguments.quiet else logging.INFO)
+        log = Log(logging.WARNING if arguments.quiet else logging.INFO, lambda text: lines.secrets.mask(text))
         afterwards.callback(log.close)
         writer = Writer(sys.stdout.fileno())
         afterwards.callback(writer.close, _GRACE)
@@ -108,10 +125,10 @@ def _run(arguments: argparse.Namespace) -> int:
             _log.warning("%s", warning)
 
         async def write(event: Event) -> None:
-            await writer.write(line_of(event))
+            await writer.write(lambda: lines.line(event))
 
         try:
-            return asyncio.run(_until_told(arguments, key, write, afterwards))
+            return asyncio.run(_until_told(arguments, key, lines, write, afterwards))
         except Unwritable as error:
             _log.error("standard output cannot be written: %s", error)
             return _UNWRITABLE
@@ -127,18 +144,23 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--buffer is a number of events, at least 1")
     if has_stream and (arguments.url is None) != (arguments.stream_url is None):
         raise ConfigurationError("--url and --stream-url come together: one account's events are at one exchange")
+    for option, url in (("--url", arguments.url), ("--stream-url", arguments.stream_url)):
+        if url is not None:
+            check_url(option, url, None)
     if not has_stream and arguments.stream_url is not None:
         raise ConfigurationError(f"--stream-url: {arguments.venue} has none, its events come over --url")
     if arguments.simulate:
         for option in ("url", "stream_url", *KEY_OPTIONS):
             if getattr(arguments, option) is not None:
                 raise ConfigurationError(f"--simulate brings its own: leave --{option.replace('_', '-')} out")
-    if sys.stdout is None:
-        raise ConfigurationError("standard output is closed: the events have nowhere to go")
 
 
 async def _until_told(
-    arguments: argparse.Namespace, key: Credentials | None, write: Write, afterwards: contextlib.ExitStack
+    arguments: argparse.Namespace,
+    key: Credentials | None,
+    lines: Lines,
+    write: Write,
+    afterwards: contextlib.ExitStack,
 ) -> int:
     """Run until a signal comes or nobody reads any more; return the exit status."""
     loop = asyncio.get_running_loop()
@@ -156,7 +178,7 @@ async def _until_told(
 
     on_stop_signal(lambda number: end(_STOPPED, number.name))
     watch_reader(sys.stdout.fileno(), lambda: end(_UNWRITABLE, "standard output is read no more"))
-    work = loop.create_task(_follow(arguments, key, write))
+    work = loop.create_task(_follow(arguments, key, lines, write))
     both: set[asyncio.Future[Any]] = {work, ended}
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
@@ -166,7 +188,7 @@ async def _until_told(
     return ended.result()
 
 
-async def _follow(arguments: argparse.Namespace, key: Credentials | None, write: Write) -> NoReturn:
+async def _follow(arguments: argparse.Namespace, key: Credentials | None, lines: Lines, write: Write) -> NoReturn:
     from binance_session.cli.run.sidecar import Sidecar
 
     venue, url, stream_url = VENUES[arguments.venue], arguments.url, arguments.stream_url
@@ -182,6 +204,7 @@ async def _follow(arguments: argparse.Namespace, key: Credentials | None, write:
             venue,
             key,
             write,
+            hide=lines.hide,
             url=url,
             stream_url=stream_url,
             buffer=arguments.buffer,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
@@ -22,7 +21,7 @@ from binance_session.errors import (
 )
 from binance_session.keepalive import KeepaliveStatus
 from binance_session.masking import masked
-from binance_session.reconnect import ExponentialBackoff
+from binance_session.reconnect import ExponentialBackoff, after_refused_logon
 from binance_session.responses import Event, ListenKey
 from binance_session.session import Session
 from binance_session.state import SessionState
@@ -35,8 +34,6 @@ _log: Final = logging.getLogger("binance_session")
 _BAD_KEY: Final = frozenset({-1022, -2014, -2015})
 #: seconds that a stream must have been open for its end to be no reason to wait
 _HEALTHY: Final = 10.0
-#: seconds: the longest wait that a server in trouble may ask for
-_LONGEST_RETRY_AFTER: Final = 300.0
 #: seconds that each step of the ending may take: whoever sent the signal kills the process after ten or so
 _BRIEFLY: Final = 2.0
 
@@ -50,7 +47,11 @@ class Unwritable(Exception):
 
 
 class Sidecar:
-    """Opens a session and its user data stream, writes each event, and begins anew whatever ends them."""
+    """Opens a session and its user data stream, writes each event, and begins anew whatever ends them.
+
+    It is the reconnect policy of its sessions, too: a key or an address that was never right is told at once, and one
+    that was has as long as the default policy gives it.
+    """
 
     def __init__(
         self,
@@ -58,21 +59,29 @@ class Sidecar:
         key: Credentials,
         write: Callable[[Event], Awaitable[None]],
         *,
+        hide: Callable[[str], object],
         url: str | None,
         stream_url: str | None,
         buffer: int,
         stop_on_exit: bool,
     ) -> None:
-        """``write`` raises :class:`OSError` when nobody will read any more. At most ``buffer`` events wait for it."""
+        """``write`` raises :class:`OSError` when nobody will read any more. At most ``buffer`` events wait for it.
+
+        ``hide`` is told each listenKey, before an event can name it.
+        """
         self._venue = venue
         self._key = key
         self._url = url
         self._stream_url = stream_url
         self._write_event = write
+        self._hide = hide
         self._buffer = buffer
         self._stops_key = stop_on_exit and venue.has_listen_key
         self._backoff = ExponentialBackoff()
-        self._was_open = False
+        # whether the key was taken once, and a stream open once
+        self._was_ready = self._was_open = False
+        # streams in a row for which the key was not taken
+        self._refusals = 0
         #: when the stream was opened (loop time)
         self._opened_at = math.inf
         # up to when (ms of the exchange) nothing was missed, and why something may have been since
@@ -88,40 +97,71 @@ class Sidecar:
         while True:
             self._opened_at = math.inf
             try:
-                async with self._session() as session:
+                session = self._session()
+                await session.open(patience=math.inf)
+                self._was_ready = True
+                async with session:
                     await self._follow(session)
             except BinanceSessionError as error:
                 cause = error
                 if isinstance(error, SessionClosed) and isinstance(error.__cause__, BinanceSessionError):
                     cause = error.__cause__
+            except Unwritable:
+                raise
+            except Exception as error:  # a defect, which must not end the events; its text may hold anything
+                cause = BinanceSessionError(f"{type(error).__name__}, which is a defect of binance_session")
+                cause.__cause__ = error
             if isinstance(cause, ConfigurationError):
                 raise cause
-            if not self._may_heal(cause):
-                raise Refused(str(cause)) from cause
             self._cause = str(cause)
             attempt = 1 if asyncio.get_running_loop().time() - self._opened_at >= _HEALTHY else attempt + 1
-            delay = self._backoff.next_delay(attempt, cause) or 0.0
-            if isinstance(cause, ConnectError):
-                delay = max(delay, min(cause.retry_after or 0.0, _LONGEST_RETRY_AFTER))
+            delay = self._delay_after(cause, attempt)
+            if delay is None:
+                raise Refused(str(cause)) from cause
             _log.warning("no user data stream: %s; a new session begins in %.1f s", cause, delay)
             await asyncio.sleep(delay)
 
     def _session(self) -> Session:
-        return _Session(self._venue, self._key, url=self._url, stream_url=self._stream_url, close_timeout=_BRIEFLY)
+        session = _Session(
+            self._venue,
+            self._key,
+            url=self._url,
+            stream_url=self._stream_url,
+            close_timeout=_BRIEFLY,
+            reconnect=self,
+        )
+        session.hide = self._hide
+        return session
 
-    def _may_heal(self, cause: BinanceSessionError) -> bool:
-        """Tell whether the same may go well later. An address that was right once is not wrong because it fails now."""
+    def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+        """Return when a session dials again: as the default policy says, but a key must have been right once."""
+        if isinstance(cause, LogonRejected) and not self._was_ready:
+            return None
+        return self._backoff.next_delay(attempt, cause)
+
+    def _delay_after(self, cause: BinanceSessionError, attempt: int) -> float | None:
+        """Return the seconds until a new session begins; ``None`` if it would not help.
+
+        An address that was right once is not wrong because it fails now; nor is a key, for a while.
+        """
+        if isinstance(cause, (LogonRejected, SessionRevoked)):
+            return None  # the policy has given up
+        if isinstance(cause, ApiError) and cause.code in _BAD_KEY:
+            self._refusals += 1
+            return after_refused_logon(self._refusals) if self._was_open else None
+        delay = self._backoff.next_delay(attempt, cause) or 0.0
         if isinstance(cause, ConnectError):
-            return cause.retryable or self._was_open
-        if isinstance(cause, ApiError):
-            return cause.code not in _BAD_KEY
-        return not isinstance(cause, (LogonRejected, SessionRevoked))
+            if not cause.retryable and not self._was_open:
+                return None
+            delay = max(delay, cause.retry_after or 0.0)
+        return delay
 
     async def _follow(self, session: Session) -> NoReturn:
         try:
             while True:
                 async with session.user_data_stream(buffer=self._buffer) as events:
                     self._was_open = True
+                    self._refusals = 0
                     self._opened_at = asyncio.get_running_loop().time()
                     await self._tell_gap(session)
                     try:
@@ -139,7 +179,7 @@ class Sidecar:
 
     async def _tell_gap(self, session: Session) -> None:
         """Say that what happened before the stream was opened may be missing."""
-        now = int((time.time() + session.clock_offset) * 1000)
+        now = int(session.now() * 1000)
         data = {"cause": self._cause, "since": min(self._complete_until, now), "until": now}
         _log.info("events from here on; what came before may be missing: %s", self._cause)
         await self._write(Event("gap", now, data, is_gap=True))
@@ -165,6 +205,9 @@ async def _stop_key(session: Session) -> None:
 class _Session(Session):
     """A session that logs what a person who watches it wants to know beyond its changes of state."""
 
+    #: told each listenKey
+    hide: Callable[[str], object]
+
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
         """Log when the next attempt is made."""
         _log.info("attempt %d to connect in %.1f s", attempt, delay)
@@ -172,6 +215,7 @@ class _Session(Session):
     def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
         """Log which key there is."""
         if new is not None:
+            self.hide(new.value)
             _log.info("listenKey %s, kept alive from now on", masked(new.value))
 
     def on_keepalive(self, status: KeepaliveStatus) -> None:

@@ -24,13 +24,16 @@ class Writer:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._waiting: SimpleQueue[tuple[bytes, Future[None]] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[bytes | Callable[[], bytes], Future[None]] | None] = SimpleQueue()
         # A daemon: a write that blocks for ever must not keep the process alive.
         self._thread = Thread(target=self._run, name="binance-session writer", daemon=True)
         self._thread.start()
 
-    async def write(self, data: bytes) -> None:
-        """Return when the system has taken all of ``data``; raise :class:`OSError` if it does not."""
+    async def write(self, data: bytes | Callable[[], bytes]) -> None:
+        """Return when the system has taken all of ``data``; raise :class:`OSError` if it does not.
+
+        What is called for its data is called in the writer's thread: what takes long there holds up nothing else.
+        """
         await asyncio.wrap_future(self._put(data))
 
     def post(self, data: bytes) -> None:
@@ -38,7 +41,7 @@ class Writer:
         if self._waiting.qsize() < _PATIENCE:
             self._put(data)
 
-    def _put(self, data: bytes) -> Future[None]:
+    def _put(self, data: bytes | Callable[[], bytes]) -> Future[None]:
         future: Future[None] = Future()
         self._waiting.put((data, future))
         return future
@@ -54,7 +57,7 @@ class Writer:
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                self._write(data)
+                self._write(data if isinstance(data, bytes) else data())
             except OSError as error:
                 future.set_exception(error)
             else:

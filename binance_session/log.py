@@ -1,0 +1,39 @@
+"""What a session writes to the log and calls its tasks, so that a process with many of them can tell whose it is."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+__all__ = ["SessionLog", "session_log"]
+
+_LOGGER: Final = logging.getLogger("binance_session")
+
+
+class SessionLog(logging.LoggerAdapter[logging.Logger]):
+    """The package's log for one session: ``[COIN-M 1] ...``, and ``session`` as an attribute of each record."""
+
+    def __init__(self, session: str) -> None:
+        """Write for the session that is called ``session``."""
+        super().__init__(_LOGGER, {"session": session})
+        #: the session's name
+        self.session = session
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log ``msg % args`` behind the session's name."""
+        if self.isEnabledFor(level):
+            kwargs["extra"] = {**kwargs.get("extra", {}), "session": self.session}
+            kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller, not this function
+            if args:
+                _LOGGER.log(level, f"[%s] {msg}", self.session, *args, **kwargs)
+            else:
+                _LOGGER.log(level, "[%s] %s", self.session, msg, **kwargs)
+
+    def task(self, what: str) -> str:
+        """Return the name of the session's task for ``what``: ``COIN-M 1: supervisor``."""
+        return f"{self.session}: {what}"
+
+
+def session_log(name: str) -> SessionLog:
+    """Return the log of the session that is called ``name``; made once for each and passed to its parts."""
+    return SessionLog(name)

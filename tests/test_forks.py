@@ -1,0 +1,80 @@
+"""A forked child has the parent's session in its memory, and must not use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from binance_session import ConfigurationError, Session
+from tests.exchange import exchange, session_to
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+
+
+def refusals(session: Session) -> list[str]:
+    """Use a session in every way; return what each use was refused with."""
+
+    async def awaited(name: str, *arguments: object) -> None:
+        await getattr(session, name)(*arguments)
+
+    async def submit() -> None:
+        session.submit("account.balance")
+
+    async def stream() -> None:
+        async with session.user_data_stream():
+            pass
+
+    uses: list[Callable[[], object]] = [
+        lambda: session.submit("account.balance"),
+        lambda: session.submit_threadsafe("account.balance"),
+        lambda: asyncio.run(submit()),
+        lambda: asyncio.run(stream()),
+        lambda: asyncio.run(awaited("request", "account.balance")),
+        lambda: asyncio.run(awaited("open")),
+        lambda: asyncio.run(awaited("close")),
+        lambda: asyncio.run(awaited("wait_for", session.state)),
+        lambda: asyncio.run(awaited("status")),
+        lambda: asyncio.run(awaited("start_user_data_stream")),
+    ]
+    told = []
+    for use in uses:
+        try:
+            use()
+        except ConfigurationError as error:
+            told.append(str(error))
+    return told + ["accepted"] * (len(uses) - len(told))
+
+
+def child(session: Session, out: Any) -> None:
+    told = refusals(session)
+    # What runs on there all the same, a clean-up or a collector, must not reach the parent's connection either.
+    link = session._supervisor.link
+    assert link is not None
+    assert link._connection is not None
+    with contextlib.suppress(OSError, RuntimeError):
+        link._connection.transport.write(b"no frame at all")
+        link._connection.transport.close()
+    out.put(told)
+
+
+async def test_every_use_in_a_forked_child_is_refused_and_the_parent_goes_on() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        context = multiprocessing.get_context("fork")
+        out = context.Queue()
+        process = context.Process(target=child, args=(session, out))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # that threads and forks do not go together
+            process.start()
+        told = await asyncio.to_thread(out.get, True, 20)
+        await asyncio.to_thread(process.join)
+        assert all("this process was forked" in text for text in told), told
+        assert len(told) == 10
+        assert (await session.request("account.balance")).status == 200
+        assert session.stats.connections == 1

@@ -1,0 +1,212 @@
+"""What proves that a line lives, and when one is given up."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import Event
+from websockets.server import ServerProtocol
+
+from binance_session import ConnectionLost, SessionState
+from binance_session.connection import Connection
+from binance_session.dialing import Transport, dial
+from binance_session.simulator import virtual
+from tests.exchange import exchange, session_to, until
+from tests.test_connection import Collector, frame
+
+pytestmark = pytest.mark.virtual
+
+
+class Peer(asyncio.Protocol):
+    """The other end of one connection: answers pings when and as it is told to, and says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.transport: Any = None
+        self.protocol = ServerProtocol()
+        #: seconds until a ping is answered; ``None``: it is not
+        self.pong_after: float | None = 0.0
+        self.pings = 0
+        self.got: list[Event] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.protocol.receive_data(data)
+        for event in self.protocol.events_received():
+            self.got.append(event)
+            if isinstance(event, Request):
+                self.protocol.send_response(self.protocol.accept(event))
+                self.transport.write(b"".join(self.protocol.data_to_send()))
+            elif isinstance(event, Frame) and event.opcode is Opcode.PING:
+                self.pings += 1
+                if self.pong_after is not None:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(self.pong_after, self.say, Opcode.PONG, bytes(event.data))
+        self.protocol.data_to_send()
+
+    def say(self, opcode: Opcode, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(frame(opcode, data))
+
+
+class Answered(Collector):
+    """A receiver to which each message is an answer."""
+
+    def answers(self) -> int:
+        return sum(kind == "text" for kind, _ in self.got)
+
+
+@asynccontextmanager
+async def line(receiver: Collector, **options: Any) -> AsyncIterator[tuple[Peer, Connection]]:
+    peer = Peer()
+    server = await asyncio.get_running_loop().create_server(lambda: peer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = {"ping_interval": 10.0, "ping_timeout": 10.0, **options}
+    connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, **options), receiver)
+    try:
+        yield peer, connection
+    finally:
+        await connection.drop()
+        peer.transport.abort()
+        server.close()
+        await server.wait_closed()
+
+
+async def ending(receiver: Collector) -> None:
+    await until(lambda: any(kind == "end" for kind, _ in receiver.got))
+
+
+async def keep_saying(peer: Peer, every: float, seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while loop.time() < until:
+        peer.say(Opcode.TEXT, b"{}")
+        await asyncio.sleep(every)
+
+
+async def test_a_line_on_which_nothing_comes_is_cut_in_time() -> None:
+    """Within ping_interval + ping_timeout of the last byte, whenever that came."""
+    for last_byte in (0.0, 3.0, 9.9, 10.1, 15.0, 19.9):
+        receiver = Collector()
+        async with line(receiver) as (peer, _):
+            loop = asyncio.get_running_loop()
+            peer.pong_after = None
+            await asyncio.sleep(last_byte)
+            peer.say(Opcode.TEXT, b"{}")
+            said = loop.time()
+            await ending(receiver)
+            assert loop.time() - said <= 20.01, last_byte
+            assert "no pong within 10 s" in str(receiver.got[-1][1])
+
+
+@pytest.mark.parametrize("receiver", [Collector, Answered])
+async def test_late_pongs_beside_data_are_no_reason_to_cut(receiver: Callable[[], Collector]) -> None:
+    """15 s late, for an hour: the line lives all the same."""
+    collector = receiver()
+    async with line(collector) as (peer, connection):
+        peer.pong_after = 15.0
+        await keep_saying(peer, 1.0, 3600.0)
+        assert connection.writable
+        assert peer.pings > 100
+
+
+async def test_answers_prove_the_way_there_although_no_pong_ever_comes() -> None:
+    async with line(Answered()) as (peer, connection):
+        peer.pong_after = None
+        await keep_saying(peer, 1.0, 3600.0)
+        assert connection.writable
+
+
+async def test_data_that_come_while_nothing_of_ours_arrives_are_given_up_after_a_minute() -> None:
+    """Events flow, and neither a pong nor an answer comes: what is written goes nowhere."""
+    receiver = Collector()
+    async with line(receiver) as (peer, connection):
+        await keep_saying(peer, 1.0, 300.0)
+        assert connection.writable
+        peer.pong_after = None
+        began = asyncio.get_running_loop().time()
+        saying = asyncio.create_task(keep_saying(peer, 1.0, 200.0))
+        await ending(receiver)
+        assert 60.0 <= asyncio.get_running_loop().time() - began <= 81.0
+        assert "nothing written here has been answered" in str(receiver.got[-1][1])
+        await saying
+
+
+async def test_a_large_answer_over_a_slow_line_is_waited_for() -> None:
+    """30 MB at 200 kB/s: its bytes arrive all the time, and the pong behind them late."""
+    receiver = Collector()
+    async with line(receiver) as (peer, connection):
+        (carrier,) = virtual.VirtualTimeLoop.running().network.connections
+        carrier.bandwidth, carrier.segment_size = 200_000.0, 20_000
+        whole = b"x" * 30_000_000
+        peer.say(Opcode.TEXT, whole)
+        await until(lambda: receiver.got)
+        assert receiver.got == [("text", whole)]
+        assert asyncio.get_running_loop().time() > 140.0
+        carrier.bandwidth = None
+        await asyncio.sleep(60.0)
+        assert connection.writable
+
+
+async def test_a_line_without_pings_of_ours_is_judged_by_the_servers() -> None:
+    """The server's pings stay away: it is asked, and lives if anything comes at all."""
+    for talks in (True, False):
+        receiver = Collector()
+        async with line(receiver, ping_interval=None, server_ping_interval=20.0) as (peer, connection):
+            peer.pong_after = None
+            if talks:
+                await keep_saying(peer, 1.0, 55.0)
+                assert connection.writable
+            else:
+                await ending(receiver)
+                assert asyncio.get_running_loop().time() <= 130.0
+                assert "the server has not pinged for 50 s" in str(receiver.got[-1][1])
+
+
+async def test_pings_of_a_peer_that_does_not_read_are_not_answered_without_end() -> None:
+    """One pong is kept: the most recent ping's (RFC 6455 §5.5.3)."""
+    async with line(Collector(), ping_interval=None) as (peer, connection):
+        (carrier,) = virtual.VirtualTimeLoop.running().network.connections
+        peer.transport.pause_reading()
+        for number in range(20_000):
+            peer.say(Opcode.PING, struct.pack("!I", number) * 30)
+            if number % 1000 == 0:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(1.0)
+        assert carrier.client.get_write_buffer_size() < 200_000
+        peer.got.clear()
+        peer.transport.resume_reading()
+        await asyncio.sleep(1.0)
+        pongs = [bytes(event.data) for event in peer.got if isinstance(event, Frame)]
+        assert pongs[-1] == struct.pack("!I", 19_999) * 30
+        assert len(pongs) < 5000
+        assert connection.writable
+
+
+async def test_a_session_outlives_a_slow_line() -> None:
+    """Its requests are answered late, and the connection is the same."""
+    async with exchange() as simulator, session_to(simulator, request_timeout=60.0) as session:
+        for carrier in virtual.VirtualTimeLoop.running().network.connections:
+            carrier.bandwidth, carrier.segment_size = 500.0, 100
+        await asyncio.gather(*[session.request("account.status") for _ in range(5)])
+        assert (session.state, session.stats.connections) == (SessionState.READY, 1)
+
+
+async def test_requests_on_a_line_that_carries_one_way_only_end() -> None:
+    """They time out each by itself; the line is given up within a minute or so, and they are told."""
+    async with exchange() as simulator, session_to(simulator, request_timeout=3600.0) as session:
+        (carrier,) = virtual.VirtualTimeLoop.running().network.connections
+        carrier.half_open(client_hears=True)
+        waiting = session.submit("account.balance")
+        with pytest.raises(ConnectionLost):
+            await waiting
+        await session.wait_for(SessionState.READY)
+        assert asyncio.get_running_loop().time() <= 21.0

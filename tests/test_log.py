@@ -1,0 +1,39 @@
+"""Whose a log record and a task is."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from binance_session.log import session_log
+
+
+def test_a_record_says_which_session(caplog: pytest.LogCaptureFixture) -> None:
+    """In its text and as an attribute, with the place in the code that wrote it; a name may hold a per cent sign."""
+    caplog.set_level(logging.INFO, logger="binance_session")
+    log = session_log("100 % mine")
+    log.info("%s -> %s", "ready", "waiting")
+    log.warning("half of it, 50 %, is gone")
+    log.log(logging.ERROR, "told %d times", 3, extra={"times": 3})
+    log.debug("%d %d", "not made a text of")
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        log.exception("a defect")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "[100 % mine] ready -> waiting"),
+        ("WARNING", "[100 % mine] half of it, 50 %, is gone"),
+        ("ERROR", "[100 % mine] told 3 times"),
+        ("ERROR", "[100 % mine] a defect"),
+    ]
+    assert {(record.name, vars(record)["session"], record.funcName) for record in caplog.records} == {
+        ("binance_session", "100 % mine", "test_a_record_says_which_session")
+    }
+    assert vars(caplog.records[2])["times"] == 3
+    assert caplog.records[3].exc_info is not None
+
+
+def test_a_task_says_which_session() -> None:
+    """For whoever looks at the tasks of a process."""
+    assert session_log("COIN-M 1").task("supervisor") == "COIN-M 1: supervisor"
