@@ -93,7 +93,7 @@ class Supervisor(LinkOwner):
         weight_reserve: float | None,
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Connect by ``transport`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
+        """Connect by ``transport`` with ``make_link``; log each connection on with the method ``logon``, if given.
 
         While the exchange wants none, the first connection waits for its ``open_timeout`` at most. A connection is
         replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the share of the
