@@ -710,7 +710,8 @@ class Session:
 
         That is after ``open()``, after each reconnect, and in each rollover before the old connection is given up.
         What belongs to a connection (a subscription of your own, say) is made again from here: ``submit()`` writes to
-        the new connection.
+        the new connection. The state is READY. In a rollover the old connection goes on bringing its events for two
+        seconds, and until what is submitted here is answered; what both bring comes twice.
         """
 
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:

@@ -50,6 +50,8 @@ _E: Final = SessionEvent
 _AFTER_REFUSED_LOGON: Final = 1.0
 #: seconds that a connection must have been READY for its loss to be no reason to wait
 _HEALTHY: Final = 10.0
+#: seconds for which a link that was replaced is kept at least, where ``on_connected`` may have something to make again
+_OVERLAP: Final = 2.0
 #: stands in for a reconnect policy that breaks
 _FALLBACK: Final = ExponentialBackoff()
 
@@ -677,12 +679,13 @@ class Supervisor(LinkOwner):
     def _drain(self, link: Link, successor: Link | None) -> None:
         """Close a link that is not used any more, once its last answer has come or timed out.
 
-        What ``on_connected`` asked of the ``successor`` is answered first: a subscription of the bot's own, say, whose
-        events the old link brings until then.
+        What ``on_connected`` asked of the ``successor``, at once or a moment later, is answered first: a subscription
+        of the bot's own, say, whose events the old link brings until then.
         """
 
         async def drain() -> None:
             if successor is not None and self._hooks.on_connected is not None:
+                await asyncio.sleep(_OVERLAP)
                 await successor.answered()
             await link.drained()
             if self.watcher is not None:
