@@ -263,6 +263,10 @@ class Link:
             return
         self._asked.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
 
+    def ask_limits(self) -> asyncio.Future[Response]:
+        """Ask for the request weight that is used, of which other answers say nothing; cheap, and of no other use."""
+        return self.submit(self._status, {"returnRateLimits": True})
+
     async def status_told(self) -> None:
         """Return when the answer to :meth:`ask_status`, if it is under way, has come or will not come."""
         if self._asked is not None:

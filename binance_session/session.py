@@ -123,7 +123,9 @@ class Session:
         in flight on the first is waited for. ``serverShutdown`` has the same effect. ``None``: never.
     ``weight_reserve``
         The share (such as 0.1) of the address's request weight that is kept for what must not wait: cancels, pings, the
-        logon. What else would use it waits for the next minute, or is refused, as after a 429.
+        logon. What else would use it waits for the next minute, or is refused, as after a 429. Where answers do not
+        tell the weight (``returnRateLimits=false``), what this session sends is counted, and ``session.status`` asked
+        for the address's count once in a while.
     ``wall_clock``
         Unix time in seconds; a simulation passes its own.
     ``name``
@@ -738,16 +740,17 @@ def _on_response(
 ) -> Callable[[Response], None] | None:
     """Join what sees every answer; ``None`` when nothing does."""
     on_response = hooks.on_response
-    readers = [reader for reader in (limits_told, hooks.on_rate_limit) if reader is not None]
-    if not readers:
+    on_rate_limit = hooks.on_rate_limit
+    if limits_told is None and on_rate_limit is None:
         return on_response
 
     def all_of_them(response: Response) -> None:
         if on_response is not None:
             on_response(response)
         limits = response.rate_limits
-        if limits:
-            for reader in readers:
-                reader(limits)
+        if limits_told is not None:
+            limits_told(limits)  # also when there are none
+        if limits and on_rate_limit is not None:
+            on_rate_limit(limits)
 
     return all_of_them
