@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from binance_session.errors import ConfigurationError
 from binance_session.keepalive import KeepaliveStatus
+from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.responses import Event, ListenKey, RateLimit, Response
 from binance_session.state import SessionState
@@ -18,13 +18,12 @@ from binance_session.stats import Stats
 
 __all__ = ["Hooks"]
 
-_log: Final = logging.getLogger("binance_session")
-
 
 class Hooks:
     """The overridden hooks of one session; ``None`` for each that nobody overrode."""
 
     __slots__ = (
+        "_log",
         "_stats",
         "on_connected",
         "on_event",
@@ -49,14 +48,15 @@ class Hooks:
     on_unmatched: Callable[[object], None] | None
     prepare: Callable[[str, Params], Params] | None
 
-    def __init__(self, session: object, base: type, stats: Stats) -> None:
+    def __init__(self, session: object, base: type, stats: Stats, log: SessionLog) -> None:
         """Look the hooks up in ``session``; those that ``base`` defines count as not overridden.
 
         Raises :class:`ConfigurationError` for a hook that is a coroutine function: a hook runs inside the dispatch
         of an answer, where nothing can be awaited.
         """
         self._stats = stats
-        for name in self.__slots__[1:]:
+        self._log = log
+        for name in self.__slots__[2:]:
             overridden = getattr(type(session), name) is not getattr(base, name)
             hook = getattr(session, name) if overridden else None
             if inspect.iscoroutinefunction(hook) or inspect.isasyncgenfunction(hook):
@@ -76,7 +76,7 @@ class Hooks:
         except (Exception, asyncio.CancelledError) as error:
             complaint = f"{type(error).__name__}: {error}"
         self._stats.hook_errors += 1
-        _log.error("the policy %r failed (%s); %r stands in", policy, complaint, fallback)
+        self._log.error("the policy %r failed (%s); %r stands in", policy, complaint, fallback)
         return fallback.next_delay(*situation)  # type: ignore[no-any-return]
 
     def _guarded(self, name: str, hook: Callable[..., object]) -> Callable[..., None]:
@@ -88,6 +88,6 @@ class Hooks:
                     raise TypeError(f"{name} returned a coroutine, which nobody awaits: it must be a plain method")
             except (Exception, asyncio.CancelledError):  # e.g. the result of a cancelled future, asked for in the hook
                 self._stats.hook_errors += 1
-                _log.exception("the hook %s raised; the session goes on", name)
+                self._log.exception("the hook %s raised; the session goes on", name)
 
         return call

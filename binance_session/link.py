@@ -7,7 +7,6 @@ nothing: when to open the next one, and what a loss means for the session, is th
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol, overload
 
@@ -28,6 +27,7 @@ from binance_session.errors import (
     SessionRevoked,
     api_error,
 )
+from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.requests import RequestEncoder
 from binance_session.responses import (
@@ -46,7 +46,6 @@ from binance_session.venues import Auth, Method
 
 __all__ = ["Link", "LinkOwner"]
 
-_log: Final = logging.getLogger("binance_session")
 _OPEN: Final = LinkState.OPEN
 _NOTHING: Final = Auth.NOTHING
 #: "WebSocket session not authenticated", and "Invalid API-key, IP, or permissions for action" (PROTOCOL.md §9)
@@ -87,6 +86,7 @@ class Link:
         "_connection",
         "_encoder",
         "_ids",
+        "_log",
         "_lost",
         "_machine",
         "_owner",
@@ -107,6 +107,7 @@ class Link:
         ids: Iterator[int],
         clock: ServerClock,
         stats: Stats,
+        log: SessionLog,
         *,
         status: Method,
         timeout: float,
@@ -119,6 +120,7 @@ class Link:
         self._ids = ids
         self._clock = clock
         self._stats = stats
+        self._log = log
         self._bound = max_in_flight
         self._status = status
         self._asked: asyncio.Future[Response] | None = None
@@ -298,7 +300,7 @@ class Link:
             elif not self.router.resolve(envelope):
                 self._owner.message_unmatched(data, is_text=True)
         except Exception:  # would end the connection, and with it every other request
-            _log.exception("a message could not be handled: this is a defect of binance_session")
+            self._log.exception("a message could not be handled: this is a defect of binance_session")
 
     def _unasked(self, envelope: Envelope, data: bytes | bytearray) -> None:
         event = event_of(envelope.event, envelope.subscription)

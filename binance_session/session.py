@@ -42,7 +42,7 @@ from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.link import Link
 from binance_session.listenkey import ListenKeyKeeper
-from binance_session.log import session_log
+from binance_session.log import SessionLog, session_log
 from binance_session.params import Params, clean
 from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
@@ -246,12 +246,12 @@ class Session:
         self._on_unready: OnUnready = on_unready
         self._request_timeout = float(request_timeout)
         self._stats = Stats()
-        self._hooks = Hooks(self, Session, self._stats)
+        self._hooks = Hooks(self, Session, self._stats, log)
         self._clock = ServerClock(wall_clock)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
         ids = itertools.count(1)
         self._supervisor = Supervisor(
-            functools.partial(self._make_link, transport, ids, max_in_flight),
+            functools.partial(self._make_link, transport, ids, max_in_flight, log),
             venue.method("session.logon") if self._logs_on else None,
             reconnect,
             self._hooks,
@@ -296,7 +296,9 @@ class Session:
                 self._request_timeout,
             )
 
-    def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
+    def _make_link(
+        self, transport: Transport, ids: Iterator[int], max_in_flight: int, log: SessionLog, supervisor: Supervisor
+    ) -> Link:
         self._clock.monotonic = asyncio.get_running_loop().time
         return Link(
             supervisor,
@@ -305,6 +307,7 @@ class Session:
             ids,
             self._clock,
             self._stats,
+            log,
             status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,

@@ -561,6 +561,13 @@ class Supervisor(LinkOwner):
             await link.open()
         except BinanceSessionError:
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise ConnectError(
+                "no connection: the attempt was cancelled"
+            ) from error  # a resolver's, by whoever ended it
         except (OSError, RuntimeError) as error:  # a resolver's, a thread's, a proxy library's
             raise ConnectError(f"no connection: {str(error) or type(error).__name__}") from error
         except Exception as error:

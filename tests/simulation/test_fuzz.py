@@ -30,6 +30,7 @@ from binance_session.connection import Connection
 from binance_session.dialing import Transport
 from binance_session.errors import SessionClosed
 from binance_session.link import Link
+from binance_session.log import session_log
 from binance_session.requests import RequestEncoder
 from binance_session.responses import Response
 from binance_session.simulator import Fault, virtual
@@ -113,6 +114,7 @@ def make_link() -> Link:
         itertools.count(1),
         clock,
         Stats(),
+        session_log("test"),
         timeout=1e9,
         max_in_flight=10_000,
         status=_STATUS,
