@@ -151,7 +151,7 @@ def _secret(instance: object, attribute: object, value: Any) -> None:
             "secret must be without the line break or space at its end or beginning, as a file that is read whole has"
             " one: strip() it"
         )
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if not value.isascii() or not value.isprintable():
         raise ConfigurationError(
             "secret must be the text that Binance showed for the key, and holds characters that no secret has"
         )
