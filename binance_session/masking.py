@@ -125,11 +125,10 @@ class Secrets:
         if not self._plain:
             self._lowered()
         enough = 4 * limit + self._longest  # a long text costs no more than this
-        if len(text) > enough:
-            # what remains of a secret that was cut in two is within the last characters
-            text = self.mask(text[:enough])[: -self._longest] + "…"
-        else:
-            text = self.mask(text)
+        is_cut = len(text) > enough
+        text = self.mask(text[:enough])
+        if is_cut:  # what remains of a secret that was cut in two is within the last characters
+            text = f"{text[: -self._longest]}…"
         if len(text) >= _TOKEN_LENGTH:
             text = _TOKEN.sub(lambda found: masked(found[0]), text)
         return shown(text, limit)

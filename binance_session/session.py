@@ -18,6 +18,7 @@ from attrs import evolve
 from binance_session.answer import Answer
 from binance_session.checks import (
     check_choice,
+    check_clock,
     check_count,
     check_credentials,
     check_headers,
@@ -198,6 +199,7 @@ class Session:
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
+        check_clock(wall_clock)
 
         self.venue = venue
         #: what log records and the names of tasks call the session
