@@ -347,5 +347,6 @@ def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> 
         raise ConfigurationError("the private key cannot be read: it is damaged or of an unknown kind") from None
     if not isinstance(key, wanted):
         found = type(key).__name__.replace("PrivateKey", "").replace("_", "")
-        raise ConfigurationError(f"{article} private key is needed, and this is another kind ({found})")
+        taker = {"Ed25519": "; Ed25519Key takes it", "RSA": "; RsaKey takes it"}.get(found, "")
+        raise ConfigurationError(f"{article} private key is needed, and this is another kind ({found}){taker}")
     return key

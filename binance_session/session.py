@@ -102,7 +102,8 @@ class Session:
         Instead of the venue's: a simulator, a gateway. With a ``url`` alone there is no user data stream on futures.
     ``ssl``, ``proxy``
         An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
-        Without a context the system's certificates are trusted, as they were when the process first needed them.
+        Without a context the system's certificates are trusted, as they were when the process first needed them. A
+        context that does not verify who answers is warned about (:class:`InsecureTransportWarning`).
     ``local_addr``, ``family``
         The way out: the local address to connect from, ``"ipv4"`` or ``"ipv6"`` to use only addresses of that
         kind. With a proxy they concern the connection to the proxy. What the exchange counts by address (request
