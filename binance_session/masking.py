@@ -28,7 +28,10 @@ _LONG_VALUE: Final = 16
 _FORMER: Final = 16
 #: Keys, listenKeys and signatures are at least this long; no word is, and no path without a hyphen.
 _TOKEN_LENGTH: Final = 60
-_TOKEN: Final = re.compile(r"[A-Za-z0-9+/=%]{60,}")
+#: characters of a secret that give it away
+_PIECE: Final = 16
+_RUN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{16,}")
+_TOKEN: Final = re.compile(r"(?<![A-Za-z0-9+/=%])[A-Za-z0-9+/=%]{60,}")
 
 
 def masked(secret: str) -> str:
@@ -119,17 +122,22 @@ class Secrets:
     def clean(self, text: str, limit: int = LIMIT) -> str:
         """Return ``text`` with each known secret masked as by :meth:`mask`, and otherwise as :func:`shown` does.
 
-        What has the length and the letters of a key or a signature is masked too, for a signature is known to nobody
-        afterwards.
+        So is a word that has sixteen characters of one in a row, and what has the length and the letters of a key or a
+        signature, for a signature is known to nobody afterwards.
         """
         if not self._plain:
             self._lowered()
         enough = 4 * limit + self._longest  # a long text costs no more than this
         is_cut = len(text) > enough
-        text = self.mask(text[:enough])
+        text = text[:enough]
+        if not text.isprintable():  # a secret with something invisible in its middle would be shown in two pieces
+            squeezed = "".join(filter(str.isprintable, text))
+            text = text if self.mask(squeezed) == squeezed else squeezed
+        text = self.mask(text)
         if is_cut:  # what remains of a secret that was cut in two is within the last characters
             text = f"{text[: -self._longest]}…"
-        if len(text) >= _TOKEN_LENGTH:
+        if max(map(len, text.split()), default=0) >= _PIECE:  # few texts have a word so long
+            text = _RUN.sub(self._mask_pieces, text)
             text = _TOKEN.sub(lambda found: masked(found[0]), text)
         return shown(text, limit)
 
@@ -150,6 +158,15 @@ class Secrets:
     def _compiled(self) -> re.Pattern[str]:
         self._pattern = re.compile("|".join(map(_forms, self._all())) or r"(?!)", re.IGNORECASE)
         return self._pattern
+
+    def _mask_pieces(self, found: re.Match[str]) -> str:
+        """Mask a word that has so many characters of a secret in a row that they are one themselves."""
+        word = found[0].lower()
+        for start in range(len(word) - _PIECE + 1):
+            piece = word[start : start + _PIECE]
+            if any(piece in value for value in self._plain):
+                return masked(found[0])
+        return found[0]
 
     def _mask(self, found: re.Match[str]) -> str:
         text = found[0]
