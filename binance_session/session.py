@@ -19,6 +19,7 @@ from attrs import evolve
 from binance_session.answer import Answer
 from binance_session.checks import (
     check_choice,
+    check_clock,
     check_count,
     check_credentials,
     check_headers,
@@ -107,7 +108,8 @@ class Session:
         Instead of the venue's: a simulator, a gateway. With a ``url`` alone there is no user data stream on futures.
     ``ssl``, ``proxy``
         An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
-        Without a context the system's certificates are trusted, as they were when the process first needed them.
+        Without a context the system's certificates are trusted, as they were when the process first needed them. A
+        context that does not verify who answers is warned about (:class:`InsecureTransportWarning`).
     ``local_addr``, ``family``
         The way out: the local address to connect from, ``"ipv4"`` or ``"ipv6"`` to use only addresses of that
         kind. With a proxy they concern the connection to the proxy. What the exchange counts by address (request
@@ -207,6 +209,7 @@ class Session:
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
+        check_clock(wall_clock)
 
         self.venue = venue
         #: what log records and the names of tasks call the session

@@ -15,6 +15,7 @@ from binance_session import (
     ApiError,
     ConnectError,
     ConnectionLost,
+    InvalidTimestamp,
     IpBanned,
     RateLimit,
     RateLimited,
@@ -355,6 +356,27 @@ async def test_after_a_minus_1021_the_next_request_is_right() -> None:
             await until(lambda: session.clock_offset > 59)
             assert len(requests(simulator, "session.status")) == 1
             assert (await session.request("account.balance")).status == 200
+
+
+@pytest.mark.virtual
+async def test_after_the_machine_stood_still_the_time_is_asked_for_twice_and_then_followed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A virtual machine was paused for an hour, both its clocks with it: one answer alone is not believed."""
+    behind = 0.0
+    async with exchange() as simulator:
+        session = Session(simulator.venue, HMAC, url=simulator.url, wall_clock=lambda: simulator.clock.time() - behind)
+        async with session:
+            await session.status()
+            behind = 3600.0
+            session._clock._lead = (session._clock._lead or 0.0) - behind
+            simulator.received.clear()
+            with pytest.raises(InvalidTimestamp):
+                await session.request("account.balance")
+            await until(lambda: session.clock_offset > 3599)
+            assert len(requests(simulator, "session.status")) == 2
+            assert (await session.request("account.balance")).status == 200
+    assert len([record for record in caplog.records if "clock" in record.getMessage()]) == 2
 
 
 @pytest.mark.virtual
