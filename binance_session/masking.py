@@ -155,10 +155,6 @@ class Secrets:
         self._plain = tuple(map(str.lower, values)) or ("\0 no secret",)
         return self._plain
 
-    def mask(self, text: str) -> str:
-        """Return ``text`` with each known secret masked, and nothing else changed: for what is data, not a message."""
-        return (self._pattern or self._compiled()).sub(self._mask, text)
-
     def _compiled(self) -> re.Pattern[str]:
         self._pattern = re.compile("|".join(map(_forms, self._all())) or r"(?!)", re.IGNORECASE)
         return self._pattern

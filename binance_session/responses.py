@@ -295,7 +295,7 @@ def _fast_decoder() -> Callable[[bytes | bytearray], Envelope]:
 
     It does not look whether what it skips is UTF-8; the connection hands on nothing that is not (RFC 6455 §8.1).
     """
-    fields = [
+    fields: list[Any] = [
         ("id", int | None, None),
         ("status", int, 0),
         ("result", Any, MISSING),

@@ -240,7 +240,7 @@ async def test_what_is_written_is_what_the_other_side_reads(size: int, compressi
 
     message = ("é{" * size)[:size].encode()[:size].decode(errors="ignore")
     async with serve(serve_one, "127.0.0.1", 0, max_size=None) as server:
-        port = server.sockets[0].getsockname()[1]
+        port = next(iter(server.sockets)).getsockname()[1]
         connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, compression=compression), Collector())
         assert connection._scanning == (compression is None)
         connection.write(message.encode())
@@ -374,7 +374,8 @@ async def test_two_dials_at_a_time_do_not_mix_up_their_receivers() -> None:
         await connection.wait_closed()
 
     async with serve(greet, "127.0.0.1", 0) as server:
-        transport = Transport(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", proxy=None)
+        port = next(iter(server.sockets)).getsockname()[1]
+        transport = Transport(f"ws://127.0.0.1:{port}", proxy=None)
         connections = await asyncio.gather(dial(transport, first), dial(transport, second))
         for connection, data in zip(connections, (b"for the first", b"for the second"), strict=True):
             connection.write(data)

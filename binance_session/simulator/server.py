@@ -1,24 +1,14 @@
-"""The exchange on real sockets: a thin layer over ``websockets``."""
+"""The exchange on real sockets."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import logging
 import ssl as tls
-import uuid
-from collections import deque
 from collections.abc import Iterable, Mapping, MutableSequence
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
-
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request, Response
-from websockets.protocol import Event, State
 
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock, LoopClock
@@ -26,190 +16,14 @@ from binance_session.simulator.connections import Connection
 from binance_session.simulator.exchange import Exchange, Executed, Pushed, Received
 from binance_session.simulator.faults import Fault, Injected
 from binance_session.simulator.keys import ApiKeyRecord
-from binance_session.simulator.origins import is_foreign
 from binance_session.simulator.readings import Readings
-from binance_session.simulator.refusals import Refusal
-from binance_session.simulator.wire import (
-    Action,
-    Close,
-    Drop,
-    Mute,
-    SendBinary,
-    SendFragments,
-    SendMerged,
-    SendPing,
-    SendSplit,
-    SendText,
-    Wait,
-)
+from binance_session.simulator.socket import Socket
 from binance_session.venues import Venue
 
 if TYPE_CHECKING:
     from binance_session.simulator.keys import PublicKey
 
 __all__ = ["Simulator"]
-
-
-class _NoFrames(logging.LoggerAdapter[logging.Logger]):
-    """A log without websockets' debug lines, which show whole frames: keys and signatures are in them."""
-
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's name
-        return level > logging.DEBUG and super().isEnabledFor(level)
-
-
-_log: Final = _NoFrames(logging.getLogger(__name__), {})
-_CONTROL: Final = (Opcode.PING, Opcode.PONG)
-#: bytes that may wait for a client that does not read; undocumented, and only to keep the server alive
-_UNREAD: Final = 64 << 20
-
-
-class _Socket(ServerConnection):
-    """One WebSocket, which gives each message to the exchange the moment it is parsed."""
-
-    client: Connection | None = None
-    exchange: Exchange
-    _fragments: list[bytes]
-    #: actions that wait until a frame has been written in small pieces
-    _held: deque[Action] | None = None
-
-    @property
-    def on_loopback(self) -> bool:
-        """Whether only this machine can have connected to where it did."""
-        address = self.local_address
-        return address is not None and ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
-
-    async def accept(self, exchange: Exchange, clock: Clock, target: str) -> None:
-        """Register the connection with the exchange. Raises :class:`Refusal`."""
-        peer = self.remote_address
-        address = peer[0] if peer else "127.0.0.1"
-        for action in exchange.knock(address, target):
-            if isinstance(action, Wait):
-                await self._wait(clock, action.seconds)
-            elif isinstance(action, Drop):
-                self.transport.abort()
-        self._fragments = []
-        self.exchange = exchange
-        if not self.transport.is_closing():
-            self.client = exchange.connect(address, target, self.perform)
-
-    async def _wait(self, clock: Clock, seconds: float) -> None:
-        over = asyncio.Event()
-        timer = clock.call_at(clock.time() + seconds, over.set)
-        try:
-            await over.wait()
-        finally:
-            timer.cancel()
-
-    def process_event(self, event: Event) -> None:
-        client = self.client
-        if client is None or not isinstance(event, Frame):
-            super().process_event(event)
-            return
-        if client.muted:
-            return
-        opcode = event.opcode
-        if opcode is Opcode.TEXT or opcode is Opcode.CONT:
-            if event.data:  # the length of a message is bounded, the number of its empty fragments is not
-                self._fragments.append(bytes(event.data))
-            if event.fin:
-                data = b"".join(self._fragments)
-                self._fragments.clear()
-                self._receive(client, data)
-        elif opcode is Opcode.BINARY:
-            self.exchange.binary(client)
-        elif opcode is Opcode.PONG:
-            self.exchange.pong(client, bytes(event.data))
-        elif opcode is Opcode.PING:
-            self.exchange.control_frame(client)
-
-    def _receive(self, client: Connection, data: bytes) -> None:
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            self.exchange.close(client, CloseCode.INVALID_DATA)
-            return
-        self.exchange.receive(client, text)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.client is not None:
-            self.exchange.disconnect(self.client)
-        super().connection_lost(exc)
-
-    def send_data(self) -> None:
-        # Nothing may come between the pieces of a frame, not even the library's own pongs.
-        if self.client is not None and self.client.muted:
-            self.protocol.data_to_send()
-        elif self._held is None:
-            super().send_data()
-            if self.transport.get_write_buffer_size() > _UNREAD:
-                self.perform(Drop())
-
-    def perform(self, action: Action) -> None:
-        """Do one thing to the socket; what comes too late for that is lost, as it would be on the way."""
-        if isinstance(action, Drop):
-            if self.client is not None:
-                self.exchange.disconnect(self.client)
-            self.transport.abort()
-        elif self._held is not None:
-            self._held.append(action)
-        elif self.protocol.state is State.OPEN:
-            self._write(action)
-
-    def _write(self, action: Action) -> None:
-        protocol = self.protocol
-        if isinstance(action, SendText):
-            protocol.send_text(action.text.encode())
-        elif isinstance(action, SendPing):
-            protocol.send_ping(action.data)
-            self.loop.call_soon(self._await_pong)
-        elif isinstance(action, SendBinary):
-            protocol.send_binary(action.data)
-        elif isinstance(action, SendFragments):
-            self._send_fragments(action)
-        elif isinstance(action, SendMerged):
-            for text in action.texts:
-                protocol.send_text(text.encode())
-            self.transport.write(b"".join(protocol.data_to_send()))
-        elif isinstance(action, SendSplit):
-            protocol.send_text(action.text.encode())
-            self._held = deque()
-            self._trickle(memoryview(b"".join(protocol.data_to_send())), action.size)
-        elif isinstance(action, Mute):
-            if self.client is not None:
-                self.client.muted = True
-        elif isinstance(action, Close):
-            protocol.send_close(action.code, action.reason)
-            if self.client is not None:
-                self.client.closing = True
-        self.send_data()
-
-    def _await_pong(self) -> None:
-        if self.client is not None and self.client.open:
-            self.exchange.await_pong(self.client)
-
-    def _send_fragments(self, action: SendFragments) -> None:
-        data = action.text.encode()
-        size = max(1, -(-len(data) // action.pieces))
-        pieces = [data[start : start + size] for start in range(0, len(data), size)]
-        if len(pieces) < 2:
-            pieces.append(b"")
-        self.protocol.send_text(pieces[0], fin=False)
-        self.protocol.send_ping(b"between")
-        for piece in pieces[1:-1]:
-            self.protocol.send_continuation(piece, fin=False)
-        self.protocol.send_continuation(pieces[-1], fin=True)
-
-    def _trickle(self, data: memoryview, size: int) -> None:
-        if self.client is None or not self.client.open:
-            return
-        self.transport.write(data[:size])
-        if len(data) > size:
-            self.loop.call_soon(self._trickle, data[size:], size)
-            return
-        held, self._held = self._held, None
-        self.send_data()
-        for action in held or ():
-            self.perform(action)
 
 
 class Simulator:
@@ -246,7 +60,9 @@ class Simulator:
         self._host = host
         self._port = port
         self._ssl = ssl
-        self._server: Server | None = None
+        self._server: asyncio.Server | None = None
+        self._sockets: set[Socket] = set()
+        self._closing = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -264,21 +80,13 @@ class Simulator:
         """Listen. Raises :class:`OSError` if the address is taken, :class:`RuntimeError` if it listens already."""
         if self._server is not None:
             raise RuntimeError("the simulator is running")
-        self._server = await serve(
-            self._serve,
+        self._closing = False
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Socket(self.exchange, self.clock, self._sockets, lambda: not self._closing),
             self._host,
             self._port,
             ssl=self._ssl,
-            create_connection=_Socket,
-            process_request=self._handshake,
-            process_response=_name,
-            compression=None,
-            ping_interval=None,
-            close_timeout=1,
-            open_timeout=20,
-            max_size=1 << 20,
-            logger=_log,
-            server_header=None,
         )
         self._port = next(iter(self._server.sockets)).getsockname()[1]
 
@@ -289,7 +97,9 @@ class Simulator:
             if connection.muted:
                 connection.drop()
         if server is not None:
+            self._closing = True
             server.close()
+            await asyncio.gather(*(socket.close() for socket in self._sockets))
             await server.wait_closed()
         self.exchange.shut_down()
 
@@ -397,29 +207,3 @@ class Simulator:
     def stop_listen_keys(self, account: Account | None = None) -> int:
         """End an account's listenKeys as another client's ``userDataStream.stop`` does."""
         return self.exchange.stop_listen_keys(account)
-
-    async def _handshake(self, socket: ServerConnection, request: Request) -> Response | None:
-        if not isinstance(socket, _Socket):
-            raise TypeError(f"not a connection of this server: {type(socket).__name__}")
-        if any(
-            is_foreign(origin, request.headers.get("Host", ""), loopback=socket.on_loopback)
-            for origin in request.headers.get_all("Origin")
-        ):
-            return socket.respond(403, "This page is of another host\n")
-        try:
-            await socket.accept(self.exchange, self.clock, request.path)
-        except Refusal as refusal:
-            response = socket.respond(refusal.status, f"{refusal.message}\n")
-            if refusal.data is not None and "retryAfter" in refusal.data:
-                wait = refusal.data["retryAfter"] / 1000 - self.clock.time()
-                response.headers["Retry-After"] = str(max(1, round(wait)))
-            return response
-        return None
-
-    async def _serve(self, socket: ServerConnection) -> None:
-        await socket.wait_closed()
-
-
-def _name(_socket: ServerConnection, _request: Request, response: Response) -> None:
-    headers: Headers = response.headers
-    headers["x-mbx-uuid"] = str(uuid.uuid4())

@@ -20,7 +20,8 @@ from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
-from binance_session.simulator import LoopClock, ManualClock, Simulator, server, virtual
+from binance_session.simulator import LoopClock, ManualClock, Simulator, virtual
+from binance_session.simulator import socket as sockets
 from binance_session.venues import COIN_M, SPOT, USD_M
 from tests.simulator.client import Client, add_keys, simulated
 
@@ -317,7 +318,7 @@ async def test_many_requests_are_quick() -> None:
 
 
 async def test_a_client_that_does_not_read_is_cut_before_it_takes_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_UNREAD", 1 << 20)
+    monkeypatch.setattr(sockets, "_UNREAD", 1 << 20)
     async with simulated() as simulator:
         reader, writer = await asyncio.open_connection(*simulator.url.split("/")[2].split(":"))
         try:
@@ -343,7 +344,7 @@ async def test_a_client_that_does_not_read_is_cut_before_it_takes_all_memory(mon
 
 async def test_a_client_that_reads_slowly_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read does not count, however much it is in all."""
-    monkeypatch.setattr(server, "_UNREAD", 1 << 20)
+    monkeypatch.setattr(sockets, "_UNREAD", 1 << 20)
     async with simulated() as simulator, Client.connected(simulator) as client:
         (connection,) = simulator.connections
         for _ in range(30):
@@ -359,8 +360,7 @@ async def test_a_message_in_endless_empty_fragments_takes_no_memory() -> None:
             yield request[:10]
             for _ in range(1000):
                 yield ""
-            (socket,) = simulator._server.connections  # type: ignore[union-attr]
-            assert isinstance(socket, server._Socket)
+            (socket,) = simulator._sockets
             assert len(socket._fragments) <= 1
             yield request[10:]
 
