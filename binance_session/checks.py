@@ -22,6 +22,7 @@ from binance_session.venues import Venue
 __all__ = [
     "InsecureTransportWarning",
     "check_choice",
+    "check_clock",
     "check_count",
     "check_credentials",
     "check_headers",
@@ -89,6 +90,14 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """Refuse what is not one of the choices."""
     if value not in choices:
         raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+
+def check_clock(wall_clock: object) -> None:
+    """Refuse what cannot be asked for the time."""
+    if not callable(wall_clock) or isinstance(wall_clock, type):
+        raise ConfigurationError(
+            f"wall_clock must be a function that returns Unix seconds, such as time.time, not {kind_of(wall_clock)}"
+        )
 
 
 def check_credentials(credentials: object) -> None:

@@ -151,7 +151,7 @@ def _secret(instance: object, attribute: object, value: Any) -> None:
             "secret must be without the line break or space at its end or beginning, as a file that is read whole has"
             " one: strip() it"
         )
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if not value.isascii() or not value.isprintable():
         raise ConfigurationError(
             "secret must be the text that Binance showed for the key, and holds characters that no secret has"
         )
@@ -347,7 +347,8 @@ def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> 
         raise ConfigurationError("the private key cannot be read: it is damaged or of an unknown kind") from None
     if not isinstance(key, wanted):
         found = type(key).__name__.replace("PrivateKey", "").replace("_", "")
-        raise ConfigurationError(f"{article} private key is needed, and this is another kind ({found})")
+        taker = {"Ed25519": "; Ed25519Key takes it", "RSA": "; RsaKey takes it"}.get(found, "")
+        raise ConfigurationError(f"{article} private key is needed, and this is another kind ({found}){taker}")
     return key
 
 

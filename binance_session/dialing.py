@@ -17,8 +17,8 @@ from websockets.uri import parse_uri
 
 from binance_session.addresses import Family, connect_first, connect_tcp, look_up
 from binance_session.connection import Connection, Receiver
-from binance_session.errors import ConnectError
-from binance_session.proxies import ProxyError, chosen_proxy, connect_through
+from binance_session.errors import ConnectError, why
+from binance_session.proxies import chosen_proxy, connect_through
 
 __all__ = ["Transport", "dial"]
 
@@ -120,7 +120,8 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
             await connection.drop()
         if not isinstance(error, Exception):
             raise
-        raise _connect_error(error, transport) from error.__cause__ if isinstance(error, InvalidHandshake) else error
+        # Only the system's errors are chained: the library's hold the address, or what the server said.
+        raise _connect_error(error, transport) from error if isinstance(error, OSError) else None
 
 
 def _protocol(transport: Transport) -> ClientProtocol:
@@ -184,14 +185,12 @@ def _connect_error(error: Exception, transport: Transport) -> ConnectError:
         return ConnectError(f"no connection: what answered is no WebSocket server ({type(error).__name__})")
     if isinstance(error, ssl_module.SSLCertVerificationError):
         return ConnectError(f"the server's certificate was not accepted: {error.verify_message}", retryable=False)
-    if isinstance(error, TimeoutError) and not isinstance(error, ConnectionError) and error.errno is None:
+    if isinstance(error, TimeoutError) and error.errno is None:
         return ConnectError(f"no connection within {transport.open_timeout} s")
     if isinstance(error, (InvalidURI, UnicodeError)):  # their messages hold the address
         return ConnectError("the address is not one that a WebSocket can be opened to", retryable=False)
     if isinstance(error, ImportError):
         return ConnectError("the proxy cannot be used: a socks proxy needs the package python-socks", retryable=False)
-    if isinstance(error, ProxyError):
-        return ConnectError(f"no connection: {error}", status=None)
     if isinstance(error, ValueError):  # likewise, with the proxy's password
         return ConnectError("the proxy cannot be used: its address is not one", retryable=False)
-    return ConnectError(f"no connection: {str(error) or type(error).__name__}")
+    return ConnectError(f"no connection: {why(error, tls=transport.url.startswith('wss:'))}")

@@ -165,9 +165,7 @@ class LogonRejected(BinanceSessionError):
     def __init__(self, error: ApiError) -> None:
         super().__init__(
             f"the exchange refused session.logon: {error.message or 'without a text'} (code {error.code},"
-            f" status {error.status})."
-            " Check that the key is an Ed25519 key, that its public half is registered under this apiKey,"
-            " that this machine's address is allowed, and that the clock is right.",
+            f" status {error.status}). {_LOGON_CAUSES.get(error.code, _ANY_LOGON_CAUSE)}",
             request_id=error.request_id,
             method=error.method,
         )
@@ -175,6 +173,19 @@ class LogonRejected(BinanceSessionError):
         self.code = error.code
         self.status = error.status
         self.refusals = 1
+
+
+_ANY_LOGON_CAUSE: Final = (
+    "Check that the key is an Ed25519 key, that its public half is registered under this apiKey, that this machine's"
+    " address is allowed, and that the clock is right."
+)
+#: the likeliest cause by the exchange's code (PROTOCOL.md §9)
+_LOGON_CAUSES: Final[Mapping[int, str]] = {
+    -1022: "Most likely the public key that is registered under this apiKey is not the other half of the private key.",
+    -2014: "Most likely the apiKey is none: check what was pasted.",
+    -2015: "Check that the apiKey is one of this venue (a testnet has its own) and was not deleted, that this machine's"
+    " address is allowed, and that its public key is the other half of the private key.",
+}
 
 
 class SessionRevoked(BinanceSessionError):

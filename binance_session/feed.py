@@ -137,9 +137,9 @@ class Feed:
 
     def lost(self, error: Exception) -> None:
         """Take note that an event came and could not be handled: it is told as a gap that is over at once."""
-        self._log.error("an event could not be handled (%s): this is a defect of binance_session", _kind(error))
+        self._log.error("an event could not be handled: this is a defect of binance_session", exc_info=error)
         now = self._clock.now_ms()
-        self.open_gap(now, f"an event could not be handled ({_kind(error)})")
+        self.open_gap(now, f"an event could not be handled ({type(error).__name__})")
         if self.leading is not None:
             self.gap_is_over()
 
@@ -354,10 +354,6 @@ class Feed:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _kind(error: Exception) -> str:
-    return type(error).__name__
 
 
 _TOO_MUCH: Final = (

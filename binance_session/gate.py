@@ -16,8 +16,10 @@ from typing import Final
 from binance_session.clock import ServerClock
 from binance_session.errors import IpBanned, RateLimited
 from binance_session.hosts import NOT_HELD, Guest, Hold, Host
+from binance_session.params import Params
 from binance_session.responses import RateLimit
 from binance_session.venues import Method
+from binance_session.weight import WeightCount
 
 __all__ = ["Gate"]
 
@@ -50,6 +52,8 @@ class Gate(Guest):
         self._on_woke = on_woke
         self._host: Host  # from the session's opening on
         self._timer: asyncio.TimerHandle | None = None
+        #: the weight of what is sent, once an answer did not tell it to who keeps a reserve
+        self.count: WeightCount | None = None
 
     def at(self, url: str, way_out: str) -> None:
         """Stand before the host of ``url``, as it sees who comes that way."""
@@ -70,8 +74,8 @@ class Gate(Guest):
 
     @property
     def is_open(self) -> bool:
-        """Whether no request has to wait."""
-        return self.may_send and (self._reserve is None or self._host.ordinary.until <= _now())
+        """Whether no request has to wait, nor to be counted."""
+        return self.may_send and (self._reserve is None or (self.count is None and self._host.ordinary.until <= _now()))
 
     @property
     def may_send(self) -> bool:
@@ -140,15 +144,44 @@ class Gate(Guest):
         self.hold(seconds, is_ban=is_ban)
 
     def limits_told(self, limits: tuple[RateLimit, ...]) -> None:
-        """Keep the reserve of request weight, once the rest of the minute's is used up."""
+        """Keep the reserve of request weight, once the rest of the minute's is used up.
+
+        Where an answer says nothing of it (``returnRateLimits=false``), it is counted from now on.
+        """
         share = 1 - (self._reserve or 0.0)
         for limit in limits:
-            if limit.type != "REQUEST_WEIGHT" or limit.interval != "MINUTE":
-                continue
-            # a limit of nothing, or by the month, is none that the exchange keeps
-            if limit.limit > 0 and limit.count >= limit.limit * share and 1 <= limit.interval_num <= _LONGEST_WINDOW:
-                window = 60 * limit.interval_num
-                self.hold(window - self._clock.now() % window, ordinary_only=True)
+            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE":
+                # a limit of nothing, or by the month, is none that the exchange keeps
+                makes_sense = limit.limit > 0 and 1 <= limit.interval_num <= _LONGEST_WINDOW
+                if makes_sense and limit.count >= limit.limit * share:
+                    window = 60 * limit.interval_num
+                    self.hold(window - self._clock.now() % window, ordinary_only=True)
+                return
+        if self.count is None:
+            self.count = WeightCount()
+            self._on_change()
+
+    def sent(self, method: Method, params: Params | None) -> bool:
+        """Count a request that was sent, if that is to be done; return whether to ask the exchange for its count."""
+        count = self.count
+        if count is None:
+            return False
+        count.sent(method.weight.of(params or {}), self._clock.now())
+        self._keep_reserve(count)
+        return count.is_due
+
+    def weight_told(self, limits: tuple[RateLimit, ...], asked: tuple[float, int]) -> bool:
+        """Take in the answer to a question; ``asked`` as in :meth:`WeightCount.told`. Return whether it told."""
+        for limit in limits:
+            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE" and self.count is not None:
+                self.count.told(limit.count, limit.limit, asked, self._clock.now())
+                self._keep_reserve(self.count)
+                return True
+        return False
+
+    def _keep_reserve(self, count: WeightCount) -> None:
+        if count.used >= count.limit * (1 - (self._reserve or 0.0)):
+            self.hold(60 - self._clock.now() % 60, ordinary_only=True)
 
     def hold(self, seconds: float, *, is_ban: bool = False, ordinary_only: bool = False) -> None:
         """Hold back all requests to the host, or those that can wait, of sessions that keep a reserve."""

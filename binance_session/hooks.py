@@ -10,7 +10,7 @@ from typing import Any
 
 from binance_session.errors import ConfigurationError, why
 from binance_session.keepalive import KeepaliveStatus
-from binance_session.log import SessionLog, session_log
+from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.responses import Event, ListenKey, RateLimit, Response
 from binance_session.state import SessionState
@@ -48,14 +48,14 @@ class Hooks:
     on_unmatched: Callable[[object], None] | None
     prepare: Callable[[str, Params], Params] | None
 
-    def __init__(self, session: object, base: type, stats: Stats, log: SessionLog | None = None) -> None:
+    def __init__(self, session: object, base: type, stats: Stats, log: SessionLog) -> None:
         """Look the hooks up in ``session``; those that ``base`` defines count as not overridden.
 
         Raises :class:`ConfigurationError` for a hook that is a coroutine function: a hook runs inside the dispatch
         of an answer, where nothing can be awaited.
         """
         self._stats = stats
-        self._log = log or session_log("binance_session")
+        self._log = log
         for name in self.__slots__[2:]:
             overridden = getattr(type(session), name) is not getattr(base, name)
             hook = getattr(session, name) if overridden else None

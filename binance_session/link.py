@@ -111,13 +111,13 @@ class Link:
         ids: Iterator[int],
         clock: ServerClock,
         stats: Stats,
+        log: SessionLog,
         *,
         status: Method,
         timeout: float,
         max_in_flight: int,
         secrets: Secrets,
         explains_503: bool,
-        log: SessionLog,
         on_response: Callable[[Response], None] | None = None,
         on_subscription: Callable[[Link, Method, Response], None] | None = None,
     ) -> None:
@@ -127,7 +127,6 @@ class Link:
         ``max_in_flight`` bound the requests, ``secrets`` are masked in what the exchange says, ``explains_503`` is the
         venue's.
         """
-        self._log = log
         self._secrets = secrets
         self._refusals = Refusals(secrets, clock, explains_503=explains_503)
         self._on_subscription = on_subscription
@@ -137,6 +136,7 @@ class Link:
         self._ids = ids
         self._clock = clock
         self._stats = stats
+        self._log = log
         self._bound = max_in_flight
         self._status = status
         self._asked: asyncio.Future[Response] | None = None
@@ -294,6 +294,10 @@ class Link:
         except NotSent:
             return
         self._asked.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+
+    def ask_limits(self) -> asyncio.Future[Response]:
+        """Ask for the request weight that is used, of which other answers say nothing; cheap, and of no other use."""
+        return self.submit(self._status, {"returnRateLimits": True})
 
     async def status_told(self) -> None:
         """Return when the answer to :meth:`ask_status`, if it is under way, has come or will not come."""

@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 __all__ = ["LIMIT", "Secrets", "kind_of", "masked", "secrets_of", "shown"]
 
@@ -22,10 +22,16 @@ LIMIT: Final = 500
 #: be found in the middle of words that have nothing to do with it.
 _LONG: Final = 8
 _SHORTEST: Final = 4
+#: "MICROSECOND" is shorter, and no token
+_LONG_VALUE: Final = 16
 #: former secrets that are still masked
 _FORMER: Final = 16
 #: Keys, listenKeys and signatures are at least this long; no word is, and no path without a hyphen.
-_TOKEN: Final = re.compile(r"[A-Za-z0-9+/=%]{60,}")
+_TOKEN_LENGTH: Final = 60
+#: characters of a secret that give it away
+_PIECE: Final = 16
+_RUN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{16,}")
+_TOKEN: Final = re.compile(r"(?<![A-Za-z0-9+/=%])[A-Za-z0-9+/=%]{60,}")
 
 
 def masked(secret: str) -> str:
@@ -65,14 +71,17 @@ def _article(name: str) -> str:
 class Secrets:
     """The secrets of one session, by value: what :meth:`clean` masks in texts from outside."""
 
-    __slots__ = ("_former", "_longest", "_pattern", "_values")
+    __slots__ = ("_former", "_longest", "_marks", "_pattern", "_plain", "_values")
 
     def __init__(self, *values: str | None) -> None:
         self._values: set[str] = set()
         self._former: deque[str] = deque(maxlen=_FORMER)
-        # made when it is asked for: most sessions are never told anything
-        self._pattern: re.Pattern[str] | None = None
+        # made when they are asked for, from the values: what to look for in a lowered text, what tells of an encoded
+        # form, the longest form of a value, and the pattern that finds them all
+        self._plain: tuple[str, ...] = ()
+        self._marks: tuple[str, ...] = ()
         self._longest = 0
+        self._pattern: re.Pattern[str] | None = None
         for value in values:
             self.add(value)
 
@@ -83,7 +92,7 @@ class Secrets:
         """Mask this value from now on; what is no text, or too short to be a secret, is left alone."""
         if isinstance(value, str) and len(value) >= _SHORTEST and value not in self._values:
             self._values.add(str(value))
-            self._pattern = None
+            self._changed()
 
     def add_key(self, credentials: object) -> None:
         """Mask the apiKey of a key from now on, and its secret if it has one; the key may be somebody's own class."""
@@ -96,33 +105,68 @@ class Secrets:
         if value in self._values and value is not None:
             self._values.discard(value)
             self._former.append(value)
-            self._pattern = None
-
-    def clean(self, text: str, limit: int = LIMIT) -> str:
-        """Return ``text`` with each known secret masked, and otherwise as :func:`shown` does.
-
-        A secret is also found percent-encoded, escaped as in JSON, and in other capitals. What has the length and the
-        letters of a key or a signature is masked too, for a signature is known to nobody afterwards.
-        """
-        pattern = self._pattern or self._compiled()
-        enough = 4 * limit + self._longest  # a long text costs no more than this
-        if len(text) > enough:
-            # what remains of a secret that was cut in two is within the last characters
-            text = pattern.sub(self._mask, text[:enough])[: -self._longest] + "…"
-        else:
-            text = pattern.sub(self._mask, text)
-        return shown(_TOKEN.sub(lambda found: masked(found[0]), text), limit)
+            self._changed()
 
     def mask(self, text: str) -> str:
-        """Return ``text`` with each known secret masked, and nothing else changed: for what is data, not a message."""
+        """Return ``text`` with each known secret masked, and nothing else changed: for what is data, not a message.
+
+        A secret is also found percent-encoded, escaped as in JSON, and in other capitals.
+        """
+        plain = self._plain or self._lowered()
+        # Looked for plainly first: an answer's error is made on the event loop, and the pattern takes ms to compile.
+        lowered = text.lower()
+        if not any(value in lowered for value in plain) and not any(mark in text for mark in self._marks):
+            return text
         return (self._pattern or self._compiled()).sub(self._mask, text)
 
-    def _compiled(self) -> re.Pattern[str]:
-        values = sorted({*self._values, *self._former}, key=len, reverse=True)
+    def clean(self, text: str, limit: int = LIMIT) -> str:
+        """Return ``text`` with each known secret masked as by :meth:`mask`, and otherwise as :func:`shown` does.
+
+        So is a word that has sixteen characters of one in a row, and what has the length and the letters of a key or a
+        signature, for a signature is known to nobody afterwards.
+        """
+        if not self._plain:
+            self._lowered()
+        enough = 4 * limit + self._longest  # a long text costs no more than this
+        is_cut = len(text) > enough
+        text = text[:enough]
+        if not text.isprintable():  # a secret with something invisible in its middle would be shown in two pieces
+            squeezed = "".join(filter(str.isprintable, text))
+            text = text if self.mask(squeezed) == squeezed else squeezed
+        text = self.mask(text)
+        if is_cut:  # what remains of a secret that was cut in two is within the last characters
+            text = f"{text[: -self._longest]}…"
+        if max(map(len, text.split()), default=0) >= _PIECE:  # few texts have a word so long
+            text = _RUN.sub(self._mask_pieces, text)
+            text = _TOKEN.sub(lambda found: masked(found[0]), text)
+        return shown(text, limit)
+
+    def _changed(self) -> None:
+        self._plain, self._pattern = (), None
+
+    def _all(self) -> list[str]:
+        return sorted({*self._values, *self._former}, key=len, reverse=True)
+
+    def _lowered(self) -> tuple[str, ...]:
+        values = self._all()
         # no form of a character is longer than 12, and a token that is cut is hidden as well
-        self._longest = max(60, 12 * max(map(len, values), default=0))
-        self._pattern = re.compile("|".join(map(_forms, values)) or r"(?!)", re.IGNORECASE)
+        self._longest = max(_TOKEN_LENGTH, 12 * max(map(len, values), default=0))
+        self._marks = ("%", "\\u") if all(map(str.isalnum, values)) else ("%", "\\", "+")
+        self._plain = tuple(map(str.lower, values)) or ("\0 no secret",)
+        return self._plain
+
+    def _compiled(self) -> re.Pattern[str]:
+        self._pattern = re.compile("|".join(map(_forms, self._all())) or r"(?!)", re.IGNORECASE)
         return self._pattern
+
+    def _mask_pieces(self, found: re.Match[str]) -> str:
+        """Mask a word that has so many characters of a secret in a row that they are one themselves."""
+        word = found[0].lower()
+        for start in range(len(word) - _PIECE + 1):
+            piece = word[start : start + _PIECE]
+            if any(piece in value for value in self._plain):
+                return masked(found[0])
+        return found[0]
 
     def _mask(self, found: re.Match[str]) -> str:
         text = found[0]
@@ -138,19 +182,22 @@ def secrets_of(
         secrets.add_key(credentials)
     for address in (url, stream_url, proxy):
         if isinstance(address, str):
-            secrets.add(_password(address))
+            for value in _secrets_in(address):
+                secrets.add(value)
     for value in (headers or {}).values():
         secrets.add(value)
         secrets.add(value.rpartition(" ")[2])  # behind "Bearer"
     return secrets
 
 
-def _password(address: str) -> str | None:
+def _secrets_in(address: str) -> list[str]:
+    """Return an address's password, and the values of its query that are long enough for a token."""
     try:
-        password = urlsplit(address).password
+        parts = urlsplit(address)
+        tokens = [value for _, value in parse_qsl(parts.query) if len(value) >= _LONG_VALUE]
+        return [*tokens, unquote(parts.password or "")]
     except ValueError:
-        return None
-    return None if password is None else unquote(password)
+        return []
 
 
 def _forms(value: str) -> str:

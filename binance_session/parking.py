@@ -73,11 +73,21 @@ class Parking:
         if parked is not None:
             parked.timer.cancel()
 
-    def send_all(self, link: Link, may_leave: Callable[[Method], bool]) -> None:
-        """Write what waits and ``may_leave``, in order; what is left when ``link`` ends goes on waiting."""
+    def send_all(
+        self, link: Link, may_leave: Callable[[Method], bool], sent: Callable[[Method, Params | None], object]
+    ) -> None:
+        """Write what waits and ``may_leave``, in order; what is left when ``link`` ends goes on waiting.
+
+        ``sent`` is told of each, and may call this again.
+        """
         now = asyncio.get_running_loop().time()
         for future, parked in list(self._waiting.items()):
-            if future.done() or parked.timer.when() <= now or not may_leave(parked.method):
+            if (
+                future not in self._waiting
+                or future.done()
+                or parked.timer.when() <= now
+                or not may_leave(parked.method)
+            ):
                 continue
             try:
                 link.submit(
@@ -92,7 +102,10 @@ class Parking:
                     return
                 if not future.done():  # somebody's credentials may have closed the session
                     future.set_exception(error)
-            self._leave(future)
+                self._leave(future)
+            else:
+                self._leave(future)
+                sent(parked.method, parked.params)
 
     def end_all(self, error: Callable[[str], BinanceSessionError], *, quietly: bool) -> None:
         """End what waits with ``error(method)`` each; ``quietly`` as in :meth:`Router.end_all`."""

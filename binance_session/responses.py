@@ -27,7 +27,6 @@ __all__ = [
     "Event",
     "ListenKey",
     "MalformedMessage",
-    "NotUtf8",
     "RateLimit",
     "Response",
     "SessionStatus",
@@ -48,10 +47,6 @@ MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda self: "MISSING", "
 
 class MalformedMessage(ValueError):
     """The text is not a JSON object."""
-
-
-class NotUtf8(MalformedMessage):
-    """The text of a message is not UTF-8, wherever in it, so it is no text (RFC 6455 §8.1)."""
 
 
 @frozen
@@ -263,11 +258,7 @@ _reference: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 def decode_plainly(data: bytes | bytearray | memoryview) -> Any:
     """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is none."""
     try:
-        text = str(data, "utf-8")
-    except UnicodeDecodeError:
-        raise NotUtf8("not UTF-8") from None
-    try:
-        return _reference.decode(text)
+        return _reference.decode(str(data, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
 
@@ -300,7 +291,10 @@ def _decode_reference(data: bytes | bytearray) -> Envelope:
 
 
 def _fast_decoder() -> Callable[[bytes | bytearray], Envelope]:
-    """Return a decoder that leaves to the reference what it does not understand."""
+    """Return a decoder that leaves to the reference what it does not understand.
+
+    It does not look whether what it skips is UTF-8; the connection hands on nothing that is not (RFC 6455 §8.1).
+    """
     fields: list[Any] = [
         ("id", int | None, None),
         ("status", int, 0),
@@ -315,8 +309,6 @@ def _fast_decoder() -> Callable[[bytes | bytearray], Envelope]:
 
     def decode(data: bytes | bytearray) -> Envelope:
         try:
-            if not data.isascii():  # it does not look into fields that it skips
-                str(data, "utf-8")
             envelope: Envelope = decode_fast(data)
         except refusals:
             return _decode_reference(data)
@@ -329,8 +321,6 @@ def decode_json(data: bytes | bytearray) -> Any:
     """Decode JSON text, as fast as can be; raise :class:`MalformedMessage` if it is none."""
     if msgspec is not None:
         try:
-            if not data.isascii():
-                str(data, "utf-8")
             return msgspec.json.decode(data)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass

@@ -19,6 +19,7 @@ from attrs import evolve
 from binance_session.answer import Answer
 from binance_session.checks import (
     check_choice,
+    check_clock,
     check_count,
     check_credentials,
     check_headers,
@@ -107,7 +108,8 @@ class Session:
         Instead of the venue's: a simulator, a gateway. With a ``url`` alone there is no user data stream on futures.
     ``ssl``, ``proxy``
         An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
-        Without a context the system's certificates are trusted, as they were when the process first needed them.
+        Without a context the system's certificates are trusted, as they were when the process first needed them. A
+        context that does not verify who answers is warned about (:class:`InsecureTransportWarning`).
     ``local_addr``, ``family``
         The way out: the local address to connect from, ``"ipv4"`` or ``"ipv6"`` to use only addresses of that
         kind. With a proxy they concern the connection to the proxy. What the exchange counts by address (request
@@ -131,7 +133,9 @@ class Session:
         in flight on the first is waited for. ``serverShutdown`` has the same effect. ``None``: never.
     ``weight_reserve``
         The share (such as 0.1) of the address's request weight that is kept for what must not wait: cancels, pings, the
-        logon. What else would use it waits for the next minute, or is refused, as after a 429.
+        logon. What else would use it waits for the next minute, or is refused, as after a 429. Where answers do not
+        tell the weight (``returnRateLimits=false``), what this session sends is counted, and ``session.status`` asked
+        for the address's count once in a while.
     ``wall_clock``
         Unix time in seconds; a simulation passes its own.
     ``name``
@@ -205,11 +209,12 @@ class Session:
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
+        check_clock(wall_clock)
 
         self.venue = venue
         #: what log records and the names of tasks call the session
         self.name = name or f"{venue.name} {next(_numbers)}"
-        log = self._log = session_log(self.name)
+        self._log = session_log(self.name)
         transport = Transport(
             venue.url if url is None else url,
             ssl,
@@ -265,7 +270,7 @@ class Session:
             self._stats,
             Parking(max_in_flight),
             self._clock,
-            log,
+            self._log,
             transport,
             rollover_after,
             weight_reserve,
@@ -323,12 +328,12 @@ class Session:
             ids,
             self._clock,
             self._stats,
+            self._log,
             status=self.venue.method("session.status"),
             timeout=self._request_timeout,
             max_in_flight=max_in_flight,
             secrets=self._secrets,
             explains_503=self.venue.explains_503,
-            log=self._log,
             on_subscription=None if self._own_subscriptions is None else self._own_subscriptions.answered,
             on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
@@ -760,7 +765,8 @@ class Session:
 
         That is after ``open()``, after each reconnect, and in each rollover before the old connection is given up.
         What belongs to a connection (a subscription of your own, say) is made again from here: ``submit()`` writes to
-        the new connection.
+        the new connection. The state is READY. In a rollover the old connection goes on bringing its events for two
+        seconds, and until what is submitted here is answered; what both bring comes twice.
         """
 
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
@@ -779,16 +785,17 @@ def _on_response(
 ) -> Callable[[Response], None] | None:
     """Join what sees every answer; ``None`` when nothing does."""
     on_response = hooks.on_response
-    readers = [reader for reader in (limits_told, hooks.on_rate_limit) if reader is not None]
-    if not readers:
+    on_rate_limit = hooks.on_rate_limit
+    if limits_told is None and on_rate_limit is None:
         return on_response
 
     def all_of_them(response: Response) -> None:
         if on_response is not None:
             on_response(response)
         limits = response.rate_limits
-        if limits:
-            for reader in readers:
-                reader(limits)
+        if limits_told is not None:
+            limits_told(limits)  # also when there are none
+        if limits and on_rate_limit is not None:
+            on_rate_limit(limits)
 
     return all_of_them

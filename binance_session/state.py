@@ -40,7 +40,7 @@ class SessionState(Enum):
     CLOSING = "closing"
     #: closed by its owner
     CLOSED = "closed"
-    #: ended by a cause that cannot heal, or because the reconnect policy gave up
+    #: given up: by ``open()``, or by the reconnect policy
     FAILED = "failed"
 
     @property
@@ -58,7 +58,7 @@ class SessionEvent(Enum):
     LOST = "connection or attempt lost"
     RETRY = "delay is over"
     REVOKED = "logon revoked"
-    FAIL = "cannot heal"
+    FAIL = "given up"
     CLOSE = "close()"
     CLOSED = "connection closed"
 

@@ -334,6 +334,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         cause: BinanceSessionError = ConnectError("the stream's connection ended")
         attempt = rollovers = hasty = 0
         lapse_seen, well, due = -1.0, True, self._due()
+        retiring: EventSocket | None = None
         while (key := self._keeper.key) is not None:
             self._wake.clear()
             if socket is not None and well and (socket.cause is not None or self._is_stale(socket, key)):
@@ -373,8 +374,8 @@ class StreamSockets(EventSource, EventSocketOwner):
                     self._feed.take_over()
                 if self._keeper.alive_at < socket.opened_at:
                     self._keeper.doubt()  # a key may end before its socket stands, and who is not there is not told
-                if socket.is_retiring:
-                    socket.is_retiring = False
+                if socket.is_retiring and socket is not retiring:
+                    retiring = socket
                     # An exchange that tells each new connection to go is not dialled without end.
                     hasty = hasty + 1 if _now() - socket.opened_at < _HEALTHY else 0
                     wait = self._next_delay(hasty, ConnectError("shutdown announced")) if hasty else 0.0

@@ -14,6 +14,7 @@ from binance_session.clock import ServerClock
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,
+    ConfigurationError,
     ConnectionLost,
     InvalidTimestamp,
     NotSent,
@@ -44,6 +45,8 @@ _FALLBACK: Final = ExponentialBackoff()
 _AVOIDED: Final = 60.0
 #: seconds that a subscription should last
 _HASTY: Final = 10.0
+#: seconds after each refusal of a subscription that was taken before; with one more it is believed
+_REFUSED: Final = (2.0, 8.0, 30.0, 80.0)
 #: the connection's logon is gone; the session sees to another (PROTOCOL.md §9)
 _NOT_LOGGED_ON: Final = frozenset({-1193, -2015})
 
@@ -274,7 +277,7 @@ class Subscription(EventSource, LinkWatcher):
     async def _keep_subscribed(self, first: asyncio.Future[None]) -> None:
         """Have a subscription on the connection in use lead the feed."""
         loop = asyncio.get_running_loop()
-        attempt, since = 0, -_HASTY
+        attempt, since, refusals = 0, -_HASTY, 0
         while True:
             self._wake.clear()
             link = self._supervisor.serving  # none while it logs on again: then it will be promoted again
@@ -303,9 +306,15 @@ class Subscription(EventSource, LinkWatcher):
                     self._suspect = link
                 if first.done() and self._may_pass(error):
                     self._log.warning("no user data stream (attempt %d): %s", attempt, error)
+                elif first.done() and error.outcome == "rejected" and refusals < len(_REFUSED):
+                    # It was taken once, so it may be again; but a key that is dead is not hammered.
+                    self._log.warning("no user data stream (attempt %d): %s", attempt, error)
+                    await asyncio.sleep(_REFUSED[refusals])
+                    refusals += 1
                 elif first.done() or link.cause is None:
                     raise
             else:
+                refusals = 0
                 await self._hand_over(link, number)
                 if link.cause is None and not first.done():
                     first.set_result(None)
@@ -316,7 +325,10 @@ class Subscription(EventSource, LinkWatcher):
         if isinstance(error, ApiError):
             logon_is_gone = error.code in _NOT_LOGGED_ON and self._supervisor.logs_on
             return logon_is_gone or error.is_passing or isinstance(error, (InvalidTimestamp, RateLimited))
-        return isinstance(error, (ConnectionLost, NotSent, ProtocolError, RequestTimeout, SessionRevoked))
+        # ConfigurationError: it signed before, and a remote signer may be back soon
+        return isinstance(
+            error, (ConfigurationError, ConnectionLost, NotSent, ProtocolError, RequestTimeout, SessionRevoked)
+        )
 
     async def _subscribe(self, link: Link) -> int | None:
         """Return the number of the subscription on ``link``; ``None`` if the exchange did not say."""

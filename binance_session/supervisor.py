@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 from collections.abc import Callable, Coroutine, Hashable
@@ -51,6 +52,8 @@ _E: Final = SessionEvent
 _AFTER_REFUSED_LOGON: Final = 1.0
 #: seconds that a connection must have been READY for its loss to be no reason to wait
 _HEALTHY: Final = 10.0
+#: seconds for which a link that was replaced is kept at least, where ``on_connected`` may have something to make again
+_OVERLAP: Final = 2.0
 #: stands in for a reconnect policy that breaks
 _FALLBACK: Final = ExponentialBackoff()
 
@@ -93,7 +96,7 @@ class Supervisor(LinkOwner):
         weight_reserve: float | None,
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Connect by ``transport`` with ``make_link``; log each connection on with the method ``logon``, if there is one.
+        """Connect by ``transport`` with ``make_link``; log each connection on with the method ``logon``, if given.
 
         While the exchange wants none, the first connection waits for its ``open_timeout`` at most. A connection is
         replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the share of the
@@ -134,6 +137,8 @@ class Supervisor(LinkOwner):
         self._was_ready = False
         # loop times: until when open() may wait for an exchange that wants none, and make another attempt
         self._may_wait_until = self._may_try_until = -math.inf
+        # whether the exchange is being asked for the weight that is used, or does not say
+        self._asks_weight = False
         # the kinds of trouble that were warned about since the session was READY
         self._warned: set[Hashable] = set()
         #: why the session failed, once it has
@@ -253,7 +258,10 @@ class Supervisor(LinkOwner):
             if not wait or hold.until - asyncio.get_running_loop().time() > timeout:
                 raise self.gate.refusal(hold, method.name)
         elif state is SessionState.READY and self._serving is not None:
-            return self._serving.submit(method, params, credentials, timeout)
+            link = self._serving
+            future = link.submit(method, params, credentials, timeout)
+            self._sent(link, method, params)
+            return future
         if not wait:
             raise NotSent(
                 f'the session is {state.value}; {method.name} was not sent (on_unready="wait" would have it wait)',
@@ -304,7 +312,32 @@ class Supervisor(LinkOwner):
 
     def _serve_requests(self, link: Link) -> None:
         self.link = link if self.gate.is_open else None
-        self._parking.send_all(link, self.gate.lets)
+        self._parking.send_all(link, self.gate.lets, functools.partial(self._sent, link))
+
+    def _sent(self, link: Link, method: Method, params: Params | None) -> None:
+        """Have the weight of a request counted, if it is, and ask for the exchange's own count once in a while."""
+        if not self.gate.sent(method, params) or self._asks_weight or not self.gate.may_send:
+            return
+        count = self.gate.count
+        assert count is not None
+        try:
+            asked = link.ask_limits()
+        except NotSent:
+            return
+        self._asks_weight = True
+        asked.add_done_callback(functools.partial(self._weight_told, count.asked()))
+
+    def _weight_told(self, moment: tuple[float, int], asked: asyncio.Future[Response]) -> None:
+        self._asks_weight = False
+        if asked.cancelled() or asked.exception() is not None:
+            return
+        if self.gate.weight_told(asked.result().rate_limits, moment):
+            return
+        self._asks_weight = True  # no more: it would not tell the next time
+        self._log.warning(
+            "the exchange does not tell the request weight: the reserve is kept by what this session sends, and by the"
+            " smallest limit that is documented"
+        )
 
     def _check_links(self) -> None:
         """Check every connection now, instead of at its next ping."""
@@ -525,6 +558,13 @@ class Supervisor(LinkOwner):
             await link.open()
         except BinanceSessionError:
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise ConnectError(
+                "no connection: the attempt was cancelled"
+            ) from error  # a resolver's, by whoever ended it
         except (OSError, RuntimeError) as error:  # a resolver's, a thread's, a proxy library's
             raise ConnectError(f"no connection: {str(error) or type(error).__name__}") from error
         except Exception as error:
@@ -674,12 +714,13 @@ class Supervisor(LinkOwner):
     def _drain(self, link: Link, successor: Link | None) -> None:
         """Close a link that is not used any more, once its last answer has come or timed out.
 
-        What ``on_connected`` asked of the ``successor`` is answered first: a subscription of the bot's own, say, whose
-        events the old link brings until then.
+        What ``on_connected`` asked of the ``successor``, at once or a moment later, is answered first: a subscription
+        of the bot's own, say, whose events the old link brings until then.
         """
 
         async def drain() -> None:
             if successor is not None and self._hooks.on_connected is not None:
+                await asyncio.sleep(_OVERLAP)
                 await successor.answered()
             await link.drained()
             if self.watcher is not None:

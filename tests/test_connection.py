@@ -9,6 +9,7 @@ import hashlib
 import re
 import ssl
 import struct
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -857,3 +858,19 @@ async def test_a_receiver_that_cannot_take_the_end_keeps_nothing_alive(caplog: p
     await connection.drop()
     assert connection.is_gone
     assert "out of order" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://127.0.0.1:{port}/ws/{key}", "ws://127.0.0.1:{port}/ws/{key}#x", "wss://{key}../"]
+)
+async def test_no_error_of_a_dial_holds_the_address(url: str) -> None:
+    """Nor does anything that is chained to it: a stream's address holds a listenKey, which a server may say back."""
+    key = "listenKey" * 7
+
+    async def reply(request: bytes) -> bytes:
+        return b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + request[:90]
+
+    async with http_server(reply) as (port, _):
+        with pytest.raises(ConnectError) as caught:
+            await dial(Transport(url.format(port=port, key=key), proxy=None), Collector())
+    assert key not in "".join(traceback.format_exception(caught.value))

@@ -170,6 +170,16 @@ def test_a_refused_logon_says_what_to_check() -> None:
     assert str(error).startswith("the exchange refused session.logon: Invalid API-key. (code -2015, status 401)")
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [(-1022, "other half"), (-2014, "pasted"), (-2015, "address is allowed"), (-4056, "is an Ed25519 key")],
+)
+def test_a_refused_logon_names_the_likeliest_cause(code: int, says: str) -> None:
+    error = LogonRejected(api_error(400, code, ""))
+    assert says in str(error)
+    assert f"without a text (code {code}, status 400)" in str(error)
+
+
 def test_a_failure_to_connect_tells_whether_to_try_again() -> None:
     """By default it can heal."""
     assert (ConnectError("x").status, ConnectError("x").retryable) == (None, True)

@@ -15,6 +15,7 @@ from binance_session import Event, EventsOverflow, Session, Stats
 from binance_session.clock import ServerClock
 from binance_session.feed import Feed
 from binance_session.hooks import Hooks
+from binance_session.log import session_log
 
 
 @define
@@ -38,7 +39,7 @@ class Kept:
 
 def make_feed(now: float = 1_700_000_000.0) -> tuple[Feed, Kept, Stats]:
     stats = Stats()
-    feed = Feed(ServerClock(lambda: now), Hooks(object.__new__(Session), Session, stats), stats)
+    feed = Feed(ServerClock(lambda: now), Hooks(object.__new__(Session), Session, stats, session_log("test")), stats)
     reader = Kept()
     feed.add(reader)
     return feed, reader, stats
@@ -108,7 +109,7 @@ async def test_a_gap_comes_before_the_first_event_after_it() -> None:
 async def test_a_gap_that_lasts_is_told_while_it_lasts_and_when_it_is_over() -> None:
     loop = asyncio.get_running_loop()
     stats = Stats()
-    feed = Feed(ServerClock(loop.time), Hooks(object.__new__(Session), Session, stats), stats)
+    feed = Feed(ServerClock(loop.time), Hooks(object.__new__(Session), Session, stats, session_log("test")), stats)
     reader = Kept()
     feed.add(reader)
     feed.follow("old")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from binance_session import (
     ApiError,
     ConnectError,
     ConnectionLost,
+    InvalidTimestamp,
     IpBanned,
     RateLimit,
     RateLimited,
@@ -22,6 +24,7 @@ from binance_session import (
     SessionState,
     hosts,
 )
+from binance_session.link import Link
 from binance_session.simulator import Fault, virtual
 from tests.exchange import ED25519, HMAC, exchange, requests, session_to, until
 
@@ -188,6 +191,23 @@ async def test_a_ban_holds_back_connections_too(told: str) -> None:
 
 
 @pytest.mark.virtual
+async def test_a_429_holds_back_connections_too() -> None:
+    """A handshake costs request weight, and weight against a 429 becomes a ban: dialled when it is over."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        began = simulator.clock.time()
+        simulator.inject(limited(simulator, 30))
+        with pytest.raises(RateLimited):
+            await session.request("account.balance")
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        attempts = simulator.exchange._connections_so_far
+        await asyncio.sleep(29)
+        assert simulator.exchange._connections_so_far == attempts
+        await session.wait_for(READY)
+        assert simulator.clock.time() - began == pytest.approx(30, abs=0.1)
+
+
+@pytest.mark.virtual
 async def test_a_session_does_not_open_into_a_ban() -> None:
     """open() says until when instead of making it longer."""
     async with exchange() as simulator, session_to(simulator) as session:
@@ -339,6 +359,27 @@ async def test_after_a_minus_1021_the_next_request_is_right() -> None:
 
 
 @pytest.mark.virtual
+async def test_after_the_machine_stood_still_the_time_is_asked_for_twice_and_then_followed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A virtual machine was paused for an hour, both its clocks with it: one answer alone is not believed."""
+    behind = 0.0
+    async with exchange() as simulator:
+        session = Session(simulator.venue, HMAC, url=simulator.url, wall_clock=lambda: simulator.clock.time() - behind)
+        async with session:
+            await session.status()
+            behind = 3600.0
+            session._clock._lead = (session._clock._lead or 0.0) - behind
+            simulator.received.clear()
+            with pytest.raises(InvalidTimestamp):
+                await session.request("account.balance")
+            await until(lambda: session.clock_offset > 3599)
+            assert len(requests(simulator, "session.status")) == 2
+            assert (await session.request("account.balance")).status == 200
+    assert len([record for record in caplog.records if "clock" in record.getMessage()]) == 2
+
+
+@pytest.mark.virtual
 async def test_a_step_of_the_local_clock_goes_unnoticed_by_the_exchange() -> None:
     """An hour forward, a day back: signed requests stay right, and clock_offset tells."""
     step = 0.0
@@ -443,6 +484,110 @@ async def test_one_sessions_reserve_is_not_anothers() -> None:
             except RateLimited:
                 break
         assert (await careless.request("account.status")).rate_limits[-1].count >= 1200
+
+
+async def until_refused(session: Session) -> RateLimited:
+    """Ask until that is refused, and return the refusal, of which the exchange knows nothing."""
+    refused = None
+    while refused is None:
+        try:
+            await session.request("account.status", on_unready="fail")
+        except RateLimited as error:
+            refused = error
+    assert refused.outcome == "not_sent"
+    return refused
+
+
+async def use_up(simulator: Any, session: Session) -> int:
+    """Ask until the reserve is all that is left of a minute; return the weight that the exchange counted."""
+    async with session_to(simulator, HMAC) as witness:
+        await asyncio.sleep(60 - simulator.clock.time() % 60 + 1)
+        refused = await until_refused(session)
+        assert refused.retry_at is not None
+        assert refused.retry_at % 60 == pytest.approx(0, abs=1)
+        return (await witness.request("account.balance")).rate_limits[-1].count
+
+
+def silent(simulator: Any, credentials: Any = ED25519, **options: Any) -> Any:
+    """Return a session to whom no answer tells the weight unless it is asked to."""
+    return session_to(simulator, credentials, url=f"{simulator.url}?returnRateLimits=false", **options)
+
+
+@pytest.mark.virtual
+async def test_a_reserve_is_kept_where_answers_tell_no_weight() -> None:
+    """What is sent is counted, and the exchange asked once in a while; cancels and pings go on; so do the minutes."""
+    async with exchange() as simulator, silent(simulator, weight_reserve=0.1, request_timeout=120) as session:
+        for _ in range(2):
+            assert 2150 <= await use_up(simulator, session) <= 2180
+            for _ in range(20):
+                with pytest.raises(ApiError, match="-2011"):
+                    await session.request("order.cancel", {"symbol": "BTCUSD_PERP", "orderId": 7})
+            parked = asyncio.ensure_future(session.request("account.status"))
+            await parked
+            assert simulator.clock.time() % 60 == pytest.approx(0, abs=0.1)
+        asked = [entry for entry in requests(simulator, "session.status") if entry.params.get("returnRateLimits")]
+        assert 30 <= len(asked) <= 60  # a twentieth of the weight each
+
+
+@pytest.mark.virtual
+async def test_the_weight_that_others_use_counts_too() -> None:
+    """A neighbour without a reserve uses half of it: learned by asking."""
+    async with (
+        exchange() as simulator,
+        silent(simulator, weight_reserve=0.1) as session,
+        session_to(simulator, HMAC) as careless,
+    ):
+        await asyncio.sleep(60 - simulator.clock.time() % 60 + 1)
+        await session.request("account.status")
+        await asyncio.gather(*(careless.request("account.status") for _ in range(240)))
+        await until_refused(session)
+        assert 2150 <= (await careless.request("account.balance")).rate_limits[-1].count <= 2300
+
+
+@pytest.mark.virtual
+async def test_a_burst_does_not_run_over_the_reserve() -> None:
+    """All in one turn, before any answer; and again when what waited may leave."""
+    async with exchange() as simulator, silent(simulator, weight_reserve=0.1) as session:
+        await session.request("account.status")
+        await asyncio.sleep(60 - simulator.clock.time() % 60 + 1)
+        waiting = [session.submit("account.status", timeout=600, on_unready="wait") for _ in range(1200)]
+        urgent = session.submit("userDataStream.start")
+        await urgent
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [result for result in results if isinstance(result, BaseException)] == []
+        minutes = Counter(entry.time // 60 for entry in requests(simulator, "account.status"))
+        assert max(minutes.values()) <= 433
+        assert len({entry.message["id"] for entry in simulator.received if entry.message}) == len(simulator.received)
+
+
+@pytest.mark.virtual
+async def test_one_answer_without_the_weight_is_enough_to_count() -> None:
+    """It was asked for so, by one call: from then on what is sent is counted."""
+    async with exchange() as simulator, session_to(simulator, weight_reserve=0.1) as session:
+        assert session._supervisor.link is not None
+        await session.request("account.balance", {"returnRateLimits": False})
+        assert session._supervisor.link is None
+        assert 2150 <= await use_up(simulator, session) <= 2180
+
+
+@pytest.mark.virtual
+async def test_an_exchange_that_never_tells_is_reckoned_with(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Asked once, and then the smallest limit that is documented is kept to by what is sent."""
+    monkeypatch.setattr(Link, "ask_limits", lambda link: link.submit(link._status))
+    async with exchange() as simulator, silent(simulator, weight_reserve=0.1) as session:
+        assert 2140 <= await use_up(simulator, session) <= 2180
+        assert len(requests(simulator, "session.status")) == 1
+        assert "does not tell the request weight" in caplog.text
+
+
+async def test_without_a_reserve_nothing_is_counted() -> None:
+    """Requests go the short way."""
+    async with exchange() as simulator, silent(simulator) as session:
+        await session.request("account.balance")
+        assert session._supervisor.link is not None
+        assert session._supervisor.gate.count is None
 
 
 # Suspension

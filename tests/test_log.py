@@ -34,6 +34,16 @@ def test_a_record_says_which_session(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records[3].exc_info is not None
 
 
+def test_a_filter_that_raises_hurts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is told of a loss is told, whatever becomes of the line about it."""
+
+    def refuse(record: logging.LogRecord) -> bool:
+        raise ValueError("filter")
+
+    monkeypatch.setattr(logging.getLogger("binance_session"), "filters", [refuse])
+    session_log("mine").warning("said to nobody")
+
+
 def test_a_task_says_which_session() -> None:
     """For whoever looks at the tasks of a process."""
     assert session_log("COIN-M 1").task("supervisor") == "COIN-M 1: supervisor"

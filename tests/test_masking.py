@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_session.masking import LIMIT, Secrets, masked, shown
+from binance_session.credentials import HmacKey
+from binance_session.masking import LIMIT, Secrets, masked, secrets_of, shown
 
 API_KEY = "APIKEYsecretAPIKEYsecretAPIKEYsecretAPIKEYsecretAPIKEYsecretXYZ"
 printable_ascii = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=20, max_size=80)
@@ -113,13 +114,70 @@ def test_a_short_secret_is_masked_as_a_word_and_a_tiny_one_never() -> None:
 
 def test_a_former_listen_key_is_masked_for_a_while_and_not_for_ever() -> None:
     secrets = Secrets()
-    keys = [f"listenKeyNumber{i:05}" for i in range(100)]
+    keys = [f"{i:05}{1000003 * (i + 7) ** 5:015}" for i in range(100)]
     for key in keys:
         secrets.add(key)
         secrets.discard(key)
     assert keys[99] not in secrets.clean(keys[99])
     assert keys[0] in secrets.clean(keys[0])
     secrets.discard("never added")
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\n", "\x00", "\u202e", "\ufeff"])
+def test_a_secret_with_something_invisible_in_it_is_masked(hidden: str) -> None:
+    """Neither of its halves is shown."""
+    text = Secrets(API_KEY).clean(f"no {API_KEY[:30]}{hidden}{API_KEY[30:]}, no\n")
+    assert API_KEY[4:20] not in text
+    assert API_KEY[30:46] not in text
+    assert text.startswith("no ")
+
+
+@given(st.integers(0, 47), st.integers(16, 63))
+def test_a_piece_of_a_secret_is_masked(start: int, length: int) -> None:
+    """As one that was cut, by whoever repeats it."""
+    key = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
+    piece = key[start : start + length]
+    assert piece not in Secrets(key).clean(f"Invalid key {piece}... for this")
+    assert Secrets(key).clean(key[:15]) == key[:15]
+
+
+def test_data_is_masked_and_nothing_else_changed() -> None:
+    """What is data may have lines of its own, and any length."""
+    text = f"a\n{API_KEY}\x1b" + "x" * 5000
+    assert Secrets(API_KEY).mask(text) == text.replace(API_KEY, masked(API_KEY))
+    assert Secrets().mask(text) == text
+
+
+def test_what_a_session_is_given_is_masked() -> None:
+    secrets = secrets_of(
+        HmacKey(API_KEY, "hmac-secret-of-mine"),
+        "wss://gateway.example/ws?token=0123456789abcdefTOKEN&timeUnit=MICROSECOND",
+        "wss://user:streampass@gateway.example",
+        "http://user:proxy%20pass@proxy.example",
+        {"Authorization": "Bearer bearer-token-1"},
+    )
+    for secret in (
+        API_KEY,
+        "hmac-secret-of-mine",
+        "0123456789abcdefTOKEN",
+        "streampass",
+        "proxy pass",
+        "proxy+pass",
+        "proxy%20pass",
+        "bearer-token-1",
+    ):
+        assert secret not in secrets.clean(f"no: {secret}!")
+    assert secrets.clean("timeUnit=MICROSECOND, user, gateway.example") == "timeUnit=MICROSECOND, user, gateway.example"
+
+
+def test_a_key_of_somebodys_own_class_that_raises_hurts_nobody() -> None:
+    class Remote:
+        @property
+        def api_key(self) -> str:
+            raise OSError("not there")
+
+    secrets_of(Remote(), "wss://x", None, True, None)
+    secrets_of(None, "wss://[", None, None, {})
 
 
 def test_its_repr_names_no_secret() -> None:

@@ -117,6 +117,7 @@ async def test_a_certificate_that_is_refused_at_a_reconnect_does_not_end_the_ses
 @pytest.mark.parametrize(
     ("error", "text"),
     [
+        (asyncio.CancelledError(), "was cancelled"),
         (socket.gaierror(-3, "Temporary failure in name resolution"), "Temporary failure"),
         (OSError(24, "Too many open files"), "Too many open files"),
         (OSError(), "no connection: OSError"),
@@ -127,7 +128,7 @@ async def test_a_certificate_that_is_refused_at_a_reconnect_does_not_end_the_ses
     ],
 )
 async def test_whatever_a_dial_raises_does_not_end_the_session(
-    error: Exception, text: str, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a resolver, of a thread that cannot be had, of a proxy's library: a connection that could not be had."""
     async with exchange() as simulator, session_to(simulator, kind=Tried) as session:

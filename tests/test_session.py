@@ -776,6 +776,8 @@ async def test_a_session_without_credentials_asks_public_questions() -> None:
         ({"proxy": "http://"}, "with a host"),
         ({"proxy": None, "ssl": ssl.SSLContext}, "the class SSLContext"),
         ({"name": "a\nb"}, "name"),
+        ({"wall_clock": 5}, "wall_clock must be a function"),
+        ({"wall_clock": ssl}, "not a module"),
     ],
 )
 def test_what_was_most_likely_meant_is_told_at_the_door(options: dict[str, Any], says: str) -> None:

@@ -518,10 +518,10 @@ async def test_spot_a_connection_that_cannot_be_replaced_is_tried_again() -> Non
         simulator.inject(Fault("no_answer", method="userDataStream.subscribe"))
         simulator.connections[0].drop()
         await asyncio.sleep(5.0)
-        simulator.inject(Fault("reject_logon"))
+        simulator.inject(Fault("reject_logon", times=5))
         await asyncio.sleep(20.0)
-        for connection in simulator.connections:
-            connection.subscriptions.clear()
+        (connection,) = simulator.connections
+        connection.subscriptions.clear()
         await asyncio.sleep(100.0)
         push(simulator, 1)
         await asyncio.sleep(1.0)

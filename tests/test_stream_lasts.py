@@ -17,6 +17,7 @@ from binance_session import (
     COIN_M,
     SPOT,
     USD_M,
+    ApiError,
     BinanceSessionError,
     ConfigurationError,
     ConnectError,
@@ -172,7 +173,7 @@ async def test_an_exchange_that_tells_each_new_socket_to_go_is_not_dialled_witho
         for _ in range(600):
             shut_down(simulator)
             await asyncio.sleep(1.0)
-        assert 2 < session.stats.stream_connections < 150
+        assert 2 < session.stats.stream_connections < 100
         assert session.stats.gaps == 0
         assert events.is_live
 
@@ -190,6 +191,31 @@ async def test_a_socket_that_is_told_to_go_while_no_other_can_be_had_is_used_on(
         await asyncio.sleep(60.0)
         assert session.stats.stream_connections == 2
         assert session.stats.gaps == 0
+
+
+# Spot
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("times", [4, None])
+async def test_a_subscription_that_was_taken_once_is_asked_for_again_when_it_is_refused(times: int | None) -> None:
+    """Five times, in some two minutes; then it is believed. Told as a gap that is not over."""
+    async with streaming(SPOT) as (simulator, _, events):
+        refusal: dict[str, Any] = {"status": 403, "code": -4900, "msg": "Not now."}
+        fault = simulator.inject(Fault("error", method="userDataStream.subscribe", times=times, **refusal))
+        sockets(simulator)[0].drop()
+        await asyncio.sleep(100.0)
+        assert not events.is_live
+        assert [event.data["over"] for event in [await anext(events)]] == [False]
+        await asyncio.sleep(200.0)
+        if times is None:
+            with pytest.raises(ApiError, match="Not now"):
+                await anext(events)
+            assert fault.struck == 5
+            return
+        assert events.is_live
+        push(simulator, 1)
+        assert await take(events, 2) == ["gap", 1]
 
 
 # Loops

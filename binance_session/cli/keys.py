@@ -151,4 +151,7 @@ def _password(variable: str | None, path: str, pem: bytes) -> str | None:
         raise ConfigurationError(
             f"{path} is encrypted: name the environment variable that holds its password with --password-env"
         )
-    return getpass.getpass(f"Password of {shown(path)}: ")
+    try:
+        return getpass.getpass(f"Password of {shown(path)}: ")
+    except EOFError:
+        raise ConfigurationError(f"{path} is encrypted, and no password was given") from None

@@ -86,6 +86,8 @@ async def _serve(arguments: argparse.Namespace) -> int:
     on_stop_signal(lambda _number: stop.set())
     try:
         await simulator.start()
+    except UnicodeError:
+        raise ConfigurationError("--host is no name that a host can have") from None
     except OSError as error:
         reason = error.strerror or error
         print(shown(f"binance-session simulate: cannot listen on {arguments.host}: {reason}"), file=sys.stderr)
@@ -106,6 +108,8 @@ def _simulator(arguments: argparse.Namespace) -> Simulator:
     venue = VENUES[arguments.venue]
     if not 0 <= arguments.port <= 65535:
         raise ConfigurationError("--port is a number from 0 (a free one) to 65535")
+    if not arguments.host:
+        raise ConfigurationError("--host is an address to listen on, such as 127.0.0.1 or 0.0.0.0")
     lives = {"listen_key_lifetime": arguments.listen_key_lifetime, "lifetime": arguments.connection_lifetime}
     lives = {name: seconds for name, seconds in lives.items() if seconds is not None}
     if any(not 0 < seconds < float("inf") for seconds in lives.values()):
@@ -121,6 +125,8 @@ def _add_keys(simulator: Simulator, api_keys: list[str], proofs: list[tuple[str,
             f"{len(api_keys)} --api-key and {len(proofs)} of --public-key, --secret-env, --secret-file were given:"
             " they come in pairs"
         )
+    if not all(api_keys):
+        raise ConfigurationError("--api-key is the text that a client sends, and cannot be empty")
     lines = []
     for api_key, (kind, value) in zip(api_keys, proofs, strict=True):
         try:

@@ -110,7 +110,7 @@ class Simulator:
 
     @property
     def stream_url(self) -> str | None:
-        """Base of the stream socket: ``{stream_url}/ws/{listenKey}`` or ``/ws?listenKey=``; ``None`` for Spot."""
+        """Base of the stream socket, with ``Venue.stream_path`` behind it; ``None`` for Spot."""
         if self.venue.stream_url is None:
             return None
         return self._base + urlsplit(self.venue.stream_url).path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -22,6 +23,7 @@ from binance_session.simulator import Fault, LoopClock
 from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 from tests.cli.background import Background
 from tests.cli.conftest import API_KEY, KeyPair, save
+from tests.cli.program import TIMEOUT, running
 
 SECRET = "hmac-secret-0123456789abcdef"
 
@@ -227,6 +229,19 @@ def test_nobody_to_ask_for_the_password(encrypted: KeyPair, capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("api_key")
+def test_no_password_is_typed(
+    encrypted: KeyPair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end_of_input(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(getpass, "getpass", end_of_input)
+    assert main(["check", "--key-file", str(encrypted.path)]) == 2
+    assert "no password was given" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("api_key")
 def test_a_wrong_password(
     encrypted: KeyPair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -393,6 +408,23 @@ def test_what_is_not_a_websocket_server(capsys: pytest.CaptureFixture[str]) -> N
         port = server.getsockname()[1]
         assert main(["check", "--url", f"ws://127.0.0.1:{port}/", "--timeout", "0.2"]) == 1
     assert "no connection within 0.2 s" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_an_interrupt_in_the_middle_of_opening_leaves_nothing() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        running("check", "--url", f"ws://127.0.0.1:{server.getsockname()[1]}") as process,
+    ):
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(4) == b"GET "
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT) == 130
+            while connection.recv(4096):  # up to the end
+                pass
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
 
 
 @pytest.mark.parametrize(

@@ -160,14 +160,16 @@ def test_a_short_api_key_does_not_spoil_what_looks_like_it() -> None:
     assert read(lines.line(Event("X", 1, {"c": "rehearsal-1"})))["data"] == {"c": "rehearsal-1"}
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     st.dictionaries(
         st.text(),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+            max_leaves=8,
         ),
+        max_size=5,
     ),
     st.text(),
 )

@@ -290,12 +290,13 @@ def test_what_the_exchange_says_forges_no_line_of_the_log(exchange: Background, 
     assert not any(line.startswith("2025") for line in log.split("\n"))
 
 
-def test_a_record_with_a_traceback_forges_no_line_either(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["binance_session", "asyncio"])
+def test_a_record_with_a_traceback_forges_no_line_either(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     log = Log(logging.INFO, lambda text: text.replace("secret", "…"))
     try:
         raise ValueError(f"secret {FORGED}")
     except ValueError:
-        logging.getLogger("binance_session").exception("it failed")
+        logging.getLogger(name).exception("it failed")
     log._writer.close(TIMEOUT)  # type: ignore[union-attr]
     log.close()
     forget_levels()

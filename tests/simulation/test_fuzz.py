@@ -115,12 +115,12 @@ def make_link() -> Link:
         itertools.count(1),
         clock,
         Stats(),
+        session_log("test"),
         timeout=1e9,
         max_in_flight=10_000,
         status=_STATUS,
         secrets=Secrets(ED25519.api_key),
         explains_503=True,
-        log=session_log("fuzz"),
         on_response=_look_at,
     )
     link._connection = Writer()  # type: ignore[assignment]

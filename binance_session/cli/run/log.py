@@ -32,9 +32,10 @@ class Log(logging.Handler):
         formatter.converter = time.gmtime
         self.setFormatter(formatter)
         self._writer = None if sys.stderr is None else Writer(sys.stderr.fileno())
+        # at the root, so that what asyncio has to say passes here too: it quotes exceptions
+        logging.getLogger().addHandler(self)
         logger = logging.getLogger("binance_session")
         logger.setLevel(level)
-        logger.addHandler(self)
         for chatty in ("simulator", "websocket"):
             logger.getChild(chatty).setLevel(logging.WARNING)
 
@@ -50,7 +51,7 @@ class Log(logging.Handler):
 
     def close(self) -> None:
         """Write what waits, within a second."""
-        logging.getLogger("binance_session").removeHandler(self)
+        logging.getLogger().removeHandler(self)
         if self._writer is not None:
             self._writer.close(1.0)
         super().close()

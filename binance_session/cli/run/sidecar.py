@@ -59,7 +59,7 @@ class Sidecar:
         key: Credentials,
         write: Callable[[Event], Awaitable[None]],
         *,
-        hide: Callable[[str], object],
+        hide: Callable[[str], object] = lambda _key: None,
         url: str | None,
         stream_url: str | None,
         buffer: int,
@@ -206,7 +206,7 @@ class _Session(Session):
     """A session that logs what a person who watches it wants to know beyond its changes of state."""
 
     #: told each listenKey
-    hide: Callable[[str], object]
+    hide: Callable[[str], object] = staticmethod(lambda _key: None)
 
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
         """Log when the next attempt is made."""

@@ -58,7 +58,7 @@ class Writer:
                 continue
             try:
                 self._write(data if isinstance(data, bytes) else data())
-            except OSError as error:
+            except Exception as error:  # whatever it is, somebody waits to hear of it
                 future.set_exception(error)
             else:
                 future.set_result(None)
