@@ -357,7 +357,7 @@ class Session:
 
         Raises :class:`ConnectError` when no connection can be had, :class:`LogonRejected` when the exchange refuses the
         logon, :class:`RateLimited` when this address is held back for longer, :class:`SessionClosed` when the session
-        was closed. Cancelling it closes the session.
+        was closed. Cancelling it closes the session. A second call waits for what the first began.
         """
         if patience is not None and patience != math.inf:
             check_number("patience", patience)
@@ -770,7 +770,10 @@ class Session:
         """
 
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
-        """Called before each new attempt to connect, with the seconds until it starts and what made it needed."""
+        """Called before each new attempt to connect, with the seconds until it starts and what made it needed.
+
+        Those of ``open(patience=...)`` too: ``attempt`` 2 is the first that follows on one that failed.
+        """
 
     def on_rate_limit(self, limits: tuple[RateLimit, ...]) -> None:
         """Called with the ``rateLimits`` of each answer that carries some."""
