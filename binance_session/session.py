@@ -320,7 +320,7 @@ class Session:
             )
 
     def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
-        self._clock.monotonic = asyncio.get_running_loop().time
+        self._clock.run_on(asyncio.get_running_loop().time)
         return Link(
             supervisor,
             transport,
