@@ -634,8 +634,8 @@ class Session:
         missed, an event with ``is_gap`` says so before the next one (see :class:`UserDataStream`).
 
         ``buffer``
-            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. No more than
-            2 KiB of their text for each wait either, or 16 MiB if that is more.
+            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. They may take
+            about 4 KiB of memory each, or 32 MiB together if that is more; whichever bound is reached first counts.
         ``on_full``
             What happens when one more comes. ``"fail"``: the iteration ends with :class:`EventsOverflow`. ``"pause"``:
             nothing is read from the network, for no stream of the session, until half of them are read. The
