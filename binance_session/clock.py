@@ -12,6 +12,7 @@ Documents: PROTOCOL.md §3 (the timestamp rule), §10 (``session.*`` answers car
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -27,6 +28,8 @@ _FARTHEST: Final = 86_400.0
 _JUMP: Final = 60.0
 #: seconds that the bounds of two answers may be apart for them to say the same: the clocks are read at other moments
 _AGREED: Final = 1.0
+#: seconds that an event loop's time may be off the machine's and still be the same
+_ELSEWHERE: Final = 1.0
 
 
 class ServerClock:
@@ -36,7 +39,7 @@ class ServerClock:
     step of the local clock (NTP, somebody's hand) moves nothing.
     """
 
-    __slots__ = ("_doubtful", "_lead", "_said", "_uncertainty", "_warn", "monotonic", "wall")
+    __slots__ = ("_doubtful", "_farthest", "_lead", "_said", "_uncertainty", "_warn", "monotonic", "wall")
 
     def __init__(
         self,
@@ -55,10 +58,21 @@ class ServerClock:
         # as much as an answer that took a second.
         self._uncertainty = 1.0
         self._warn = warn
+        self._farthest = _FARTHEST
         # whether it was said that the clocks are too far apart, since they last were not
         self._said = False
         # the bounds of a lead that was not believed, and when its answer came
         self._doubtful: tuple[float, float, float] | None = None
+
+    def run_on(self, loop_time: Callable[[], float]) -> None:
+        """Count on an event loop's time.
+
+        Where that is not the machine's, in a simulation that was given no ``wall_clock``, the machine's clock says
+        nothing about the time there, and the exchange is believed however far away it is.
+        """
+        self.monotonic = loop_time
+        is_elsewhere = self.wall is time.time and abs(loop_time() - time.monotonic()) > _ELSEWHERE
+        self._farthest = math.inf if is_elsewhere else _FARTHEST
 
     @property
     def offset(self) -> float:
@@ -92,7 +106,7 @@ class ServerClock:
         off = _apart(lowest, highest, lead)
         if self._lead is None or off > _AGREED:
             far = _apart(lowest, highest, local)
-            if far > _FARTHEST:
+            if far > self._farthest:
                 self._too_far(far)
                 return False
             if self._lead is not None and off > _JUMP and far > _JUMP and not self._is_confirmed(lowest, highest, sent):

@@ -56,6 +56,8 @@ _ONE_WAY: Final = 60.0
 _LARGE: Final = 64 * 1024
 #: bytes of what one read brought that are taken at once, and the seconds after which the loop has its turn
 _PIECE: Final = 8 * 1024
+#: frames given to the library before the loop has its turn
+_MANY: Final = 256
 _SLICE: Final = 0.02
 # RFC 6455 §5.2: FIN and the opcode; the mask bit and the length, in three sizes
 _FINAL_TEXT: Final = 0x81
@@ -155,6 +157,8 @@ class Connection(asyncio.BufferedProtocol):
         # what was read and is to be taken after the loop has had its turn, and whether that is under way
         self._backlog = bytearray()
         self._adjourned = False
+        # frames given to the library since then
+        self._given = 0
         # a fragmented message that is under way
         self._assembling = False
         self._fragments = bytearray()
@@ -304,6 +308,10 @@ class Connection(asyncio.BufferedProtocol):
                     self._rest = bytearray()
                     self._leave_to_library(bytes(data[position:]))
                     return
+                if self._given > _MANY and position < size:
+                    self._rest = bytearray()
+                    self._adjourn(data[position:])
+                    return
             if position == size:
                 if self._rest:
                     self._rest = bytearray()
@@ -322,6 +330,7 @@ class Connection(asyncio.BufferedProtocol):
         self._give_to_library(data)
 
     def _give_to_library(self, data: bytes) -> None:
+        self._given += 1
         self._write_held()
         self._protocol.receive_data(data)
         self._flush()
@@ -372,15 +381,24 @@ class Connection(asyncio.BufferedProtocol):
     def _work_off(self, *, at_once: bool = False) -> None:
         """Take what was read piece by piece; adjourn when that takes long, unless ``at_once``."""
         began = self.loop.time()
-        data, self._backlog = memoryview(bytes(self._backlog)), bytearray()
-        for start in range(0, len(data), _PIECE):
-            if start and not at_once and self.loop.time() - began >= _SLICE:
-                self._backlog += data[start:]
-                self._adjourn()
+        while self._backlog:
+            data, self._backlog = memoryview(bytes(self._backlog)), bytearray()
+            size = _PIECE if self._scanning else _PIECE // 4  # the library takes longer
+            for start in range(0, len(data), size):
+                if start and not at_once and self.loop.time() - began >= _SLICE:
+                    self._adjourn(data[start:])
+                    return
+                self.data_received(bytes(data[start : start + size]))
+                if self._adjourned:
+                    self._backlog += data[start + size :]
+                    break
+            if self._adjourned and not at_once:
                 return
-            self.data_received(bytes(data[start : start + _PIECE]))
 
-    def _adjourn(self) -> None:
+    def _adjourn(self, data: bytes | memoryview) -> None:
+        """Take ``data`` when the loop has had its turn, and read no more until then."""
+        self._given = 0
+        self._backlog += data
         self._adjourned = True
         if not self.transport.is_closing():
             self.transport.pause_reading()
@@ -388,8 +406,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _go_on(self) -> None:
         self._adjourned = False
-        if self._backlog:
-            self._work_off()
+        self._work_off()
         if not self._adjourned and self._reading.is_set() and not self.transport.is_closing():
             self.transport.resume_reading()
 

@@ -19,11 +19,11 @@ from binance_session.addresses import Family, connect_first, connect_tcp, look_u
 from binance_session.connection import Connection, Receiver
 from binance_session.errors import ConnectError, why
 from binance_session.proxies import chosen_proxy, connect_through
+from binance_session.reconnect import bounded_retry_after
 
 __all__ = ["Transport", "dial"]
 
-#: seconds: the longest wait that a server in trouble may ask for, and the shortest ban (PROTOCOL.md §8)
-_LONGEST_RETRY_AFTER: Final = 300.0
+#: seconds (PROTOCOL.md §8)
 _SHORTEST_BAN: Final = 120.0
 
 
@@ -82,17 +82,12 @@ def _default_tls() -> ssl_module.SSLContext:
 
 
 def _retry_after(response: Response) -> float | None:
-    """Return the seconds that a refusal asks to wait, as far as it may.
-
-    A ban (418) lasts up to three days, and whoever knocks meanwhile prolongs it (PROTOCOL.md §8). Anything else is a
-    server in trouble, which cannot know how long that will last.
-    """
+    """Return the seconds that a refusal asks to wait, as far as it may."""
     is_ban = response.status_code == 418
     try:
-        seconds = max(0.0, float(response.headers["Retry-After"]))
+        return bounded_retry_after(max(0.0, float(response.headers["Retry-After"])), is_ban=is_ban)
     except (LookupError, ValueError):
         return _SHORTEST_BAN if is_ban else None
-    return seconds if is_ban else min(seconds, _LONGEST_RETRY_AFTER)
 
 
 async def dial(transport: Transport, receiver: Receiver) -> Connection:

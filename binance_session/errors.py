@@ -132,9 +132,9 @@ class ConnectError(BinanceSessionError, ConnectionError):
     """No connection could be opened; the cause is chained. Nothing of yours was sent.
 
     ``status`` is the HTTP status when the server answered the handshake with one.
-    ``retryable`` tells whether trying again can help: a bad certificate or an HTTP 4xx
-    (429 and 418 excepted) will not heal by itself. ``retry_after`` is how many seconds the server asked to wait,
-    if it did.
+    ``retryable`` tells whether ``open(patience=...)`` tries again: a bad certificate or an HTTP 4xx
+    (429 and 418 excepted) will hardly heal by itself. A session that was READY once tries again after any.
+    ``retry_after`` is how many seconds the server asked to wait, if it did: 300 at most, but for a ban (418).
     """
 
     default_outcome = "not_sent"

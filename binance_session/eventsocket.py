@@ -17,7 +17,7 @@ from binance_session.errors import ConnectError
 from binance_session.feed import HELD_BYTES, HELD_EVENTS
 from binance_session.log import SessionLog
 from binance_session.masking import Secrets
-from binance_session.responses import Event, MalformedMessage, decode_json, event_of, readable
+from binance_session.responses import Event, MalformedMessage, decode_json, event_of, memory_of, readable
 
 __all__ = ["EventSocket", "EventSocketOwner"]
 
@@ -129,7 +129,7 @@ class EventSocket(Receiver):
             self._unmatched(readable(data))
             return
         wrapped = type(message) is dict and "stream" in message and "data" in message
-        event = event_of(message["data"] if wrapped else message, size=len(data))
+        event = event_of(message["data"] if wrapped else message, size=memory_of(data))
         if event is None:
             self._unmatched(message)
         elif not self._closed:

@@ -36,9 +36,9 @@ EXPIRED: Final = "listenKeyExpired"
 _PATIENCE: Final = 1.0
 #: seconds after a handover within which a copy may still come
 _LATE: Final = 10.0
-#: the most that is held back, in events and in bytes of their text
+#: the most that is held back, in events and in bytes of memory
 HELD_EVENTS: Final = 100_000
-HELD_BYTES: Final = 16 * 2**20
+HELD_BYTES: Final = 32 * 2**20
 
 
 class Reader(Protocol):

@@ -39,6 +39,7 @@ from binance_session.responses import (
     SessionStatus,
     decode,
     event_of,
+    memory_of,
 )
 from binance_session.router import Router
 from binance_session.state import LINK_TABLE, LinkEvent, LinkState, Machine
@@ -333,7 +334,7 @@ class Link:
             self._log.exception("a message could not be handled: this is a defect of binance_session")
 
     def _unasked(self, envelope: Envelope, data: bytes | bytearray) -> None:
-        event = event_of(envelope.event, envelope.subscription, len(data))
+        event = event_of(envelope.event, envelope.subscription, memory_of(data))
         if event is not None:
             self._owner.event_received(self, event)
             return

@@ -320,7 +320,7 @@ class Session:
             )
 
     def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
-        self._clock.monotonic = asyncio.get_running_loop().time
+        self._clock.run_on(asyncio.get_running_loop().time)
         return Link(
             supervisor,
             transport,
@@ -357,7 +357,7 @@ class Session:
 
         Raises :class:`ConnectError` when no connection can be had, :class:`LogonRejected` when the exchange refuses the
         logon, :class:`RateLimited` when this address is held back for longer, :class:`SessionClosed` when the session
-        was closed. Cancelling it closes the session.
+        was closed. Cancelling it closes the session. A second call waits for what the first began.
         """
         if patience is not None and patience != math.inf:
             check_number("patience", patience)
@@ -634,8 +634,8 @@ class Session:
         missed, an event with ``is_gap`` says so before the next one (see :class:`UserDataStream`).
 
         ``buffer``
-            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. No more than
-            2 KiB of their text for each wait either, or 16 MiB if that is more.
+            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. They may take
+            about 4 KiB of memory each, or 32 MiB together if that is more; whichever bound is reached first counts.
         ``on_full``
             What happens when one more comes. ``"fail"``: the iteration ends with :class:`EventsOverflow`. ``"pause"``:
             nothing is read from the network, for no stream of the session, until half of them are read. The
@@ -770,7 +770,10 @@ class Session:
         """
 
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
-        """Called before each new attempt to connect, with the seconds until it starts and what made it needed."""
+        """Called before each new attempt to connect, with the seconds until it starts and what made it needed.
+
+        Those of ``open(patience=...)`` too: ``attempt`` 2 is the first that follows on one that failed.
+        """
 
     def on_rate_limit(self, limits: tuple[RateLimit, ...]) -> None:
         """Called with the ``rateLimits`` of each answer that carries some."""

@@ -20,10 +20,10 @@ __all__ = ["EventSource", "OnFull", "UserDataStream"]
 
 OnFull = Literal["fail", "pause"]
 
-#: Bytes of text that may wait unread, whatever the buffer: a buffer for many events takes this much for each, and every
-#: stream takes the larger number. An event has some 700 bytes, and takes several times its text in memory.
-_EVENT_BYTES: Final = 2048
-_LEAST_BYTES: Final = 16 * 2**20
+#: Bytes of memory that events which wait unread may take: this much for each that the buffer is for, or the second
+#: number if that is more. An order's event takes some 3 KiB.
+_EVENT_BYTES: Final = 4096
+_LEAST_BYTES: Final = 32 * 2**20
 
 
 class EventSource(Protocol):
@@ -211,8 +211,10 @@ class UserDataStream(Reader):
 
     def _keep(self, event: Event) -> None:
         events = self._events
-        if not self._pauses and (len(events) >= self._bound or self._bytes + size_of(event) > self._most_bytes):
-            bound = "buffer" if len(events) >= self._bound else f"and no more than {self._most_bytes >> 20} MiB of text"
+        # one that is alone is kept, whatever its size
+        is_too_large = bool(events) and self._bytes + size_of(event) > self._most_bytes
+        if not self._pauses and (len(events) >= self._bound or is_too_large):
+            bound = "buffer" if len(events) >= self._bound else f"and no more than {self._most_bytes >> 20} MiB"
             self.end(
                 EventsOverflow(
                     f"{len(events)} events waited unread ({bound}) when the next came, which was not kept, nor is any"

@@ -208,7 +208,8 @@ class Subscription(EventSource, LinkWatcher):
     def link_ended(self, link: Link) -> None:
         """Take note that a connection is over."""
         self._lose(link, self._clock.ms_at(link.proven_at), str(link.cause))
-        self._own.ended(link, str(link.cause))
+        has_moved = self._supervisor.serving not in (None, link)
+        self._own.ended(link, "the session moved to another connection" if has_moved else str(link.cause))
         self._wake.set()
 
     def event_received(self, link: Link, event: Event) -> bool:

@@ -474,8 +474,9 @@ class Supervisor(LinkOwner):
             ready_since = math.inf
             try:
                 link = await self._connect()
-                attempt = attempt if self._was_ready else 0
                 refusals = 0
+                if not self._was_ready:
+                    attempt = 0
                 self._promote(link)
                 while True:
                     ready_since = loop.time()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -174,3 +176,17 @@ def test_microseconds_are_understood_by_their_magnitude() -> None:
     measured = clock()
     measured.learn(int((NOW + 30) * 1_000_000), NOW, NOW)
     assert measured.offset == pytest.approx(30, abs=0.001)
+
+
+def test_a_simulation_without_a_wall_clock_is_believed_whatever_the_year() -> None:
+    """The machine's clock says nothing about virtual time; where it is the loop's, or was given, it does."""
+    year = 365 * 86_400
+
+    def learned(clock: ServerClock, loop_time: Callable[[], float]) -> float:
+        clock.run_on(loop_time)
+        clock.learn(int((time.time() + year) * 1000), loop_time(), loop_time())
+        return clock.offset
+
+    assert learned(ServerClock(time.time), lambda: 5.0) == pytest.approx(year, abs=5)
+    assert learned(ServerClock(time.time), time.monotonic) == 0.0
+    assert learned(ServerClock(lambda: time.time()), lambda: 5.0) == 0.0

@@ -247,7 +247,7 @@ async def test_a_handover_holds_back_no_more_than_its_bounds(bound: str, monkeyp
     feed.event("old", event(0))
     brings = "old" if "old" in bound else "new"
     for number in range(1, 200):
-        feed.event(brings, evolve(event(number), _size=2**20 if bound == "bytes" else 100))
+        feed.event(brings, evolve(event(number), _size=2**21 if bound == "bytes" else 100))
     assert feed.leading == "new"
     assert feed._held_bytes == feed._held_events == 0
     feed.event("new", event(0))  # a copy

@@ -32,13 +32,17 @@ def lose(simulator: Simulator) -> None:
 
 
 @pytest.mark.virtual
-@pytest.mark.parametrize("end", [Simulator.broadcast_shutdown, lose], ids=["moved", "lost"])
+@pytest.mark.parametrize(
+    ("end", "why"), [(Simulator.broadcast_shutdown, "moved"), (lose, "reset")], ids=["moved", "lost"]
+)
 @pytest.mark.parametrize(
     ("credentials", "method"),
     [(ED25519, "userDataStream.subscribe"), (HMAC, "userDataStream.subscribe.signature")],
     ids=["logged on", "signed"],
 )
-async def test_its_end_is_a_gap_that_is_over_when_it_is_made_again(end: Any, credentials: Any, method: str) -> None:
+async def test_its_end_is_a_gap_that_is_over_when_it_is_made_again(
+    end: Any, why: str, credentials: Any, method: str
+) -> None:
     """Told once on_event, with since and until; the events that come after it are heard."""
     async with exchange(SPOT) as simulator, session_to(simulator, credentials, kind=Bot) as bot:
         await bot.request(method)
@@ -50,6 +54,7 @@ async def test_its_end_is_a_gap_that_is_over_when_it_is_made_again(end: Any, cre
         (gap,) = bot.gaps
         assert gap.data["over"] is False
         assert "request()" in gap.data["cause"]
+        assert why in gap.data["cause"]
         assert gap.data["since"] <= before + 2000 <= gap.data["until"] + 2000
         push(simulator, 2)
         await asyncio.sleep(1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,13 +13,7 @@ from hypothesis import strategies as st
 
 from binance_session import Event, ListenKey, Response, SessionStatus
 from binance_session import responses as module
-from binance_session.responses import (
-    MISSING,
-    MalformedMessage,
-    RateLimit,
-    decode,
-    event_of,
-)
+from binance_session.responses import MISSING, MalformedMessage, RateLimit, decode, decode_json, event_of, memory_of
 
 LIMIT = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400, "count": 2}
 
@@ -221,3 +216,27 @@ def test_a_status_without_fields_is_not_logged_on() -> None:
     assert not SessionStatus.from_result({}).authenticated
     assert not SessionStatus.from_result(None).authenticated
     assert SessionStatus.from_result({"apiKey": "k", "serverTime": 5}).server_time == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" + b"[]," * 50_000 + b"0]",
+        b"[" + b"{}," * 50_000 + b"0]",
+        b"[" * 500 + b"]" * 500,
+        b"[" + b"123456789," * 50_000 + b"0]",
+        b'{"e":"x"' + b"".join(b',"a%d":"b%d"' % (n, n) for n in range(5000)) + b"}",
+        b'"' + b"x" * 100_000 + b'"',
+        b'{"e":"ORDER_TRADE_UPDATE","E":1591274595442,"o":{"s":"BTCUSD","S":"SELL","q":"1","X":"NEW","b":[1,2,3]}}',
+    ],
+    ids=["lists", "dicts", "deep", "numbers", "fields", "a text", "an order"],
+)
+def test_what_a_message_takes_in_memory_is_known_from_its_text(text: bytes) -> None:
+    """Within a factor of five, and never far below: it bounds what waits."""
+    decode_json(text)  # what is made once is made now
+    tracemalloc.start()
+    value = decode_json(text)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert value
+    assert memory_of(text) / 5 <= taken <= 3 * memory_of(text)

@@ -277,25 +277,35 @@ async def test_a_reader_that_breaks_does_not_keep_the_others_from_being_told(mon
 async def test_events_that_wait_have_a_bound_in_bytes() -> None:
     """Far fewer than the buffer's number, and large: the reader is told which bound it was."""
     async with streaming() as (simulator, session, events):
-        for number in range(60):
+        for number in range(120):
             simulator.push_event("ACCOUNT_CONFIG_UPDATE", ac={"s": "x" * 2**19, "l": number})
             await asyncio.sleep(0.1)
-        assert 30 <= events.backlog < 60
+        assert 60 <= events.backlog < 100
         assert await take(events, events.backlog) == list(range(events.high_water))
-        with pytest.raises(EventsOverflow, match=r"MiB of text"):
+        with pytest.raises(EventsOverflow, match=r"no more than 39 MiB"):
             await anext(events)
-        assert session.stats.event_backlog_peak < 60
+        assert session.stats.event_backlog_peak < 100
+
+
+async def test_one_event_is_read_whatever_its_size() -> None:
+    """More than what may wait, and less than the largest message."""
+    async with streaming(options={"buffer": 10}) as (simulator, _, events):
+        socket = sockets(simulator)[0]
+        socket.send_text('{"e":"lists","E":1,"x":[' + "[]," * 2**20 + "0]}")
+        assert len((await anext(events)).data["x"]) == 2**20 + 1
+        push(simulator, 1)
+        assert await take(events, 1) == [1]
 
 
 @pytest.mark.virtual
 async def test_a_reader_of_large_events_pauses_by_their_bytes() -> None:
     """And loses nothing."""
     async with streaming(options={"on_full": "pause"}) as (simulator, session, events):
-        for number in range(60):
+        for number in range(120):
             simulator.push_event("ACCOUNT_CONFIG_UPDATE", ac={"s": "x" * 2**19, "l": number})
         await asyncio.sleep(1.0)
-        assert events.backlog < 60
-        assert await take(events, 60) == list(range(60))
+        assert events.backlog < 100
+        assert await take(events, 120) == list(range(120))
         assert session.stats.gaps == 0
 
 
@@ -307,15 +317,15 @@ async def test_what_is_read_of_a_paused_connection_has_a_bound() -> None:
         await until(lambda: events.backlog == 1)
         socket = events._source._sockets[0]  # type: ignore[attr-defined]
         text = json.dumps({"e": "x", "E": 1, "x": "x" * 2**20}).encode()
-        for _ in range(40):
+        for _ in range(60):
             socket.message_received(text)
         assert "reading was paused" in socket.cause
-        assert socket._kept_bytes < 20 * 2**20
+        assert socket._kept_bytes < 35 * 2**20
         assert await take(events, 1) == [1]
         kept = 0
         while (await take(events, 1)) == ["x"]:
             kept += 1
-        assert 10 < kept < 20
+        assert 30 < kept < 35
         assert session.stats.gaps == 1
 
 

@@ -32,6 +32,8 @@ __all__ = ["Finding", "add", "connect_advice", "examine"]
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 
+#: seconds: what the exchange tells is further from what the session makes of it only if it was not believed
+_UNBELIEVED: Final = 60.0
 #: seconds: from here on a clock deserves attention
 _CLOCK_WARNING: Final = 0.5
 #: seconds that a timestamp may be ahead of the exchange, and behind it by the default recvWindow
@@ -159,8 +161,11 @@ async def _clock(session: Session) -> Finding:
         return _refused("clock", error)
     if status.server_time is None:
         return Finding("clock", "warning", "the exchange did not tell its time")
-    ahead = -session.clock_offset
-    numbers = {"offset_ms": _ms(session.clock_offset)}
+    offset = session.clock_offset
+    if abs(unbelieved := status.server_time / 1000 - session.now()) > _UNBELIEVED:
+        offset += unbelieved  # the session does not follow a clock that is more than a day away
+    ahead = -offset
+    numbers = {"offset_ms": _ms(offset)}
     side = "ahead of" if ahead > 0 else "behind"
     text = f"{_ms(abs(ahead)):.0f} ms {side} the exchange"
     if abs(ahead) <= _CLOCK_WARNING:
@@ -217,8 +222,9 @@ async def _user_stream(session: Session, key: Credentials, hidden: Secrets) -> F
         reply = await session.request(method)
     except BinanceSessionError as error:
         return _refused("user stream", error)
-    if isinstance(reply.result, dict):
-        hidden.add(reply.result.get("listenKey"))
+    listen_key = reply.result.get("listenKey") if isinstance(reply.result, dict) else None
+    if isinstance(listen_key, str) and listen_key.isalnum():
+        hidden.add(listen_key[:1000])
     return Finding("user stream", "ok", f"{method} {meaning}")
 
 

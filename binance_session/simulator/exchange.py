@@ -43,7 +43,7 @@ from binance_session.simulator.state import State
 from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, read_address, treat_stream_request
 from binance_session.simulator.userdata import Pushed, UserData
 from binance_session.simulator.wire import Action
-from binance_session.venues import Venue
+from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 
 if TYPE_CHECKING:
     from binance_session.simulator.keys import PublicKey
@@ -79,6 +79,10 @@ class Received:
         """The ``params`` of the request; empty if it has none."""
         params = {} if self.message is None else self.message.get("params")
         return params if isinstance(params, dict) else {}
+
+
+def _has(venue: Venue, method: str) -> bool:
+    return method in venue.methods or method.partition("/")[2] in venue.methods
 
 
 class Exchange:
@@ -372,10 +376,10 @@ class Exchange:
     def inject(self, fault: Fault) -> Injected:
         """Put a fault to work.
 
-        Raises :class:`ValueError` for one that would never strike here: for a method that the venue does not have,
-        and for an event type that is a slip of the pen away from one that it has.
+        Raises :class:`ValueError` for one that would never strike: for a method that neither this nor another venue
+        has, and for an event type that is a slip of the pen away from one that there is.
         """
-        if fault.method is not None:
+        if fault.method is not None and not any(_has(venue, fault.method) for venue in (COIN_M, USD_M, SPOT)):
             try:
                 self.venue.method(fault.method)
             except ConfigurationError as error:

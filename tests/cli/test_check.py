@@ -333,6 +333,18 @@ def test_a_clock_that_is_off(
 
 
 @pytest.mark.usefixtures("api_key")
+@pytest.mark.parametrize("days", [-30, 30])
+def test_a_clock_that_is_weeks_off(days: int, ed25519: KeyPair, capsys: pytest.CaptureFixture[str]) -> None:
+    """The session does not follow it; what is signed is refused, and the finding says why."""
+    with Background(COIN_M, clock=LoopClock(time.time() + days * 86_400)) as exchange:
+        add(exchange, ed25519)
+        assert main(["check", "--url", exchange.url, "--key-file", str(ed25519.path)]) == 1
+    shown = capsys.readouterr().out
+    assert findings(shown)["clock"] == "failed"
+    assert "set-ntp" in shown
+
+
+@pytest.mark.usefixtures("api_key")
 def test_a_connection_that_breaks_in_the_middle(
     exchange: Background, ed25519: KeyPair, capsys: pytest.CaptureFixture[str]
 ) -> None:
