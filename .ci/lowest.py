@@ -1,7 +1,8 @@
 """Fails unless the lowest version that pyproject.toml admits is installed of all that a group of it requires.
 
-``python .ci/lowest.py dependencies test`` checks the requirements themselves and those of the extra ``test``. Without
-arguments it prints the extras. It is run where the tests have run: what is declared has been tested, or this says so.
+``python .ci/lowest.py dependencies test`` checks the requirements themselves and those of the extra ``test``, where
+they are installed to run the tests with: what is declared is tested, or this says so. ``extras`` prints the extras,
+``build`` the constraints for a build with the lowest version of what that takes.
 """
 
 import sys
@@ -12,10 +13,15 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+declared = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+project = declared["project"]
 groups = {"dependencies": project["dependencies"], **project["optional-dependencies"]}
-if len(sys.argv) == 1:
+if sys.argv[1:] == ["extras"]:
     print(*project["optional-dependencies"], sep="\n")
+    sys.exit()
+if sys.argv[1:] == ["build"]:
+    print(*(text.replace(">=", "==") for text in declared["build-system"]["requires"]), sep="\n")
+    sys.exit()
 wrong = []
 for group in sys.argv[1:]:
     for requirement in map(Requirement, groups[group]):
