@@ -151,7 +151,7 @@ async def test_strange_frames_hurt_nobody(fault: str, options: dict[str, Any], c
 
 @pytest.mark.parametrize(("options", "limit"), [({}, 32 << 20), ({"max_size": 64 << 10}, 64 << 10)])
 async def test_a_message_over_max_size_ends_the_connection_with_a_clear_reason(
-    options: dict[str, int], limit: int
+    options: dict[str, Any], limit: int
 ) -> None:
     """The limit is the bot's memory; what was in flight learns why at once."""
     async with exchange() as simulator, session_to(simulator, **options) as session:
