@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from binance_session import Event, ListenKey, Response, SessionStatus
 from binance_session import responses as module
-from binance_session.responses import MISSING, MalformedMessage, RateLimit, decode, event_of
+from binance_session.responses import MISSING, MalformedMessage, RateLimit, decode, decode_json, event_of, memory_of
 
 LIMIT = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400, "count": 2}
 
@@ -233,7 +233,6 @@ def test_a_status_without_fields_is_not_logged_on() -> None:
 )
 def test_what_a_message_takes_in_memory_is_known_from_its_text(text: bytes) -> None:
     """Within a factor of five, and never far below: it bounds what waits."""
-    decode_json, memory_of = module.decode_json, module.memory_of
     decode_json(text)  # what is made once is made now
     tracemalloc.start()
     value = decode_json(text)
