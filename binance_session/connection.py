@@ -27,6 +27,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 from binance_session.forks import watch
+from binance_session.liveness import Liveness
 
 try:
     from websockets.speedups import apply_mask
@@ -41,19 +42,6 @@ except ImportError:  # built without its C extension, or moved: it is not docume
 __all__ = ["Connection", "Receiver"]
 
 _log: Final = logging.getLogger("binance_session")
-#: seconds for the pong to a ping that was sent because the connection is in doubt
-_CHECK_TIMEOUT: Final = 2.0
-_LONG_CHECK_TIMEOUT: Final = 10.0
-#: seconds by which a timer is late when something blocked the loop
-_BLOCKED: Final = 0.05
-#: how many times in a row that is believed
-_BLOCKED_AT_MOST: Final = 6
-#: seconds by which clocks round
-_ROUNDED: Final = 0.001
-#: seconds for which data may arrive while nothing shows that what is written here arrives there
-_ONE_WAY: Final = 60.0
-#: bytes of a message under way that is large: on a slow line it takes its time
-_LARGE: Final = 64 * 1024
 #: bytes of what one read brought that are taken at once, and the seconds after which the loop has its turn
 _PIECE: Final = 8 * 1024
 #: frames given to the library before the loop has its turn
@@ -134,11 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         self._protocol = protocol
         self._receiver = receiver
         self._max_size = math.inf if max_size is None else max_size
-        self._ping_interval = ping_interval
-        self._ping_timeout = ping_timeout
-        self._server_ping_interval = server_ping_interval
         self._coalesces = coalesce
-        self._name = name
         # done when the handshake is answered, or cannot be any more; and when the transport is gone
         self._answered: asyncio.Future[None] = self.loop.create_future()
         self._gone: asyncio.Future[None] = self.loop.create_future()
@@ -173,22 +157,11 @@ class Connection(asyncio.BufferedProtocol):
         # whether the transport's buffer is full, and the pong that waits for room
         self._is_full = False
         self._pong = b""
-        # pings that were not answered yet, by what they say, and when each left
-        self._pings: dict[bytes, tuple[asyncio.Future[None], float]] = {}
-        # when something was last heard, kept up only while a pong is waited for
-        self._listens = False
-        self._heard_at = 0.0
-        # when a control frame last came, and when a pong or an answer last proved that what is written arrives
-        self._control_at = 0.0
-        self._arrived_at = 0.0
-        #: loop time up to which all that the peer sent has certainly arrived
-        self.proven_at = 0.0
-        self._check_asked = asyncio.Event()
-        self._keepalive: asyncio.Task[None] | None = None
-        # set while the network is read, and how often it was paused
-        self._reading = asyncio.Event()
-        self._reading.set()
-        self._pauses = 0
+        #: set while the network is read, and how often it was paused
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self.pauses = 0
+        self._liveness = Liveness(self, ping_interval, ping_timeout, server_ping_interval, name)
 
     # The handshake
 
@@ -212,9 +185,8 @@ class Connection(asyncio.BufferedProtocol):
             raise failure
         if not self._is_open and not self._ending_told:
             raise ConnectionError(self._cause or "the connection ended during the handshake")
-        self._control_at = self._arrived_at = self.proven_at = self.loop.time()
         if not self._gone.done():
-            self._keepalive = self.loop.create_task(self._keep_alive(), name=f"{self._name}: keepalive")
+            self._liveness.start()
 
     def _read_head(self, data: bytes) -> None:
         """Give the library the answer to the handshake, and look for frames from the very byte behind it.
@@ -250,8 +222,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
-        if self._listens:
-            self._heard_at = self.loop.time()
+        if self._liveness.listens:
+            self._liveness.heard_at = self.loop.time()
         if nbytes <= _PIECE and not self._backlog:
             self.data_received(bytes(self._memory[:nbytes]))
         else:
@@ -318,7 +290,7 @@ class Connection(asyncio.BufferedProtocol):
             elif position or data is not self._rest:  # else it is the growing beginning of one frame
                 self._rest = bytearray(data[position:])
         except Exception as error:
-            self._broke(error)
+            self.broke(error)
 
     def _leave_to_library(self, data: bytes) -> None:
         """Have the library parse: the handshake, compressed messages, and all that comes once an end has begun."""
@@ -345,9 +317,9 @@ class Connection(asyncio.BufferedProtocol):
         if opcode is _TEXT or opcode is _BINARY or opcode is _CONT:
             self._assemble(frame)
             return
-        self._control_at = self.loop.time()
+        self._liveness.control_at = self.loop.time()
         if opcode is _PONG:
-            self._ponged(bytes(frame.data))
+            self._liveness.ponged(bytes(frame.data))
         elif opcode is _CLOSE and self._cause is None:
             self._cause = f"the exchange closed it: {_close_words(bytes(frame.data))}"
 
@@ -407,7 +379,7 @@ class Connection(asyncio.BufferedProtocol):
     def _go_on(self) -> None:
         self._adjourned = False
         self._work_off()
-        if not self._adjourned and self._reading.is_set() and not self.transport.is_closing():
+        if not self._adjourned and self.reading.is_set() and not self.transport.is_closing():
             self.transport.resume_reading()
 
     # Writing
@@ -492,20 +464,48 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.write(self._pong)
         self._pong = b""
 
-    # Reading
+    # Reading, and whether the peer is there
+
+    @property
+    def proven_at(self) -> float:
+        """Return the loop time up to which all that the peer sent has certainly arrived."""
+        return self._liveness.proven_at
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes have come of a message whose end has not."""
+        return len(self._rest)
+
+    def answers(self) -> int:
+        """Return how many answers the receiver has got."""
+        return self._receiver.answers()
+
+    def ping(self, text: bytes) -> None:
+        """Send a ping that says ``text``."""
+        self._write_held()
+        self._protocol.send_ping(text)
+        self._flush()
+
+    async def confirm(self, timeout: float | None) -> bool:
+        """Ping, and return whether the pong came within ``timeout`` seconds."""
+        return await self._liveness.confirm(timeout)
+
+    def check(self) -> None:
+        """Ping now instead of at the next interval, and wait less long for a sign of life than usual."""
+        self._liveness.check()
 
     def pause(self) -> None:
         """Read no more from the network until :meth:`resume`; whether the peer is alive is not judged meanwhile."""
-        if self._reading.is_set():
-            self._reading.clear()
-            self._pauses += 1
+        if self.reading.is_set():
+            self.reading.clear()
+            self.pauses += 1
             if not self.transport.is_closing():
                 self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if not self._reading.is_set():
-            self._reading.set()
+        if not self.reading.is_set():
+            self.reading.set()
             if not self._adjourned and not self.transport.is_closing():
                 self.transport.resume_reading()
 
@@ -540,16 +540,13 @@ class Connection(asyncio.BufferedProtocol):
             self._protocol.receive_eof()
             self._flush()
         except Exception as error:
-            self._broke(error)
+            self.broke(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the transport is gone."""
         self._work_off(at_once=True)  # what came before the end is no less true
         self._is_open = False
-        if self._keepalive is not None:
-            self._keepalive.cancel()
-        for pong, _ in self._pings.values():
-            pong.cancel()
+        self._liveness.stop()
         if self._cause is None and exc is not None:
             self._cause = f"{type(exc).__name__}: {exc}"
         self._tell_ending()
@@ -578,12 +575,12 @@ class Connection(asyncio.BufferedProtocol):
         except Exception:  # must not keep the transport from ending
             _log.exception("the end of a connection could not be handled: this is a defect of binance_session")
 
-    def _broke(self, error: Exception) -> None:
+    def broke(self, error: Exception) -> None:
         """End a connection on which something raised that must not; it cannot be trusted any more."""
         _log.error("a connection is given up: this is a defect of binance_session", exc_info=error)
-        self._cut(f"{type(error).__name__} in binance_session")
+        self.cut(f"{type(error).__name__} in binance_session")
 
-    def _cut(self, cause: str) -> None:
+    def cut(self, cause: str) -> None:
         """End the connection without a word to the peer."""
         self._is_open = self._scanning = False
         if self._cause is None:
@@ -615,144 +612,6 @@ class Connection(asyncio.BufferedProtocol):
         """End the transport without a word to the peer; return when it is gone."""
         self.transport.abort()
         await asyncio.shield(self._gone)
-
-    # Whether the peer is there. Bytes that arrive prove the way here; a pong, or an answer, the way there too.
-
-    def _ping(self) -> tuple[bytes, asyncio.Future[None]]:
-        """Send a ping; return what it says, and the future that ends with its pong."""
-        text = urandom(4)
-        pong = self.loop.create_future()
-        self._pings[text] = (pong, self.loop.time())
-        self._write_held()
-        self._protocol.send_ping(text)
-        self._flush()
-        return text, pong
-
-    def _ponged(self, text: bytes) -> None:
-        """Take a pong; it answers the pings before, too (RFC 6455 §5.5.3)."""
-        if text not in self._pings:
-            return
-        self._arrived_at = self._control_at
-        for ping in list(self._pings):
-            pong, sent = self._pings.pop(ping)
-            if not pong.done():
-                pong.set_result(None)
-            if ping == text:  # the pong was sent after the ping had come, and after all that was sent before
-                self.proven_at = max(self.proven_at, sent)
-                return
-
-    async def confirm(self, timeout: float | None) -> bool:
-        """Ping, and return whether the pong came within ``timeout`` seconds."""
-        await self._reading.wait()
-        if not self.writable:
-            return False
-        text, pong = self._ping()
-        # Not under asyncio.timeout: after the loop was blocked, the timer and the pong are due in the same turn, and
-        # the timer would win. And a loop that was blocked has had no time to wait.
-        blocked = 0
-        try:
-            while not pong.done() and blocked < _BLOCKED_AT_MOST:
-                began, pauses = self.loop.time(), self._pauses
-                await asyncio.wait([pong], timeout=timeout)
-                if pong.done():
-                    break
-                if self._pauses != pauses or not self._reading.is_set():  # nor one that did not read
-                    await self._reading.wait()
-                elif timeout is None or self.loop.time() - began < timeout + _BLOCKED:
-                    break
-                else:
-                    blocked += 1
-        finally:
-            self._pings.pop(text, None)
-        return pong.done() and not pong.cancelled()
-
-    async def _why_dead(self, timeout: float | None) -> str | None:
-        """Ping, and return why the line must be given up, or ``None`` when it lives.
-
-        It lives while anything comes, however slowly, and however late the pong. Where data come and neither a pong nor
-        an answer does, nothing that is written here may be arriving: that is given up as well, after a minute.
-        """
-        text, pong = self._ping()
-        sent, answers, blocked = self.loop.time(), self._receiver.answers(), 0
-        patience = _ONE_WAY if timeout is None else max(_ONE_WAY, timeout)
-        self._heard_at, self._listens = sent, True
-        try:
-            while True:
-                began, pauses = self.loop.time(), self._pauses
-                one_way = max(sent, self._arrived_at) + patience
-                until = one_way if timeout is None else min(one_way, self._heard_at + timeout)
-                wait = max(0.0, until - began)
-                await asyncio.wait([pong], timeout=wait)
-                now = self.loop.time()
-                if pong.done():
-                    return None
-                if self._pauses != pauses or not self._reading.is_set():  # who does not read hears nothing
-                    await self._reading.wait()
-                    sent = self._heard_at = self.loop.time()
-                elif now - began >= wait + _BLOCKED and blocked < _BLOCKED_AT_MOST:  # nor who had no time to
-                    blocked += 1
-                    self._heard_at = now
-                elif self._receiver.answers() != answers:
-                    self._arrived_at = now
-                    return None
-                elif timeout is not None and now - self._heard_at >= timeout - _ROUNDED:
-                    return f"no pong within {timeout:g} s, nor anything else"
-                elif len(self._rest) > _LARGE:  # the pong can only come behind the message that is under way
-                    sent = now
-                elif self._heard_at > sent and now >= one_way - _ROUNDED:
-                    return f"data arrive, and nothing written here has been answered for {patience:g} s"
-                elif now >= one_way - _ROUNDED:
-                    sent = now  # without a ping_timeout silence is no reason
-        finally:
-            self._listens = False
-            self._pings.pop(text, None)
-
-    def check(self) -> None:
-        """Ping now instead of at the next interval, and wait less long for a sign of life than usual."""
-        self._check_asked.set()
-
-    async def _keep_alive(self) -> None:
-        """Judge whether the peer is there: by pings of our own, or else by the server's."""
-        try:
-            if self._ping_interval is not None:
-                await self._keep_pinging(self._ping_interval)
-            elif self._server_ping_interval is not None:
-                await self._expect_pings(self._server_ping_interval)
-        except Exception as error:
-            self._broke(error)
-
-    async def _keep_pinging(self, interval: float) -> None:
-        """Ping at regular intervals, and cut the connection when the line is dead.
-
-        Without a closing handshake: a peer that is not there would not answer it.
-        """
-        while True:
-            timeout = self._ping_timeout
-            self._check_asked.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
-                    await self._check_asked.wait()
-                    timeout = _CHECK_TIMEOUT if timeout is None else min(_CHECK_TIMEOUT, timeout)
-            await self._reading.wait()
-            why = await self._why_dead(timeout)
-            if why is not None:
-                self._cut(why)
-                return
-
-    async def _expect_pings(self, interval: float) -> None:
-        """Ask a server that has missed two of its own pings, and cut the connection if it does not answer.
-
-        Only asked, because the documents' cadence has changed before (PROTOCOL.md §1.3).
-        """
-        while True:
-            await asyncio.sleep(self._control_at + 2.5 * interval - self.loop.time())
-            await self._reading.wait()
-            if self.loop.time() - self._control_at < 2.5 * interval - _ROUNDED:
-                continue
-            if await self._why_dead(_LONG_CHECK_TIMEOUT) is not None:
-                self._cut(f"the server has not pinged for {2.5 * interval:.0f} s")
-                return
-            self._control_at = self.loop.time()  # data may come, and no pong
 
 
 def _close_words(data: bytes) -> str:

@@ -248,8 +248,9 @@ class Venue:
             message += f": it is a method of {' and '.join(elsewhere)}"
         elif meant is not None:
             message += f": did you mean {meant!r}?"
+        message += "" if message.endswith("?") else "."
         return (
-            f"{message}. If it is new there, say what it needs: security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'"
+            f"{message} If it is new there, say what it needs: security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'"
         )
 
     def _auth(self, security: Security) -> Auth:

@@ -92,14 +92,16 @@ async def keep_saying(peer: Peer, every: float, seconds: float) -> None:
         await asyncio.sleep(every)
 
 
-async def test_a_line_on_which_nothing_comes_is_cut_in_time() -> None:
-    """Within ping_interval + ping_timeout of the last byte, whenever that came."""
-    for last_byte in (0.0, 3.0, 9.9, 10.1, 15.0, 19.9):
-        receiver = Collector()
+@pytest.mark.parametrize("kind", [Collector, Answered])
+async def test_a_line_on_which_nothing_comes_is_cut_in_time(kind: Callable[[], Collector]) -> None:
+    """Within ping_interval + ping_timeout of the last byte, whenever that came, an answer or not."""
+    moments = [0.0, 3.0, 9.9, 10.1, 15.0, 19.9, 40.0] + [65.0, 71.0, 75.0] * (kind is Answered)
+    for last_byte in moments:
+        receiver = kind()
         async with line(receiver) as (peer, _):
             loop = asyncio.get_running_loop()
             peer.pong_after = None
-            await asyncio.sleep(last_byte)
+            await keep_saying(peer, 1.0, last_byte)
             peer.say(Opcode.TEXT, b"{}")
             said = loop.time()
             await ending(receiver)
