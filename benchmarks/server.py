@@ -62,7 +62,7 @@ _ORDER_ANSWER: Final = (
 )
 _LOGON_ANSWER: Final = (
     b'{"id":%b,"status":200,"result":{"apiKey":%b,"authorizedSince":1733740063619,"connectedSince":1733740063618,'
-    b'"returnRateLimits":true,"serverTime":1733740063620},' + _LIMITS + b"}"
+    b'"returnRateLimits":true,"serverTime":%d},' + _LIMITS + b"}"
 )
 
 
@@ -86,7 +86,7 @@ def answer(request: bytes) -> bytes:
         return _ORDER_ANSWER % request_id
     if method == b"session.logon":
         key = _find_api_key(request)
-        return _LOGON_ANSWER % (request_id, key[1] if key else b"null")
+        return _LOGON_ANSWER % (request_id, key[1] if key else b"null", time.time() * 1000)
     return _PING_ANSWER % request_id
 
 

@@ -87,7 +87,9 @@ async def _look_up_aside(loop: asyncio.AbstractEventLoop, host: str, port: int, 
 
 
 async def connect_first(
-    addresses: Sequence[AddressInfo], connect: Callable[[AddressInfo], Coroutine[Any, Any, socket.socket]]
+    addresses: Sequence[AddressInfo],
+    connect: Callable[[AddressInfo], Coroutine[Any, Any, socket.socket]],
+    task_name: str | None = None,
 ) -> socket.socket:
     """Return the first socket that ``connect`` brings; an address that is silent does not keep the next waiting.
 
@@ -102,7 +104,7 @@ async def connect_first(
     try:
         while not connected and (waiting or attempts):
             if waiting:
-                attempts.add(asyncio.create_task(connect(waiting.popleft())))
+                attempts.add(asyncio.create_task(connect(waiting.popleft()), name=task_name))
             done, attempts = await asyncio.wait(
                 attempts, timeout=_HEAD_START if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )

@@ -159,7 +159,7 @@ async def _connect(transport: Transport, protocol: ClientProtocol, receiver: Rec
         assert isinstance(protocol_made, Connection)
         return protocol_made
     addresses = await look_up(host, port, family, local_addr)
-    sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr))
+    sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr), f"{transport.name}: dial")
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=host if secure else None)
     return connection

@@ -126,7 +126,9 @@ class ListenKeyKeeper:
     async def _start(self, *, on_unready: Literal["wait"] | None = None) -> ListenKey:
         """Start the key; however many ask for it at the same time, the exchange is asked once."""
         if self._starting is None:
-            starting = asyncio.ensure_future(self._renew("userDataStream.start", on_unready=on_unready))
+            starting = asyncio.get_running_loop().create_task(
+                self._renew("userDataStream.start", on_unready=on_unready), name=self._log.task("listenKey")
+            )
             starting.add_done_callback(self._started)
             self._starting = starting
         return await asyncio.shield(self._starting)

@@ -68,18 +68,15 @@ class Liveness:
         ping_interval: float | None,
         ping_timeout: float | None,
         server_ping_interval: float | None,
-        name: str,
+        task_name: str,
     ) -> None:
-        """Ping every ``ping_interval`` seconds; ``None``: expect the server's pings, each ``server_ping_interval``.
-
-        ``name`` is what the task's name begins with.
-        """
+        """Ping every ``ping_interval`` seconds; ``None``: expect the server's pings, each ``server_ping_interval``."""
         self._line = line
         self._loop = line.loop
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
         self._server_ping_interval = server_ping_interval
-        self._name = name
+        self._task_name = task_name
         # pings that were not answered yet, by what they say, and when each left
         self._pings: dict[bytes, tuple[asyncio.Future[None], float]] = {}
         #: when something was last heard; to be kept up while :attr:`listens`
@@ -97,7 +94,7 @@ class Liveness:
     def start(self) -> None:
         """Begin to judge: the line has just been opened."""
         self.control_at = self._arrived_at = self.proven_at = self._loop.time()
-        self._task = self._loop.create_task(self._keep_alive(), name=f"{self._name}: keepalive")
+        self._task = self._loop.create_task(self._keep_alive(), name=self._task_name)
 
     def stop(self) -> None:
         """Leave no task, and no one waiting for a pong."""

@@ -7,11 +7,16 @@ import gc
 import inspect
 from typing import Any
 
+import hypothesis
 import pytest
 
 from benchmarks.environment import LOOPS
 from binance_session.simulator import virtual
 from tests.leftovers import check_nothing_is_left
+
+# A machine that has other work to do is no fault of the code.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

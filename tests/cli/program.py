@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,16 +36,24 @@ def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def running(*arguments: str, **extra: str) -> Iterator[subprocess.Popen[str]]:
-    """Start the program, and kill it at the end if it is still there."""
-    with subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env=environment(**extra),
-    ) as process:
+    """Start the program, and kill it at the end if it is still there.
+
+    A shell that starts something in the background has it ignore SIGINT, and so would its children: not this one.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        started = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=environment(**extra),
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with started as process:
         try:
             yield process
         finally:
