@@ -664,7 +664,8 @@ class Connection(asyncio.BufferedProtocol):
                 began, pauses = self.loop.time(), self._pauses
                 one_way = max(sent, self._arrived_at) + patience
                 until = one_way if timeout is None else min(one_way, self._heard_at + timeout)
-                wait = max(0.0, until - began)
+                # answers wake nobody: they are looked for as often as pings are sent
+                wait = max(0.0, min(until - began, self._ping_interval or math.inf))
                 await asyncio.wait([pong], timeout=wait)
                 now = self.loop.time()
                 if pong.done():
@@ -707,13 +708,15 @@ class Connection(asyncio.BufferedProtocol):
     async def _keep_pinging(self, interval: float) -> None:
         """Ping at regular intervals, and cut the connection when the line is dead.
 
-        Without a closing handshake: a peer that is not there would not answer it.
+        Without a closing handshake: a peer that is not there would not answer it. The next ping comes an interval after
+        the last byte, not after the verdict: an answer that proved life may be the last thing that came.
         """
+        self._heard_at = self.loop.time()
         while True:
             timeout = self._ping_timeout
             self._check_asked.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
+                async with asyncio.timeout_at(self._heard_at + interval):
                     await self._check_asked.wait()
                     timeout = _CHECK_TIMEOUT if timeout is None else min(_CHECK_TIMEOUT, timeout)
             await self._reading.wait()
