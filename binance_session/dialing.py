@@ -19,11 +19,11 @@ from binance_session.addresses import Family, connect_first, connect_tcp, look_u
 from binance_session.connection import Connection, Receiver
 from binance_session.errors import ConnectError
 from binance_session.proxies import ProxyError, chosen_proxy, connect_through
+from binance_session.reconnect import bounded_retry_after
 
 __all__ = ["Transport", "dial"]
 
-#: seconds: the longest wait that a server in trouble may ask for, and the shortest ban (PROTOCOL.md §8)
-_LONGEST_RETRY_AFTER: Final = 300.0
+#: seconds: the shortest ban (PROTOCOL.md §8)
 _SHORTEST_BAN: Final = 120.0
 
 
@@ -89,10 +89,10 @@ def _retry_after(response: Response) -> float | None:
     """
     is_ban = response.status_code == 418
     try:
-        seconds = max(0.0, float(response.headers["Retry-After"]))
+        seconds = float(response.headers["Retry-After"])
     except (LookupError, ValueError):
         return _SHORTEST_BAN if is_ban else None
-    return seconds if is_ban else min(seconds, _LONGEST_RETRY_AFTER)
+    return bounded_retry_after(seconds, is_ban=is_ban)
 
 
 async def dial(transport: Transport, receiver: Receiver) -> Connection:

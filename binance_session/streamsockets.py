@@ -45,8 +45,6 @@ _HOUR: Final = 3_600_000
 #: Seconds after a listenKey should have lapsed until it is asked for, whatever the keepalive policy: nobody else would
 #: find out that it has, and who keeps it alive elsewhere sees no gap. The exchange's own word usually comes first.
 _UNTOLD: Final = 0.5
-#: seconds: the longest wait that a server in trouble may ask for
-_LONGEST_RETRY_AFTER: Final = 300.0
 #: seconds for which a listenKey is believed to be alive after it was said to be, until that was asked again
 _FRESH: Final = 10.0
 
@@ -431,7 +429,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         if delay is None:
             raise cause
         if isinstance(cause, ConnectError) and attempt > 1:
-            delay = max(delay, _asked_for(cause))
+            delay = max(delay, cause.retry_after or 0.0)
         until, key, promotions = _now() + delay, self._keeper.key, self.promotions.count
         while _now() < until and self.promotions.count == promotions and _value(self._keeper.key) == _value(key):
             self._wake.clear()
@@ -521,11 +519,6 @@ class StreamSockets(EventSource, EventSocketOwner):
     def _see_to_its_end(self, task: asyncio.Task[None]) -> None:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-
-
-def _asked_for(error: ConnectError) -> float:
-    """Return the seconds that a refusal asks to wait, as far as that is heeded."""
-    return min(error.retry_after or 0.0, _LONGEST_RETRY_AFTER)
 
 
 def _value(key: ListenKey | None) -> str | None:
