@@ -739,11 +739,11 @@ def test_a_bad_certificate_ends_tls() -> None:
         assert refusal.value.verify_message == "self-signed certificate"
         assert not transport.is_closing()
         other, _ = await loop.create_connection(Recorder, "localhost", 7778)
-        for each in (transport, other):
-            each.abort()
-        for each in (secure, plain):
-            each.close()
-            await each.wait_closed()
+        for client_end in (transport, other):
+            client_end.abort()
+        for listener in (secure, plain):
+            listener.close()
+            await listener.wait_closed()
 
     run(main)
 
