@@ -23,7 +23,7 @@ from binance_session.reconnect import bounded_retry_after
 
 __all__ = ["Transport", "dial"]
 
-#: seconds (PROTOCOL.md §8)
+#: seconds: the shortest ban (PROTOCOL.md §8)
 _SHORTEST_BAN: Final = 120.0
 
 
@@ -85,9 +85,10 @@ def _retry_after(response: Response) -> float | None:
     """Return the seconds that a refusal asks to wait, as far as it may."""
     is_ban = response.status_code == 418
     try:
-        return bounded_retry_after(max(0.0, float(response.headers["Retry-After"])), is_ban=is_ban)
+        seconds = float(response.headers["Retry-After"])
     except (LookupError, ValueError):
         return _SHORTEST_BAN if is_ban else None
+    return bounded_retry_after(seconds, is_ban=is_ban)
 
 
 async def dial(transport: Transport, receiver: Receiver) -> Connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import Any, Final
 
 from binance_session.clock import ServerClock
@@ -99,6 +100,8 @@ class Subscription(EventSource, LinkWatcher):
         # the connection that a subscription is asked of, and what it brought before that was answered
         self._asked: Link | None = None
         self._early: list[Event] = []
+        # the kinds of trouble that were warned about since there was a subscription
+        self._warned: set[tuple[object, ...]] = set()
         # those who wait until a connection is needed no more
         self._waiting: dict[Link, asyncio.Future[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -279,6 +282,7 @@ class Subscription(EventSource, LinkWatcher):
         """Have a subscription on the connection in use lead the feed."""
         loop = asyncio.get_running_loop()
         attempt, since, refusals = 0, -_HASTY, 0
+        self._warned.clear()
         while True:
             self._wake.clear()
             link = self._supervisor.serving  # none while it logs on again: then it will be promoted again
@@ -306,20 +310,28 @@ class Subscription(EventSource, LinkWatcher):
                 if error.outcome == "unknown":
                     self._suspect = link
                 if first.done() and self._may_pass(error):
-                    self._log.warning("no user data stream (attempt %d): %s", attempt, error)
+                    self._tell_trouble(attempt, error)
                 elif first.done() and error.outcome == "rejected" and refusals < len(_REFUSED):
                     # It was taken once, so it may be again; but a key that is dead is not hammered.
-                    self._log.warning("no user data stream (attempt %d): %s", attempt, error)
+                    self._tell_trouble(attempt, error)
                     await asyncio.sleep(_REFUSED[refusals])
                     refusals += 1
                 elif first.done() or link.cause is None:
                     raise
             else:
                 refusals = 0
+                self._warned.clear()
                 await self._hand_over(link, number)
                 if link.cause is None and not first.done():
                     first.set_result(None)
             since = loop.time()
+
+    def _tell_trouble(self, attempt: int, error: BinanceSessionError) -> None:
+        """Log what stands in the way: loudly when its kind is new, for it may last."""
+        kind = (type(error), getattr(error, "status", None), getattr(error, "code", None), type(error.__cause__))
+        level = logging.INFO if kind in self._warned else logging.WARNING
+        self._warned.add(kind)
+        self._log.log(level, "no user data stream (attempt %d): %s", attempt, error)
 
     def _may_pass(self, error: BinanceSessionError) -> bool:
         """Tell whether it may go better the next time, on this connection or another."""

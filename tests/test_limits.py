@@ -249,6 +249,19 @@ async def test_a_first_connection_that_is_refused_so_is_told() -> None:
 
 
 @pytest.mark.virtual
+async def test_a_refused_handshake_asks_for_no_longer_than_a_ban_can_be() -> None:
+    """Three days; anything else than a ban, five minutes."""
+    async with exchange() as simulator:
+        in_a_month = int((simulator.clock.time() + 30 * 86_400) * 1000)
+        for status, heeded in ((418, 3 * 86_400), (429, 300), (503, 300), (302, 300)):
+            simulator.inject(Fault("refuse_handshake", status=status, retry_after=in_a_month))
+            virtual.VirtualTimeLoop.running().network.names[f"host{status}"] = ("127.0.0.1",)  # which nobody holds yet
+            with pytest.raises(ConnectError) as caught:
+                await session_to(simulator, None, url=simulator.url.replace("127.0.0.1", f"host{status}")).open()
+            assert caught.value.retry_after == heeded
+
+
+@pytest.mark.virtual
 async def test_the_exchanges_own_counting_is_survived() -> None:
     """A bot that asks too much: the simulator counts by the calendar, and no ban follows because nobody ignores it."""
     async with exchange() as simulator, session_to(simulator, request_timeout=120) as session:

@@ -109,6 +109,20 @@ async def test_a_line_on_which_nothing_comes_is_cut_in_time(kind: Callable[[], C
             assert "no pong within 10 s" in str(receiver.got[-1][1])
 
 
+@pytest.mark.parametrize("ping_timeout", [1.0, 10.0, 35.0])
+@pytest.mark.parametrize("last_answer", [0.5, 10.5, 11.5, 19.5, 29.5, 44.0])
+async def test_answers_without_pongs_delay_no_verdict(ping_timeout: float, last_answer: float) -> None:
+    """They proved life when they came: silence is counted from the last of them."""
+    receiver = Answered()
+    async with line(receiver, ping_timeout=ping_timeout) as (peer, _):
+        loop = asyncio.get_running_loop()
+        peer.pong_after = None
+        await keep_saying(peer, 0.4, last_answer)
+        said = loop.time()
+        await ending(receiver)
+        assert loop.time() - said <= 10.0 + ping_timeout + 0.01
+
+
 @pytest.mark.parametrize("receiver", [Collector, Answered])
 async def test_late_pongs_beside_data_are_no_reason_to_cut(receiver: Callable[[], Collector]) -> None:
     """15 s late, for an hour: the line lives all the same."""

@@ -197,6 +197,22 @@ async def test_a_socket_that_is_told_to_go_while_no_other_can_be_had_is_used_on(
 
 
 @pytest.mark.virtual
+async def test_each_new_kind_of_refused_subscription_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Spot; and again when there was a subscription in between."""
+    async with streaming(SPOT) as (simulator, _, events):
+        for round_of in (1, 2):
+            caplog.clear()
+            for code in (-1008, -1000):
+                refusal = Fault("error", method="userDataStream.subscribe", status=503, code=code, msg="x", times=3)
+                simulator.inject(refusal)
+            sockets(simulator)[0].drop()
+            await asyncio.sleep(100.0)
+            assert events.is_live
+            said = [text.partition("(code ")[2][:5] for text in warnings(caplog, "no user data stream")]
+            assert said == ["-1008", "-1000"], round_of
+
+
+@pytest.mark.virtual
 @pytest.mark.parametrize("times", [4, None])
 async def test_a_subscription_that_was_taken_once_is_asked_for_again_when_it_is_refused(times: int | None) -> None:
     """Five times, in some two minutes; then it is believed. Told as a gap that is not over."""

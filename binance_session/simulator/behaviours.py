@@ -9,8 +9,8 @@ write one; its name is the fault's, the decorator's keywords are its options and
         occasion.execute()
         yield Drop()
 
-Faults of the handshake are registered with ``@handshake_fault()``, and may raise a :class:`Refusal`. Those of user
-data events are in :mod:`~binance_session.simulator.eventfaults`.
+Faults of the handshake are registered with ``@handshake_fault()``, and may raise a :class:`Refusal`; those of a
+client's pings with ``@ping_fault()``. Those of user data events are in :mod:`~binance_session.simulator.eventfaults`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from binance_session.simulator.wire import (
     SendBinary,
     SendFragments,
     SendMerged,
+    SendPong,
     SendSplit,
     SendText,
     Wait,
@@ -39,7 +40,17 @@ from binance_session.simulator.wire import (
     say,
 )
 
-__all__ = ["FAULTS", "Kind", "Occasion", "Registered", "Script", "fault", "handshake_fault"]
+__all__ = [
+    "FAULTS",
+    "Kind",
+    "Occasion",
+    "PingOccasion",
+    "Registered",
+    "Script",
+    "fault",
+    "handshake_fault",
+    "ping_fault",
+]
 
 Script = Iterator[Action]
 Message = dict[str, Any]
@@ -77,12 +88,24 @@ Behaviour = Callable[[Occasion], Script]
 HandshakeBehaviour = Callable[[Mapping[str, Any]], Script]
 
 
+@frozen
+class PingOccasion:
+    """A client's ping that a fault has been chosen for: what it says, and the fault's options."""
+
+    data: bytes
+    options: Mapping[str, Any]
+
+
+PingBehaviour = Callable[[PingOccasion], Script]
+
+
 class Kind(Enum):
     """What a fault strikes."""
 
     REQUEST = "requests"
     HANDSHAKE = "handshakes"
     EVENT = "events"
+    PING = "pings"
 
 
 @frozen
@@ -119,6 +142,16 @@ def handshake_fault(**options: Any) -> Callable[[HandshakeBehaviour], HandshakeB
 
     def register(behaviour: HandshakeBehaviour) -> HandshakeBehaviour:
         FAULTS[behaviour.__name__] = Registered(behaviour, None, options, Kind.HANDSHAKE)
+        return behaviour
+
+    return register
+
+
+def ping_fault(**options: Any) -> Callable[[PingBehaviour], PingBehaviour]:
+    """Register a behaviour in place of the pong to a client's ping."""
+
+    def register(behaviour: PingBehaviour) -> PingBehaviour:
+        FAULTS[behaviour.__name__] = Registered(behaviour, None, options, Kind.PING)
         return behaviour
 
     return register
@@ -344,3 +377,16 @@ def drop_handshake(_options: Mapping[str, Any]) -> Script:
 def slow_handshake(options: Mapping[str, Any]) -> Script:
     """The handshake's answer comes ``delay`` seconds late, by the exchange's clock; after 20 s the server gives up."""
     yield Wait(options["delay"])
+
+
+@ping_fault(delay=1.0)
+def late_pong(occasion: PingOccasion) -> Script:
+    """The pong to a client's ping comes ``delay`` seconds late, by the exchange's clock; all else comes at once."""
+    yield Wait(occasion.options["delay"])
+    yield SendPong(occasion.data)
+
+
+@ping_fault()
+def no_pong(_occasion: PingOccasion) -> Script:
+    """A client's ping is not answered; all else comes."""
+    yield from ()

@@ -19,7 +19,7 @@ from attrs import field, frozen
 from binance_session.errors import ConfigurationError
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.answering import Answering, Executed, Outcome
-from binance_session.simulator.behaviours import Occasion
+from binance_session.simulator.behaviours import Occasion, PingOccasion
 from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.eventexamples import event_named, event_names
@@ -342,6 +342,13 @@ class Exchange:
         """Take note of a pong frame. One that answers no ping counts as a control frame."""
         if not connection.pong(payload):
             self.control_frame(connection)
+
+    def pong_due(self, connection: Connection, data: bytes) -> bool:
+        """Tell whether a client's ping is to be answered at once; else a fault sees to it, or nobody does."""
+        fault = self.faults.strike_ping(connection) if self.faults else None
+        if fault is not None:
+            connection.perform(FAULTS[fault.name].behaviour(PingOccasion(data, fault.options)))
+        return fault is None
 
     def control_frame(self, connection: Connection) -> None:
         """Count a ping or pong frame, and close the connection over the limit of 5 a second (futures)."""

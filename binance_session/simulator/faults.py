@@ -1,4 +1,4 @@
-"""Faults: which requests, handshakes and events go wrong, and in which of the ways of :data:`FAULTS`."""
+"""Faults: which requests, handshakes, events and pings go wrong, and in which of the ways of :data:`FAULTS`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _KNOWN: Final = {
     Kind.REQUEST: ("method", "key", "connection"),
     Kind.HANDSHAKE: ("stream",),
     Kind.EVENT: ("event", "connection"),
+    Kind.PING: ("stream", "connection"),
 }
 
 
@@ -53,7 +54,9 @@ class Fault:
 
     Faults of the handshake strike handshakes in the same way: those of the stream socket or of the API socket, if
     ``stream`` says so, and ``when(handshake)`` is asked. Faults of events strike user data events of this type
-    (``event``) on their way to this ``connection``; ``when(event)`` is asked.
+    (``event``) on their way to this ``connection``; ``when(event)`` is asked. Faults of pings strike those that come
+    over this ``connection``, to the stream socket or the API socket if ``stream`` says so; ``when(connection)`` is
+    asked.
 
     Whatever else is given are the fault's options, such as ``delay=0.5`` seconds for ``late_answer``. Raises
     :class:`ValueError` for a name, a method or an option that does not exist.
@@ -132,6 +135,14 @@ class Fault:
             return False
         return self.when is None or self.when(event)
 
+    def matches_ping(self, connection: Connection) -> bool:
+        """Return whether a ping that came over a connection is one of those that the fault is for."""
+        if FAULTS[self.name].kind is not Kind.PING or self.stream not in (None, connection.stream):
+            return False
+        if self.connection not in (None, connection.number):
+            return False
+        return self.when is None or self.when(connection)
+
     def matches(self, request: Request, connection: Connection) -> bool:
         """Return whether a request is one of those that the fault is for."""
         if FAULTS[self.name].kind is not Kind.REQUEST:
@@ -147,7 +158,7 @@ class Fault:
 
 @define(eq=False)
 class Injected:
-    """A fault at work: how many requests, handshakes or events it has ``seen`` and ``struck``.
+    """A fault at work: how many requests, handshakes, events or pings it has ``seen`` and ``struck``.
 
     :meth:`remove` ends it.
     """
@@ -158,7 +169,7 @@ class Injected:
     struck: int = 0
 
     def strikes(self) -> bool:
-        """Count a request (handshake, event) that the fault is for, and return whether it is struck."""
+        """Count a request (handshake, event, ping) that the fault is for, and return whether it is struck."""
         self.seen += 1
         if self.seen < self.fault.nth:
             return False
@@ -207,6 +218,13 @@ class Faults:
         """Return the fault that strikes an event on its way to a connection, if one does."""
         for injected in self._injected:
             if injected.fault.matches_event(event, connection) and injected.strikes():
+                return injected.fault
+        return None
+
+    def strike_ping(self, connection: Connection) -> Fault | None:
+        """Return the fault that strikes a ping that came over a connection, if one does."""
+        for injected in self._injected:
+            if injected.fault.matches_ping(connection) and injected.strikes():
                 return injected.fault
         return None
 

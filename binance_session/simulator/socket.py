@@ -29,6 +29,7 @@ from binance_session.simulator.wire import (
     SendFragments,
     SendMerged,
     SendPing,
+    SendPong,
     SendSplit,
     SendText,
     Wait,
@@ -42,6 +43,9 @@ _MAX_SIZE: Final = 1 << 20
 _UNREAD: Final = 64 << 20
 #: seconds for a handshake, and for the client's part of the closing handshake when the simulator is closed
 _OPEN_TIMEOUT: Final = 20.0
+# RFC 6455 §5.2: FIN and the opcode; behind them the length, in one byte, and no mask
+_FINAL_PONG: Final = 0x8A
+_PONG_HEADER: Final = 2
 _CLOSE_TIMEOUT: Final = 1.0
 
 
@@ -206,13 +210,17 @@ class Socket(asyncio.Protocol):
             if muted or self.transport.is_closing():
                 continue
             if data:
-                self.transport.write(data)
+                if data[0] != _FINAL_PONG or self.client is None or self._pong_is_due(self.client, data):
+                    self.transport.write(data)
             elif self.transport.can_write_eof():
                 self.transport.write_eof()
             else:
                 self.transport.close()
         if self.transport.get_write_buffer_size() > _UNREAD:
             self.perform(Drop())
+
+    def _pong_is_due(self, client: Connection, frame: bytes) -> bool:
+        return self._exchange.pong_due(client, frame[_PONG_HEADER:])
 
     def perform(self, action: Action) -> None:
         """Do one thing to the socket; what comes too late for that is lost, as it would be on the way."""
@@ -232,6 +240,8 @@ class Socket(asyncio.Protocol):
         elif isinstance(action, SendPing):
             protocol.send_ping(action.data)
             self.loop.call_soon(self._await_pong)
+        elif isinstance(action, SendPong):  # not by the library: that one would be late again
+            self.transport.write(bytes((_FINAL_PONG, len(action.data))) + action.data)
         elif isinstance(action, SendBinary):
             protocol.send_binary(action.data)
         elif isinstance(action, SendFragments):

@@ -159,8 +159,8 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
         Raises :class:`ConnectionRefusedError` when nothing does, and :class:`ValueError` for any other socket. ``ssl``
         must be given on both sides or on neither, else it raises
-        :class:`ConnectionResetError`, but nothing is encrypted and no certificate is looked at. The other
-        options have no effect.
+        :class:`ConnectionResetError`, but nothing is encrypted and no certificate is looked at
+        (``Network.bad_certificates`` has them refused). The other options have no effect.
         """
         if sock is not None and sock in self._reached:
             host, port = self._reached.pop(sock)

@@ -12,6 +12,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
@@ -32,9 +33,10 @@ class Network:
     ``latency`` (seconds one way), ``bandwidth`` (bytes/s), ``segment_size`` (bytes) and ``merge`` are the settings of
     connections to come; they are explained, and can be changed later, at :class:`Connection`. While
     ``drops_connects`` is true an attempt to connect gets no answer at all, as behind a dead router; while
-    ``refuses_connects`` is, it is refused, as by a machine whose server is down. ``black_holes`` are addresses at
-    which attempts get no answer. What is connected already is not touched by any of them. ``names`` gives a host
-    several addresses, in the order in which a look-up tells them.
+    ``refuses_connects`` is, it is refused, as by a machine whose server is down; while ``bad_certificates`` is, TLS
+    ends with :class:`ssl.SSLCertVerificationError`, as behind a portal. ``black_holes`` are addresses at which attempts
+    get no answer. What is connected already is not touched by any of them. ``names`` gives a host several addresses,
+    in the order in which a look-up tells them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -45,6 +47,7 @@ class Network:
         self.merge = False
         self.drops_connects = False
         self.refuses_connects = False
+        self.bad_certificates = False
         self.black_holes: set[str] = set()
         self.names: dict[str, tuple[str, ...]] = {}
         #: every connection with an end that is not closed, oldest first
@@ -112,6 +115,8 @@ class Network:
         server = self._server(host, port)
         if server.secure != secure:
             raise ConnectionResetError(errno.ECONNRESET, f"only one side of {host}:{port} speaks TLS")
+        if secure and self.bad_certificates:
+            raise _bad_certificate()
         here = (_LOOPBACK if there[0] == _LOOPBACK else "198.19.0.1", self.free_port())
         protocol, server_protocol = factory(), server.factory()
         connection = Connection(self, server, here, there)
@@ -186,6 +191,12 @@ class Connection:
             self._server.detach(self)
 
 
+def _bad_certificate() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
+    error.verify_code, error.verify_message = 18, "self-signed certificate"  # as only the ssl module does by itself
+    return error
+
+
 def _reset() -> ConnectionResetError:
     return ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
@@ -220,6 +231,9 @@ class _End(asyncio.Transport):
         self.peer: _End = self
         #: whether what the peer sends arrives here
         self.hears = True
+        #: when bytes last arrived (loop time), how many have, and how many were written
+        self.heard_at = connection.loop.time()
+        self.heard = self.wrote = 0
         #: whether the protocol has lost the connection, or will before anything else happens
         self.is_lost = False
 
@@ -273,6 +287,7 @@ class _End(asyncio.Transport):
             raise RuntimeError("cannot write after write_eof()")
         whole = bytes(data)
         self._unsent += len(whole)
+        self.wrote += len(whole)
         size = self._connection.segment_size
         last = self._flying[-1] if self._flying else None
         if size is not None:
@@ -355,6 +370,9 @@ class _End(asyncio.Transport):
         if isinstance(parcel, ConnectionResetError):
             self.lose(parcel)
         elif not self._closing:
+            if parcel is not None:
+                self.heard_at = self._connection.loop.time()
+                self.heard += len(parcel)
             self._arrived.append(parcel)
             self.deliver()
         elif parcel is not None and not self.peer.is_lost:

@@ -16,6 +16,7 @@ __all__ = [
     "SendFragments",
     "SendMerged",
     "SendPing",
+    "SendPong",
     "SendSplit",
     "SendText",
     "Wait",
@@ -69,6 +70,13 @@ class SendPing:
 
 
 @frozen
+class SendPong:
+    """A pong frame, for a ping that nothing else has answered."""
+
+    data: bytes
+
+
+@frozen
 class Close:
     """The closing handshake, begun by the exchange."""
 
@@ -93,7 +101,9 @@ class Wait:
     seconds: float
 
 
-Action = SendText | SendBinary | SendFragments | SendMerged | SendSplit | SendPing | Close | Drop | Mute | Wait
+Action = (
+    SendText | SendBinary | SendFragments | SendMerged | SendSplit | SendPing | SendPong | Close | Drop | Mute | Wait
+)
 
 #: the JSON text of a message, as short as it can be
 encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -413,6 +413,42 @@ async def test_a_client_that_gives_up_a_slow_handshake_leaves_nothing() -> None:
     assert clock.pending == 0
 
 
+async def test_late_pong() -> None:
+    """Data go on meanwhile, and either kind of socket can be meant."""
+    clock = ManualClock()
+    async with simulated(clock=clock) as simulator, Client.connected(simulator) as client:
+        injected = simulator.inject(Fault("late_pong", delay=5.0, stream=False))
+        simulator.inject(Fault("no_pong", stream=True, times=None))
+        pong = asyncio.ensure_future(await client.socket.ping(b"first"))
+        assert (await client.ask(STATUS))["status"] == 200
+        assert injected.struck == 1
+        assert not pong.done()
+        clock.advance(4.9)
+        assert (await client.ask(STATUS))["status"] == 200
+        assert not pong.done()
+        clock.advance(0.1)
+        assert (await client.ask(STATUS))["status"] == 200
+        await pong
+        await (await client.socket.ping())
+
+
+async def test_no_pong() -> None:
+    """The next one answers for those that did not come, too (RFC 6455 §5.5.3)."""
+    async with simulated() as simulator, Client.connected(simulator) as client:
+        injected = simulator.inject(Fault("no_pong", times=2, when=lambda connection: not connection.stream))
+        pongs = [asyncio.ensure_future(await client.socket.ping()) for _ in range(2)]
+        assert (await client.ask(STATUS))["status"] == 200
+        assert (injected.seen, [pong.done() for pong in pongs]) == (2, [False, False])
+        await (await client.socket.ping())
+        await asyncio.gather(*pongs)
+        simulator.inject(Fault("no_pong", connection=simulator.connections[0].number + 1))
+        await (await client.socket.ping())
+    with pytest.raises(ValueError, match="pings, which have no method"):
+        Fault("no_pong", method=STATUS)
+    with pytest.raises(ValueError, match="no_pong has no option delay"):
+        Fault("no_pong", delay=1.0)
+
+
 REQUEST_FAULTS = sorted(name for name, registered in FAULTS.items() if registered.kind is Kind.REQUEST)
 
 

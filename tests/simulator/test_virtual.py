@@ -724,6 +724,30 @@ def test_a_dead_router_answers_nothing() -> None:
     run(main)
 
 
+def test_a_bad_certificate_ends_tls() -> None:
+    """With the ssl module's own error, and what the session reads in it; without TLS nothing is looked at."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        client, server = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secure = await loop.create_server(Recorder, "localhost", 7777, ssl=server)
+        plain = await loop.create_server(Recorder, "localhost", 7778)
+        transport, _ = await loop.create_connection(Recorder, "localhost", 7777, ssl=client)
+        network().bad_certificates = True
+        with pytest.raises(ssl.SSLCertVerificationError) as refusal:
+            await loop.create_connection(Recorder, "localhost", 7777, ssl=client)
+        assert refusal.value.verify_message == "self-signed certificate"
+        assert not transport.is_closing()
+        other, _ = await loop.create_connection(Recorder, "localhost", 7778)
+        for client_end in (transport, other):
+            client_end.abort()
+        for listener in (secure, plain):
+            listener.close()
+            await listener.wait_closed()
+
+    run(main)
+
+
 def test_a_server_that_is_down_refuses() -> None:
     """At once, whoever listens; what is connected already goes on."""
 
