@@ -99,10 +99,12 @@ async def connect_first(
     attempts: set[asyncio.Task[socket.socket]] = set()
     connected: list[socket.socket] = []
     failure: OSError | None = None
+    asker = asyncio.current_task()
+    name = None if asker is None else asker.get_name()  # which says whose it is
     try:
         while not connected and (waiting or attempts):
             if waiting:
-                attempts.add(asyncio.create_task(connect(waiting.popleft())))
+                attempts.add(asyncio.create_task(connect(waiting.popleft()), name=name))
             done, attempts = await asyncio.wait(
                 attempts, timeout=_HEAD_START if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )

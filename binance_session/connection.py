@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import os
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from websockets.protocol import State
 
 from binance_session.forks import watch
 from binance_session.liveness import Liveness
+from binance_session.log import session_log
 
 try:
     from websockets.speedups import apply_mask
@@ -41,7 +41,6 @@ except ImportError:  # built without its C extension, or moved: it is not docume
 
 __all__ = ["Connection", "Receiver"]
 
-_log: Final = logging.getLogger("binance_session")
 #: bytes of what one read brought that are taken at once, and the seconds after which the loop has its turn
 _PIECE: Final = 8 * 1024
 #: frames given to the library before the loop has its turn
@@ -123,6 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         self._receiver = receiver
         self._max_size = math.inf if max_size is None else max_size
         self._coalesces = coalesce
+        self._log = session_log(name)
         # done when the handshake is answered, or cannot be any more; and when the transport is gone
         self._answered: asyncio.Future[None] = self.loop.create_future()
         self._gone: asyncio.Future[None] = self.loop.create_future()
@@ -544,15 +544,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the transport is gone."""
-        self._work_off(at_once=True)  # what came before the end is no less true
-        self._is_open = False
-        self._liveness.stop()
-        if self._cause is None and exc is not None:
-            self._cause = f"{type(exc).__name__}: {exc}"
-        self._tell_ending()
-        for future in (self._answered, self._gone):
-            if not future.done():
-                future.set_result(None)
+        try:
+            self._work_off(at_once=True)  # what came before the end is no less true
+            self._is_open = False
+            self._liveness.stop()
+            if self._cause is None and exc is not None:
+                self._cause = _words(exc)
+        except Exception as error:
+            self.broke(error)
+        finally:
+            self._is_open = False
+            self._tell_ending()
+            for future in (self._answered, self._gone):
+                if not future.done():
+                    future.set_result(None)
 
     def _notice_end(self) -> None:
         """See whether the library gave the connection up, or answered the peer's closing handshake.
@@ -573,11 +578,11 @@ class Connection(asyncio.BufferedProtocol):
         try:
             self._receiver.connection_ending(self._cause or "the exchange ended it without a closing handshake")
         except Exception:  # must not keep the transport from ending
-            _log.exception("the end of a connection could not be handled: this is a defect of binance_session")
+            self._log.exception("the end of a connection could not be handled: this is a defect of binance_session")
 
     def broke(self, error: Exception) -> None:
         """End a connection on which something raised that must not; it cannot be trusted any more."""
-        _log.error("a connection is given up: this is a defect of binance_session", exc_info=error)
+        self._log.error("a connection is given up: this is a defect of binance_session", exc_info=error)
         self.cut(f"{type(error).__name__} in binance_session")
 
     def cut(self, cause: str) -> None:
@@ -612,6 +617,14 @@ class Connection(asyncio.BufferedProtocol):
         """End the transport without a word to the peer; return when it is gone."""
         self.transport.abort()
         await asyncio.shield(self._gone)
+
+
+def _words(error: Exception) -> str:
+    """Return what an error of the transport's says; not every one has words."""
+    try:
+        return f"{type(error).__name__}: {error}".rstrip(": ")
+    except Exception:  # no sentence is worth that the end is told to nobody
+        return type(error).__name__
 
 
 def _close_words(data: bytes) -> str:

@@ -126,7 +126,9 @@ class ListenKeyKeeper:
     async def _start(self, *, on_unready: Literal["wait"] | None = None) -> ListenKey:
         """Start the key; however many ask for it at the same time, the exchange is asked once."""
         if self._starting is None:
-            starting = asyncio.ensure_future(self._renew("userDataStream.start", on_unready=on_unready))
+            starting = asyncio.get_running_loop().create_task(
+                self._renew("userDataStream.start", on_unready=on_unready), name=self._log.task("listenKey")
+            )
             starting.add_done_callback(self._started)
             self._starting = starting
         return await asyncio.shield(self._starting)
@@ -264,7 +266,7 @@ class ListenKeyKeeper:
             self._failures += 1
             self._last_error = error.code if isinstance(error, ApiError) else 0
             self._stats.failed_pings += 1
-            what, text = type(error).__name__, self.secrets.clean(str(error))
+            what, text = type(error).__name__, self.secrets.clean(str(error)) or "it says no more"
             self._log.warning("%s failed (%d in a row): %s: %s", method, self._failures, what, text)
             is_lapsed = loop.time() >= self._valid_until
             if isinstance(error, ListenKeyNotFound):

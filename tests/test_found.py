@@ -18,6 +18,7 @@ from binance_session import (
     ConnectError,
     ConnectionLost,
     Ed25519Key,
+    FixedInterval,
     HmacKey,
     InvalidTimestamp,
     IpBanned,
@@ -280,8 +281,9 @@ async def test_an_async_signer_is_told_that_it_must_not_be() -> None:
             await session_to(simulator, Odd()).open()  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("failure", [TimeoutError, asyncio.CancelledError])
 @pytest.mark.virtual
-async def test_a_signer_that_fails_at_a_reconnect_is_asked_again() -> None:
+async def test_a_signer_that_fails_at_a_reconnect_is_asked_again(failure: type[BaseException]) -> None:
     """It signed before: a remote signer that is away for a moment is no reason to end a session."""
 
     class Remote:
@@ -292,7 +294,7 @@ async def test_a_signer_that_fails_at_a_reconnect_is_asked_again() -> None:
         def sign(self, payload: str) -> str:
             if self.away:
                 self.away -= 1
-                raise TimeoutError
+                raise failure
             return ED25519.sign(payload)
 
     remote = Remote()
@@ -552,6 +554,30 @@ async def test_prepare_that_forgets_to_return() -> None:
             session.submit("order.place", order)
         assert order == ORDER
         assert requests(simulator, "order.place") == []
+
+
+@pytest.mark.virtual
+async def test_prepare_that_raises_the_cancellation_of_something_else_ends_no_pings() -> None:
+    """Nobody cancelled the keepalive's task, nor the caller's."""
+
+    class Bot(Session):
+        away = 0
+
+        def prepare(self, method: str, params: Any) -> Any:
+            if self.away:
+                self.away -= 1
+                raise asyncio.CancelledError
+            return params
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot, keepalive=FixedInterval(60)) as session:
+        session.away = 1
+        with pytest.raises(ConfigurationError, match="prepare"):
+            await session.request("account.balance")
+        await session.start_user_data_stream()
+        session.away = 2
+        await asyncio.sleep(400)
+        assert session.away == 0
+        assert len(requests(simulator, "userDataStream.ping")) >= 3
 
 
 @pytest.mark.parametrize("ready", [True, False])
