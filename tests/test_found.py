@@ -18,6 +18,7 @@ from binance_session import (
     ConnectError,
     ConnectionLost,
     Ed25519Key,
+    ExponentialBackoff,
     FixedInterval,
     HmacKey,
     InvalidTimestamp,
@@ -25,6 +26,7 @@ from binance_session import (
     NotSent,
     ProtocolError,
     RateLimited,
+    ReconnectPolicy,
     Response,
     Session,
     SessionClosed,
@@ -139,9 +141,15 @@ async def test_a_503_with_retry_after_concerns_the_next_dial_only() -> None:
         assert session.stats.connections == 2
 
 
+class Impatient:
+    def next_delay(self, attempt: int, cause: Exception | None) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(("policy", "most"), [(ExponentialBackoff(), 60), (Impatient(), 310)])
 @pytest.mark.virtual
-async def test_a_logon_that_is_revoked_again_and_again_is_not_hammered() -> None:
-    """Each logon is taken and revoked at once: tried ever more rarely."""
+async def test_a_logon_that_is_revoked_again_and_again_is_not_hammered(policy: ReconnectPolicy, most: int) -> None:
+    """Each logon is taken and revoked at once: tried ever more rarely; and once a second whatever the policy says."""
 
     class Bot(Session):
         def on_response(self, response: Response) -> None:
@@ -152,9 +160,9 @@ async def test_a_logon_that_is_revoked_again_and_again_is_not_hammered() -> None
         for connection in simulator.connections:
             connection.send({"id": None, "status": 401, "error": {"code": -2015, "msg": "revoked"}})
 
-    async with exchange() as simulator, session_to(simulator, kind=Bot):
+    async with exchange() as simulator, session_to(simulator, kind=Bot, reconnect=policy):
         await asyncio.sleep(300)
-        assert len(requests(simulator, "session.logon")) < 60
+        assert len(requests(simulator, "session.logon")) < most
 
 
 @pytest.mark.virtual
