@@ -165,7 +165,8 @@ class Answer(Future[Response]):
             else:
                 loop.call_soon(fn, self)  # in asyncio's debug mode this may raise as well
         except Exception:
-            _log.exception("the callback %r raised", fn)
+            with contextlib.suppress(Exception):  # somebody's log handler may raise, and others are to be told
+                _log.exception("the callback %r raised", fn)
 
     # For those who look inside
 

@@ -544,15 +544,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the transport is gone."""
-        self._work_off(at_once=True)  # what came before the end is no less true
-        self._is_open = False
-        self._liveness.stop()
-        if self._cause is None and exc is not None:
-            self._cause = f"{type(exc).__name__}: {exc}"
-        self._tell_ending()
-        for future in (self._answered, self._gone):
-            if not future.done():
-                future.set_result(None)
+        try:
+            self._work_off(at_once=True)  # what came before the end is no less true
+            self._is_open = False
+            self._liveness.stop()
+            if self._cause is None and exc is not None:
+                self._cause = _words(exc)
+        except Exception as error:
+            self.broke(error)
+        finally:
+            self._is_open = False
+            self._tell_ending()
+            for future in (self._answered, self._gone):
+                if not future.done():
+                    future.set_result(None)
 
     def _notice_end(self) -> None:
         """See whether the library gave the connection up, or answered the peer's closing handshake.
@@ -612,6 +617,14 @@ class Connection(asyncio.BufferedProtocol):
         """End the transport without a word to the peer; return when it is gone."""
         self.transport.abort()
         await asyncio.shield(self._gone)
+
+
+def _words(error: Exception) -> str:
+    """Return what an error of the transport's says; not every one has words."""
+    try:
+        return f"{type(error).__name__}: {error}".rstrip(": ")
+    except Exception:  # no sentence is worth that the end is told to nobody
+        return type(error).__name__
 
 
 def _close_words(data: bytes) -> str:

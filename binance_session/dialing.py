@@ -180,7 +180,8 @@ def _connect_error(error: Exception, transport: Transport) -> ConnectError:
     if isinstance(error, InvalidHandshake):  # its words may be the server's
         return ConnectError(f"no connection: what answered is no WebSocket server ({type(error).__name__})")
     if isinstance(error, ssl_module.SSLCertVerificationError):
-        return ConnectError(f"the server's certificate was not accepted: {error.verify_message}", retryable=False)
+        said = error.verify_message or type(error).__name__
+        return ConnectError(f"the server's certificate was not accepted: {said}", retryable=False)
     if isinstance(error, TimeoutError) and error.errno is None:
         return ConnectError(f"no connection within {transport.open_timeout} s")
     if isinstance(error, (InvalidURI, UnicodeError)):  # their messages hold the address

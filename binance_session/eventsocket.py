@@ -13,7 +13,7 @@ from attrs import evolve
 
 from binance_session.connection import Connection, Receiver
 from binance_session.dialing import Transport, dial
-from binance_session.errors import ConnectError
+from binance_session.errors import ConnectError, why
 from binance_session.feed import HELD_BYTES, HELD_EVENTS
 from binance_session.log import SessionLog
 from binance_session.masking import Secrets
@@ -81,8 +81,7 @@ class EventSocket(Receiver):
         except ConnectError as error:
             self._raise_masked(error)
         except Exception as error:  # of a resolver or an event loop that is ending, say
-            said = self._secrets.clean(f"{type(error).__name__}: {error}")
-            raise ConnectError(f"no connection: {said}") from None
+            raise ConnectError(f"no connection: {self._secrets.clean(why(error))}") from None
         if self.cause is not None:
             raise ConnectError(f"the stream's connection ended at once: {self.cause}")
         self.opened_at = asyncio.get_running_loop().time()

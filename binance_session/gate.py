@@ -17,6 +17,7 @@ from binance_session.clock import ServerClock
 from binance_session.errors import IpBanned, RateLimited
 from binance_session.hosts import NOT_HELD, Guest, Hold, Host
 from binance_session.params import Params
+from binance_session.reconnect import bounded_retry_after
 from binance_session.responses import RateLimit
 from binance_session.venues import Method
 from binance_session.weight import WeightCount
@@ -141,7 +142,7 @@ class Gate(Guest):
         seconds = 0.0 if error.retry_at is None else error.retry_at - now
         if seconds <= 0:  # not told, or over before it began: one of the clocks is wrong
             seconds = _SHORTEST_BAN if is_ban else 60 - now % 60  # the weight is counted by the minute
-        self.hold(seconds, is_ban=is_ban)
+        self.hold(bounded_retry_after(seconds, is_ban=is_ban), is_ban=is_ban)
 
     def limits_told(self, limits: tuple[RateLimit, ...]) -> None:
         """Keep the reserve of request weight, once the rest of the minute's is used up.
@@ -151,9 +152,7 @@ class Gate(Guest):
         share = 1 - (self._reserve or 0.0)
         for limit in limits:
             if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE":
-                # a limit of nothing, or by the month, is none that the exchange keeps
-                makes_sense = limit.limit > 0 and 1 <= limit.interval_num <= _LONGEST_WINDOW
-                if makes_sense and limit.count >= limit.limit * share:
+                if _makes_sense(limit) and limit.count >= limit.limit * share:
                     window = 60 * limit.interval_num
                     self.hold(window - self._clock.now() % window, ordinary_only=True)
                 return
@@ -173,7 +172,12 @@ class Gate(Guest):
     def weight_told(self, limits: tuple[RateLimit, ...], asked: tuple[float, int]) -> bool:
         """Take in the answer to a question; ``asked`` as in :meth:`WeightCount.told`. Return whether it told."""
         for limit in limits:
-            if limit.type == "REQUEST_WEIGHT" and limit.interval == "MINUTE" and self.count is not None:
+            if (
+                limit.type == "REQUEST_WEIGHT"
+                and limit.interval == "MINUTE"
+                and self.count is not None
+                and _makes_sense(limit)
+            ):
                 self.count.told(limit.count, limit.limit, asked, self._clock.now())
                 self._keep_reserve(self.count)
                 return True
@@ -205,6 +209,11 @@ class Gate(Guest):
         loop = asyncio.get_running_loop()
         self._timer = loop.call_at(min(ends), self._changed) if ends else None
         self._on_change()
+
+
+def _makes_sense(limit: RateLimit) -> bool:
+    """Tell whether the exchange can mean it: a limit of nothing, or by the month, is none that it keeps."""
+    return limit.limit > 0 and 1 <= limit.interval_num <= _LONGEST_WINDOW
 
 
 def _now() -> float:

@@ -171,12 +171,13 @@ class Host:
         monotonic, wall = self._looked
         missed = max(self._loop.time() - monotonic, time.time() - wall) - _TICK
         if missed > _SUSPENDED:
-            _log.warning("the process was suspended, or its loop blocked, for %.0f s: connections are checked", missed)
             for guest in list(self._watched):
                 guest.host_woke()
         self._timer = None
         if self._watched:
             self._look_again()
+        if missed > _SUSPENDED:  # last, for somebody's log handler may raise
+            _log.warning("the process was suspended, or its loop blocked, for %.0f s: connections are checked", missed)
 
 
 # What outlives a session, because an address is counted whoever uses it.

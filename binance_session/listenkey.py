@@ -12,11 +12,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, Protocol, TypeGuard
 
 from binance_session.clock import ServerClock
-from binance_session.errors import ApiError, ListenKeyNotFound, NotSent, ProtocolError, RateLimited
+from binance_session.errors import ApiError, IpBanned, ListenKeyNotFound, NotSent, ProtocolError, RateLimited
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.log import SessionLog, session_log
 from binance_session.masking import Secrets
+from binance_session.reconnect import bounded_retry_after
 from binance_session.responses import ListenKey, Response
 from binance_session.stats import Stats
 
@@ -266,13 +267,14 @@ class ListenKeyKeeper:
             self._failures += 1
             self._last_error = error.code if isinstance(error, ApiError) else 0
             self._stats.failed_pings += 1
-            what, text = type(error).__name__, self.secrets.clean(str(error))
+            what, text = type(error).__name__, self.secrets.clean(str(error)) or "it says no more"
             self._log.warning("%s failed (%d in a row): %s: %s", method, self._failures, what, text)
             is_lapsed = loop.time() >= self._valid_until
             if isinstance(error, ListenKeyNotFound):
                 self._is_gone()
             if isinstance(error, RateLimited) and error.retry_at is not None:
-                await asyncio.sleep(min(max(0.0, error.retry_at - self._clock.now()), self._lifetime))
+                wait = bounded_retry_after(error.retry_at - self._clock.now(), is_ban=isinstance(error, IpBanned))
+                await asyncio.sleep(min(wait, self._lifetime))
             elif (
                 method == "userDataStream.start"
                 or (self._in_doubt and not isinstance(error, ListenKeyNotFound))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from typing import Any, Final
@@ -21,12 +22,12 @@ class SessionLog(logging.LoggerAdapter[logging.Logger]):
         self.session = session
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log ``msg % args`` behind the session's name. What somebody's filter raises hurts nothing."""
+        """Log ``msg % args`` behind the session's name. What somebody's filter or handler raises hurts nothing."""
         if not self.isEnabledFor(level):
             return
         kwargs["extra"] = {**kwargs.get("extra", {}), "session": self.session}
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller, not this function
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, asyncio.CancelledError):
             if args:
                 _LOGGER.log(level, f"[%s] {msg}", self.session, *args, **kwargs)
             else:

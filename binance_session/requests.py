@@ -5,6 +5,7 @@ Documents: PROTOCOL.md §2 (envelope), §3 (security types, payload), §4 (what 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 from collections.abc import Callable
@@ -146,7 +147,7 @@ def _text_of(credentials: Credentials, ask: Callable[[], object]) -> str:
         text = ask()
     except (BinanceSessionError, UnicodeEncodeError):
         raise
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:  # a remote signer's that was cancelled: nobody here was
         raise ConfigurationError(
             f"{type(credentials).__name__} could not give its apiKey or signature ({type(error).__name__})"
         ) from error

@@ -710,7 +710,8 @@ class Supervisor(LinkOwner):
             delay = self._next_delay(attempt, cause)
             if delay is None:
                 raise cause
-            await asyncio.sleep(delay)
+            # a policy that never waits is held to one logon a second, as after a refused one
+            await asyncio.sleep(max(delay, _AFTER_REFUSED_LOGON) if attempt > 1 else delay)
 
     def _drain(self, link: Link, successor: Link | None) -> None:
         """Close a link that is not used any more, once its last answer has come or timed out.

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import logging
 import re
 import ssl
 import struct
@@ -825,6 +826,8 @@ def _raise(*_: Any, **__: Any) -> Any:
         ("_take", lambda c: c.data_received(frame(CLOSE, b""))),
         ("_notice_end", lambda c: c.data_received(frame(CLOSE, b""))),
         ("hang_up", lambda c: c.eof_received()),
+        ("_work_off", lambda c: c.connection_lost(None)),
+        ("_liveness.stop", lambda c: c.connection_lost(None)),
     ],
 )
 async def test_whatever_raises_the_end_is_told(
@@ -845,6 +848,47 @@ async def test_whatever_raises_the_end_is_told(
     connection.connection_lost(None)
     await connection.drop()
     assert len(collector.got) == 1
+
+
+class Speechless(OSError):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(Speechless(), "Speechless"), (ConnectionResetError(), "ConnectionResetError")]
+)
+async def test_an_end_that_cannot_be_put_into_words_is_told(error: OSError, words: str) -> None:
+    """Nor does anything end with a colon behind which nothing comes."""
+    collector = Collector()
+    connection, protocol, _ = bare(collector)
+    async with shaking_hands(connection, protocol) as answer:
+        connection.data_received(answer)
+    connection.connection_lost(error)
+    assert collector.got == [("end", words)]
+    assert connection.is_gone
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, asyncio.CancelledError])
+async def test_a_log_handler_that_raises_keeps_no_dead_connection(
+    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What breaks is given up, whatever becomes of the line about it; so is what judges whether the line lives."""
+
+    class Handler(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            raise kind("handler")
+
+    monkeypatch.setattr(logging.getLogger("binance_session"), "handlers", [Handler()])
+    collector = Collector()
+    connection, protocol, pipe = bare(collector, ping_interval=0.001)
+    monkeypatch.setattr(connection._liveness, "_why_dead", _raise)
+    async with shaking_hands(connection, protocol) as answer:
+        connection.data_received(answer)
+    await until(lambda: collector.got)
+    assert collector.got == [("end", "RuntimeError in binance_session")]
+    assert pipe.closed
+    connection.connection_lost(None)
 
 
 async def test_a_receiver_that_cannot_take_the_end_keeps_nothing_alive(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,12 +18,15 @@ from binance_session import (
     ConnectError,
     ConnectionLost,
     Ed25519Key,
+    ExponentialBackoff,
+    FixedInterval,
     HmacKey,
     InvalidTimestamp,
     IpBanned,
     NotSent,
     ProtocolError,
     RateLimited,
+    ReconnectPolicy,
     Response,
     Session,
     SessionClosed,
@@ -138,9 +141,15 @@ async def test_a_503_with_retry_after_concerns_the_next_dial_only() -> None:
         assert session.stats.connections == 2
 
 
+class Impatient:
+    def next_delay(self, attempt: int, cause: Exception | None) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(("policy", "most"), [(ExponentialBackoff(), 60), (Impatient(), 310)])
 @pytest.mark.virtual
-async def test_a_logon_that_is_revoked_again_and_again_is_not_hammered() -> None:
-    """Each logon is taken and revoked at once: tried ever more rarely."""
+async def test_a_logon_that_is_revoked_again_and_again_is_not_hammered(policy: ReconnectPolicy, most: int) -> None:
+    """Each logon is taken and revoked at once: tried ever more rarely; and once a second whatever the policy says."""
 
     class Bot(Session):
         def on_response(self, response: Response) -> None:
@@ -151,9 +160,9 @@ async def test_a_logon_that_is_revoked_again_and_again_is_not_hammered() -> None
         for connection in simulator.connections:
             connection.send({"id": None, "status": 401, "error": {"code": -2015, "msg": "revoked"}})
 
-    async with exchange() as simulator, session_to(simulator, kind=Bot):
+    async with exchange() as simulator, session_to(simulator, kind=Bot, reconnect=policy):
         await asyncio.sleep(300)
-        assert len(requests(simulator, "session.logon")) < 60
+        assert len(requests(simulator, "session.logon")) < most
 
 
 @pytest.mark.virtual
@@ -280,8 +289,9 @@ async def test_an_async_signer_is_told_that_it_must_not_be() -> None:
             await session_to(simulator, Odd()).open()  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("failure", [TimeoutError, asyncio.CancelledError])
 @pytest.mark.virtual
-async def test_a_signer_that_fails_at_a_reconnect_is_asked_again() -> None:
+async def test_a_signer_that_fails_at_a_reconnect_is_asked_again(failure: type[BaseException]) -> None:
     """It signed before: a remote signer that is away for a moment is no reason to end a session."""
 
     class Remote:
@@ -292,7 +302,7 @@ async def test_a_signer_that_fails_at_a_reconnect_is_asked_again() -> None:
         def sign(self, payload: str) -> str:
             if self.away:
                 self.away -= 1
-                raise TimeoutError
+                raise failure
             return ED25519.sign(payload)
 
     remote = Remote()
@@ -552,6 +562,30 @@ async def test_prepare_that_forgets_to_return() -> None:
             session.submit("order.place", order)
         assert order == ORDER
         assert requests(simulator, "order.place") == []
+
+
+@pytest.mark.virtual
+async def test_prepare_that_raises_the_cancellation_of_something_else_ends_no_pings() -> None:
+    """Nobody cancelled the keepalive's task, nor the caller's."""
+
+    class Bot(Session):
+        away = 0
+
+        def prepare(self, method: str, params: Any) -> Any:
+            if self.away:
+                self.away -= 1
+                raise asyncio.CancelledError
+            return params
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot, keepalive=FixedInterval(60)) as session:
+        session.away = 1
+        with pytest.raises(ConfigurationError, match="prepare"):
+            await session.request("account.balance")
+        await session.start_user_data_stream()
+        session.away = 2
+        await asyncio.sleep(400)
+        assert session.away == 0
+        assert len(requests(simulator, "userDataStream.ping")) >= 3
 
 
 @pytest.mark.parametrize("ready", [True, False])

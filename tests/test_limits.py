@@ -19,6 +19,7 @@ from binance_session import (
     IpBanned,
     RateLimit,
     RateLimited,
+    Response,
     ServerError,
     Session,
     SessionState,
@@ -46,6 +47,27 @@ def limited(simulator: Any, seconds: float, **options: Any) -> Fault:
             **options,
         },
     )
+
+
+@pytest.mark.virtual
+async def test_no_answer_holds_a_session_for_hours() -> None:
+    """What a 429 asks for is bounded as at a handshake; only a ban is longer, as documented."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        loop = asyncio.get_running_loop()
+        simulator.inject(limited(simulator, 76_000))
+        with pytest.raises(RateLimited):
+            await session.request("account.balance")
+        began = loop.time()
+        await session.request("account.balance", timeout=90_000)
+        assert loop.time() - began == pytest.approx(300, abs=1)
+        await session.start_user_data_stream()
+        simulator.inject(limited(simulator, 76_000, method="userDataStream.ping"))
+        while not session.stats.failed_pings:
+            await asyncio.sleep(1)
+        began = loop.time()
+        while not session.stats.pings:
+            await asyncio.sleep(1)
+        assert loop.time() - began == pytest.approx(300, abs=2)
 
 
 @pytest.mark.virtual
@@ -593,6 +615,22 @@ async def test_an_exchange_that_never_tells_is_reckoned_with(
         assert 2140 <= await use_up(simulator, session) <= 2180
         assert len(requests(simulator, "session.status")) == 1
         assert "does not tell the request weight" in caplog.text
+
+
+@pytest.mark.virtual
+async def test_a_limit_that_makes_no_sense_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    """Also when it is asked for: by a limit of nothing all would be held for ever."""
+    async with exchange() as simulator, silent(simulator, weight_reserve=0.1) as session:
+        nonsense = [
+            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 0, "count": 1}
+        ]
+        told: Any = (Response(1, "session.status", 200, {}, nonsense).rate_limits,)
+        await session.request("account.balance")
+        gate = session._supervisor.gate
+        assert gate.count is not None
+        assert not gate.weight_told(*told, gate.count.asked())
+        assert gate.may_send
+        assert gate.count.limit > 0
 
 
 async def test_without_a_reserve_nothing_is_counted() -> None:

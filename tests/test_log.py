@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -34,11 +35,12 @@ def test_a_record_says_which_session(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records[3].exc_info is not None
 
 
-def test_a_filter_that_raises_hurts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ValueError("filter"), asyncio.CancelledError()])
+def test_a_filter_that_raises_hurts_nothing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is told of a loss is told, whatever becomes of the line about it."""
 
     def refuse(record: logging.LogRecord) -> bool:
-        raise ValueError("filter")
+        raise error
 
     monkeypatch.setattr(logging.getLogger("binance_session"), "filters", [refuse])
     session_log("mine").warning("said to nobody")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -132,6 +133,24 @@ async def test_the_way_to_the_proxy_leaves_from_the_local_address(kind: str) -> 
         url = f"{kind}://127.0.0.1:{port}"
         async with session_to(simulator, None, proxy=url, stream_url=None, local_addr="127.0.0.9"):
             assert proxy.peers == ["127.0.0.9"]
+        await proxy.ended()
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5h"])
+async def test_a_proxys_second_address_is_tried_when_the_first_leads_nowhere(kind: str) -> None:
+    """As for the exchange's own addresses."""
+    proxy = Proxy()
+
+    async def getaddrinfo(host: str, port: int, **_: Any) -> Any:
+        assert host == "proxy.invalid"
+        addresses = (socket.AF_INET6, ("::1", port, 0, 0)), (socket.AF_INET, ("127.0.0.1", port))
+        return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address) for family, address in addresses]
+
+    async with exchange(USD_M) as simulator, serving(proxy.http if kind == "http" else proxy.socks) as port:
+        asyncio.get_running_loop().getaddrinfo = getaddrinfo  # type: ignore[method-assign]
+        url = f"{kind}://proxy.invalid:{port}"
+        async with session_to(simulator, None, proxy=url, stream_url=None) as session:
+            assert (await session.request("time")).status == 200
         await proxy.ended()
 
 
