@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -16,7 +17,7 @@ from itertools import chain, zip_longest
 from threading import Thread
 from typing import Any, Final, Literal
 
-__all__ = ["AddressInfo", "Family", "connect_first", "connect_tcp", "look_up"]
+__all__ = ["AddressInfo", "Family", "connect_first", "connect_tcp", "look_up", "reach"]
 
 Family = Literal["ipv4", "ipv6"]
 #: (family, type, protocol, canonical name, address), as ``socket.getaddrinfo`` gives them
@@ -135,8 +136,35 @@ async def connect_tcp(info: AddressInfo, local_addr: str | None) -> socket.socke
         sock.setblocking(False)
         if local_addr is not None:
             sock.bind((local_addr, 0))
-        await asyncio.get_running_loop().sock_connect(sock, address)
+        await reach(sock, address)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def reach(sock: socket.socket, address: Any) -> None:
+    """Connect a non-blocking socket to an address that needs no look-up, on whatever event loop."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, asyncio.BaseEventLoop):
+        await loop.sock_connect(sock, address)
+        return
+    # uvloop's own would look the address up once more, and take the first that the look-up tells
+    with contextlib.suppress(BlockingIOError, InterruptedError):
+        sock.connect(address)
+        return
+    connected = loop.create_future()
+    descriptor = sock.fileno()
+    loop.add_writer(descriptor, _settle, connected)
+    try:
+        await connected
+    finally:
+        loop.remove_writer(descriptor)
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from binance_session.addresses import Family, connect_first, connect_tcp, look_up
+from binance_session.addresses import Family, connect_first, connect_tcp, look_up, reach
 
 __all__ = ["ProxyError", "chosen_proxy", "connect_through"]
 
@@ -66,9 +66,7 @@ async def connect_through(
     addresses = await look_up(parts.hostname, parts.port or _PORTS[parts.scheme], family, local_addr)
     loop = asyncio.get_running_loop()
     if parts.scheme.startswith("socks"):
-        sock = await connect_first(
-            addresses, lambda info: _through_socks(parts, info[4], host, port, local_addr)
-        )
+        sock = await connect_first(addresses, lambda info: _through_socks(parts, info[4], host, port, local_addr))
         name = host if tls is not None else None
         _, protocol = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=name)
         return protocol
@@ -136,7 +134,7 @@ class _Loop:
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         if self._local_addr is not None:
             sock.bind((self._local_addr, 0))
-        await self._loop.sock_connect(sock, address)
+        await reach(sock, address)
 
 
 def _request(parts: SplitResult, host: str, port: int) -> bytes:

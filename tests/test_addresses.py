@@ -51,6 +51,23 @@ async def test_a_refused_address_is_followed_by_the_next_at_once() -> None:
             await session_to(simulator, None, url=simulator.url.replace("127.0.0.1", NAME)).open()
 
 
+async def test_the_next_address_is_another_on_every_loop() -> None:
+    """A loop's own look-up, which tells of both whatever it is asked, is not asked again for one of them."""
+    async with exchange() as simulator:
+        port = int(simulator.url.split(":")[2].split("/")[0])
+        found = [(*info("")[:4], (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+        async def getaddrinfo(*_: Any, **__: Any) -> Any:
+            return found
+
+        asyncio.get_running_loop().getaddrinfo = getaddrinfo  # type: ignore[method-assign]
+        async with session_to(simulator, None, url=simulator.url.replace("127.0.0.1", NAME)) as session:
+            assert session.state is SessionState.READY
+        found.pop()
+        with pytest.raises(ConnectError, match="nothing accepts connections"):
+            await session_to(simulator, None, url=simulator.url.replace("127.0.0.1", NAME)).open()
+
+
 async def test_what_lost_the_race_is_closed() -> None:
     """Also when it connects in the same moment, or the caller gives up."""
     made: list[socket.socket] = []
