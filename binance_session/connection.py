@@ -18,7 +18,7 @@ from itertools import chain, repeat
 from mmap import ACCESS_COPY, mmap
 from os import urandom
 from struct import Struct
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -118,6 +118,7 @@ class Connection(asyncio.BufferedProtocol):
         """Speak ``protocol`` on the transport that is made for it. Times in seconds, ``max_size`` in bytes."""
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
+        self._socket: Any
         self._protocol = protocol
         self._receiver = receiver
         self._max_size = math.inf if max_size is None else max_size
@@ -168,6 +169,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport on which the handshake is to be done."""
         self.transport = cast("asyncio.Transport", transport)
+        self._socket = transport.get_extra_info("socket")  # in a thread that forks, not every transport would tell
         watch(self, Connection._inherited)
         self.release()  # nothing is held yet: from here on frames have somewhere to go
 
@@ -513,8 +515,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _inherited(self) -> None:
         """Called in a forked child: what it writes or unregisters here must not reach the parent's connection."""
+        if self._gone.done():
+            return
         with contextlib.suppress(OSError, AttributeError):
-            descriptor = self.transport.get_extra_info("socket").fileno()
+            descriptor = self._socket.fileno()
             nowhere = os.open(os.devnull, os.O_RDWR)
             os.dup2(nowhere, descriptor)
             os.close(nowhere)

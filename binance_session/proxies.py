@@ -66,9 +66,7 @@ async def connect_through(
     addresses = await look_up(parts.hostname, parts.port or _PORTS[parts.scheme], family, local_addr)
     loop = asyncio.get_running_loop()
     if parts.scheme.startswith("socks"):
-        sock = await connect_first(
-            addresses, lambda info: _through_socks(parts, info[4], host, port, local_addr)
-        )
+        sock = await connect_first(addresses, lambda info: _through_socks(parts, info[4], host, port, local_addr))
         name = host if tls is not None else None
         _, protocol = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=name)
         return protocol

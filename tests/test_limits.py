@@ -608,9 +608,7 @@ async def test_an_exchange_that_never_tells_is_reckoned_with(
 async def test_a_limit_that_makes_no_sense_is_none(caplog: pytest.LogCaptureFixture) -> None:
     """Also when it is asked for: by a limit of nothing all would be held for ever."""
     async with exchange() as simulator, silent(simulator, weight_reserve=0.1) as session:
-        nonsense = [
-            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 0, "count": 1}
-        ]
+        nonsense = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 0, "count": 1}]
         told: Any = (Response(1, "session.status", 200, {}, nonsense).rate_limits,)
         await session.request("account.balance")
         gate = session._supervisor.gate
