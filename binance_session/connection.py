@@ -144,6 +144,8 @@ class Connection(asyncio.BufferedProtocol):
         self._adjourned = False
         # frames given to the library since then
         self._given = 0
+        # bytes that the library has got since it last made a frame of them
+        self._unparsed = 0
         # a fragmented message that is under way
         self._assembling = False
         self._fragments = bytearray()
@@ -305,10 +307,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def _give_to_library(self, data: bytes) -> None:
         self._given += 1
+        self._unparsed += len(data)
         self._write_held()
         self._protocol.receive_data(data)
         self._flush()
         for event in self._protocol.events_received():
+            self._unparsed = 0
             if isinstance(event, Frame) and not self._ending_told:
                 self._take(event)
         self._notice_end()
@@ -476,7 +480,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def unfinished(self) -> int:
         """How many bytes have come of a message whose end has not."""
-        return len(self._rest)
+        return len(self._rest) + len(self._fragments) + self._unparsed
 
     def answers(self) -> int:
         """Return how many answers the receiver has got."""
