@@ -18,7 +18,7 @@ from itertools import chain, repeat
 from mmap import ACCESS_COPY, mmap
 from os import urandom
 from struct import Struct
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -118,6 +118,7 @@ class Connection(asyncio.BufferedProtocol):
         """Speak ``protocol`` on the transport that is made for it. Times in seconds, ``max_size`` in bytes."""
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
+        self._socket: Any
         self._protocol = protocol
         self._receiver = receiver
         self._max_size = math.inf if max_size is None else max_size
@@ -143,6 +144,8 @@ class Connection(asyncio.BufferedProtocol):
         self._adjourned = False
         # frames given to the library since then
         self._given = 0
+        # bytes that the library has got since it last made a frame of them
+        self._unparsed = 0
         # a fragmented message that is under way
         self._assembling = False
         self._fragments = bytearray()
@@ -168,6 +171,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport on which the handshake is to be done."""
         self.transport = cast("asyncio.Transport", transport)
+        self._socket = transport.get_extra_info("socket")  # in a thread that forks, not every transport would tell
         watch(self, Connection._inherited)
         self.release()  # nothing is held yet: from here on frames have somewhere to go
 
@@ -303,10 +307,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def _give_to_library(self, data: bytes) -> None:
         self._given += 1
+        self._unparsed += len(data)
         self._write_held()
         self._protocol.receive_data(data)
         self._flush()
         for event in self._protocol.events_received():
+            self._unparsed = 0
             if isinstance(event, Frame) and not self._ending_told:
                 self._take(event)
         self._notice_end()
@@ -474,7 +480,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def unfinished(self) -> int:
         """How many bytes have come of a message whose end has not."""
-        return len(self._rest)
+        return len(self._rest) + len(self._fragments) + self._unparsed
 
     def answers(self) -> int:
         """Return how many answers the receiver has got."""
@@ -513,8 +519,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _inherited(self) -> None:
         """Called in a forked child: what it writes or unregisters here must not reach the parent's connection."""
+        if self._gone.done():
+            return
         with contextlib.suppress(OSError, AttributeError):
-            descriptor = self.transport.get_extra_info("socket").fileno()
+            descriptor = self._socket.fileno()
             nowhere = os.open(os.devnull, os.O_RDWR)
             os.dup2(nowhere, descriptor)
             os.close(nowhere)

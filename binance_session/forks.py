@@ -6,6 +6,7 @@ the parent's connections.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from functools import cache
@@ -23,7 +24,7 @@ _watched: Final[dict[int, tuple[ref[Any], Callable[[Any], None]]]] = {}
 def watch(what: _T, on_inherited: Callable[[_T], None]) -> None:
     """Call ``on_inherited(what)`` in every child that is forked while ``what`` exists, before anything else runs there.
 
-    It must not raise.
+    What it raises is told to nobody.
     """
     _register()
     number = id(what)
@@ -40,4 +41,5 @@ def _tell_all() -> None:
     for weak, on_inherited in list(_watched.values()):
         what = weak()
         if what is not None:
-            on_inherited(what)
+            with contextlib.suppress(Exception):  # the others are to be told all the same
+                on_inherited(what)

@@ -24,7 +24,7 @@ _BLOCKED_AT_MOST: Final = 6
 _ROUNDED: Final = 0.001
 #: seconds for which data may arrive while nothing shows that what is written here arrives there
 _ONE_WAY: Final = 60.0
-#: bytes of a message under way that is large: on a slow line it takes its time
+#: bytes of a message under way that is large: on a slow line it takes its time; so much must come of it in each minute
 _LARGE: Final = 64 * 1024
 
 
@@ -156,7 +156,7 @@ class Liveness:
         an answer does, nothing that is written here may be arriving: that is given up as well, after a minute.
         """
         text, pong = self._ping()
-        sent, answers, blocked = self._loop.time(), self._line.answers(), 0
+        sent, answers, blocked, unfinished = self._loop.time(), self._line.answers(), 0, 0
         patience = _ONE_WAY if timeout is None else max(_ONE_WAY, timeout)
         self.heard_at, self.listens = sent, True
         try:
@@ -179,8 +179,9 @@ class Liveness:
                     return f"no pong within {timeout:g} s, nor anything else"
                 elif self._line.answers() != answers:
                     answers, self._arrived_at = self._line.answers(), now
-                elif self._line.unfinished > _LARGE:  # the pong can only come behind the message that is under way
-                    sent = now
+                elif abs(self._line.unfinished - unfinished) > _LARGE:
+                    # The pong can only come behind the message that is under way, as long as that gets on.
+                    sent, unfinished = now, self._line.unfinished
                 elif self.heard_at > sent and now >= one_way - _ROUNDED:
                     return f"data arrive, and nothing written here has been answered for {patience:g} s"
                 elif now >= one_way - _ROUNDED:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from binance_session import ConfigurationError, Session
+from binance_session.forks import watch
 from tests.exchange import exchange, session_to
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
@@ -76,5 +77,59 @@ async def test_every_use_in_a_forked_child_is_refused_and_the_parent_goes_on() -
         await asyncio.to_thread(process.join)
         assert all("this process was forked" in text for text in told), told
         assert len(told) == 10
+        assert (await session.request("account.balance")).status == 200
+        assert session.stats.connections == 1
+
+
+class Watched:
+    told = False
+
+    def tell(self) -> None:
+        self.told = True
+
+    def fail(self) -> None:
+        raise RuntimeError("a transport that does not like this thread")
+
+
+def test_one_that_cannot_be_told_does_not_keep_the_others_from_it() -> None:
+    first, second = Watched(), Watched()
+    watch(first, Watched.fail)
+    watch(second, Watched.tell)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = os.fork()
+    if not process:
+        os._exit(not second.told)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    assert not second.told
+
+
+async def test_a_fork_in_another_thread_is_found_out_too() -> None:
+    """Where the transport answers its own thread only (aiofastnet), what was asked of it before is used."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        link = session._supervisor.link
+        assert link is not None
+        connection = link._connection
+        assert connection is not None
+
+        class Elsewhere:
+            def get_extra_info(self, name: str) -> object:
+                raise RuntimeError("called from a wrong thread")
+
+        def fork() -> int:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process = os.fork()
+            if not process:
+                with contextlib.suppress(OSError):
+                    os.write(connection._socket.fileno(), b"no frame at all")
+                os._exit(0)
+            return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+        transport, connection.transport = connection.transport, Elsewhere()  # type: ignore[assignment]
+        try:
+            assert await asyncio.to_thread(fork) == 0
+        finally:
+            connection.transport = transport
         assert (await session.request("account.balance")).status == 200
         assert session.stats.connections == 1

@@ -6,9 +6,11 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import pytest
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import Event
@@ -29,7 +31,7 @@ class Peer(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: Any = None
-        self.protocol = ServerProtocol()
+        self.protocol = ServerProtocol(extensions=[ServerPerMessageDeflateFactory()])
         #: seconds until a ping is answered; ``None``: it is not
         self.pong_after: float | None = 0.0
         self.pings = 0
@@ -170,6 +172,43 @@ async def test_a_large_answer_over_a_slow_line_is_waited_for() -> None:
         carrier.bandwidth = None
         await asyncio.sleep(60.0)
         assert connection.writable
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_so_is_one_in_fragments_or_compressed(compression: str | None) -> None:
+    """Nothing but the message itself comes for minutes, whatever its frames are."""
+    receiver = Collector()
+    async with line(receiver, compression=compression) as (peer, _):
+        (carrier,) = virtual.VirtualTimeLoop.running().network.connections
+        carrier.bandwidth, carrier.segment_size = 10_000.0, 1_000
+        whole = "".join(Random(1).choices("0123456789abcdef", k=4_000_000)).encode()
+        parts = [whole[start : start + 20_000] for start in range(0, len(whole), 20_000)]
+        if compression is None:
+            peer.protocol.send_text(parts[0], fin=False)
+            for part in parts[1:-1]:
+                peer.protocol.send_continuation(part, fin=False)
+            peer.protocol.send_continuation(parts[-1], fin=True)
+        else:
+            peer.protocol.send_text(whole)
+        peer.transport.write(b"".join(peer.protocol.data_to_send()))
+        await until(lambda: receiver.got)
+        assert receiver.got == [("text", whole)]
+        assert asyncio.get_running_loop().time() > 180.0
+        carrier.bandwidth = None
+        await asyncio.sleep(60.0)
+
+
+async def test_a_large_answer_that_does_not_get_on_is_not_waited_for() -> None:
+    """Its bytes come one by one, and nothing says that what is written here arrives."""
+    receiver = Collector()
+    async with line(receiver) as (peer, _):
+        peer.pong_after = None
+        peer.transport.write(frame(Opcode.TEXT, b"x" * 1_000_000)[:200_000])
+        began = asyncio.get_running_loop().time()
+        while not receiver.got and asyncio.get_running_loop().time() < began + 600:
+            peer.transport.write(b"x")
+            await asyncio.sleep(5.0)
+        assert "nothing written here has been answered" in str(receiver.got[-1][1])
 
 
 async def test_a_line_without_pings_of_ours_is_judged_by_the_servers() -> None:

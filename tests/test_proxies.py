@@ -141,7 +141,8 @@ async def test_a_proxys_second_address_is_tried_when_the_first_leads_nowhere(kin
     """As for the exchange's own addresses."""
     proxy = Proxy()
 
-    async def getaddrinfo(host: str, port: int, **_: Any) -> Any:
+    async def getaddrinfo(*names: Any, **_: Any) -> Any:
+        host, port = names
         assert host == "proxy.invalid"
         addresses = (socket.AF_INET6, ("::1", port, 0, 0)), (socket.AF_INET, ("127.0.0.1", port))
         return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address) for family, address in addresses]
