@@ -148,7 +148,7 @@ async def test_a_proxys_second_address_is_tried_when_the_first_leads_nowhere(kin
         return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address) for family, address in addresses]
 
     async with exchange(USD_M) as simulator, serving(proxy.http if kind == "http" else proxy.socks) as port:
-        asyncio.get_running_loop().getaddrinfo = getaddrinfo  # type: ignore[method-assign, assignment]
+        asyncio.get_running_loop().getaddrinfo = getaddrinfo  # type: ignore[method-assign]
         url = f"{kind}://proxy.invalid:{port}"
         async with session_to(simulator, None, proxy=url, stream_url=None) as session:
             assert (await session.request("time")).status == 200
