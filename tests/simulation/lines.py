@@ -42,8 +42,8 @@ class Lines:
         self._world = world
         # when the exchange wrote what proves both ways, and up to where that came in all that it wrote
         self._proofs: WeakKeyDictionary[Any, deque[tuple[float, int]]] = WeakKeyDictionary()
-        #: how often the session gave a line up, and what it said
-        self.given_up: list[str] = []
+        # the exchange's end of each connection
+        self._servers: dict[int, Any] = {}
         exchange = world.simulator.exchange
         self._connect, self._pong_due = exchange.connect, exchange.pong_due
         exchange.connect = self._connected  # type: ignore[method-assign]
@@ -97,17 +97,13 @@ class Lines:
                 self._proven(server, server.wrote)
 
         connection.perform_on_wire = watched
-        self._servers[connection] = server
+        self._servers[connection.number] = server
         return connection
-
-    @functools.cached_property
-    def _servers(self) -> WeakKeyDictionary[Connection, Any]:
-        return WeakKeyDictionary()
 
     def _ponged(self, connection: Connection, data: bytes) -> bool:
         due = self._pong_due(connection, data)
-        server = self._servers.get(connection)
-        if due and server is not None:
+        if due:
+            server = self._servers[connection.number]
             self._proven(server, server.wrote + _PONG_HEADER + len(data))
         return due
 
@@ -131,7 +127,6 @@ class Lines:
     def _gave_up(self, end: Any, why: str) -> None:
         """See whether a line that the session ends without a word has not brought what proves that it works."""
         world, now = self._world, self._world.loop.time()
-        self.given_up.append(why)
         world.trace("network", f"{end!r} is given up: {why}")
         interval, timeout = self._pings
         patience = _SERVER_PINGS if interval is None else min(_IN_DOUBT, timeout)
