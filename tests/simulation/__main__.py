@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--days", type=float, help="the length of each story, instead of what its seed says")
     parser.add_argument("--pace", choices=("dense", "medium", "calm"), help="instead of what its seed says")
     parser.add_argument("--streams", action="store_true", help="stories about user data streams")
+    parser.add_argument("--network", action="store_true", help="with the troubles of networks as they are")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each story, line by line")
     arguments = parser.parse_args()
     seeds = (
@@ -37,6 +38,7 @@ def main() -> int:
             arguments.days,
             pace=arguments.pace,
             streams=arguments.streams,
+            network=arguments.network,
             echo=print if arguments.verbose else None,
         )
         lived += result.lived
@@ -52,7 +54,7 @@ def main() -> int:
                 f" --{name} {value}"
                 for name, value in (("days", arguments.days), ("pace", arguments.pace))
                 if value is not None
-            ) + (" --streams" if arguments.streams else "")
+            ) + "".join(f" --{name}" for name in ("streams", "network") if getattr(arguments, name))
             print(f"   replay: python -m tests.simulation --seed {seed}{same} -v", flush=True)
     seconds = time.process_time() - began
     print(

@@ -33,6 +33,8 @@ __all__ = ["Bot"]
 
 #: the clock, the traffic, trouble inside the exchange: nothing that is wrong with a key
 _HEALING: Final = (-1021, -1003, -1006, -1007, -1008)
+#: refused logons in a row that mean that the key is dead
+_REFUSALS: Final = 5
 _FINAL: Final = (SessionState.CLOSED, SessionState.FAILED)
 
 
@@ -61,6 +63,20 @@ class _Every:
 
 
 @define
+class _Recorded:
+    """Another policy, and what it was asked about when it gave up."""
+
+    policy: Any
+    given_up_on: list[Exception | None]
+
+    def next_delay(self, attempt: int, cause: Exception | None) -> Any:
+        delay = self.policy.next_delay(attempt, cause)
+        if delay is None:
+            self.given_up_on.append(cause)
+        return delay
+
+
+@define
 class _Quitter:
     """Gives up after so many attempts."""
 
@@ -68,6 +84,17 @@ class _Quitter:
 
     def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
         return None if attempt > self.attempts else 1.0
+
+
+def _may_end(world: World, record: SessionRecord, cause: Exception | None, refusal: Any) -> bool:
+    """Tell whether a session that was READY may end by itself: its policy gave up, with a reason.
+
+    The package's own policy has but one: a logon that was refused as often as a dead key's is.
+    """
+    refused = isinstance(refusal, LogonRejected) and refusal.refusals >= _REFUSALS
+    if world.recipe.reconnect == "quits":
+        return any(each is cause or each is refusal for each in record.given_up_on)
+    return refused
 
 
 class Plain(Session):
@@ -82,10 +109,15 @@ class Plain(Session):
         record.state = new
         because = f" because {type(cause).__name__}: {cause}" if cause is not None else ""
         world.trace(f"session{record.number}", f"{old.name} -> {new.name}{because}")
+        if new is SessionState.READY:
+            record.was_ready = True
+            record.ready_count += 1
         world.inspect()
         if new is SessionState.FAILED:
             record.over = world.loop.time()
             refusal = cause if isinstance(cause, LogonRejected) else getattr(cause, "__cause__", None)
+            if record.was_ready and not _may_end(world, record, cause, refusal):
+                world.complain(f"session {record.number} was READY, and ended although nobody gave up: {cause}")
             if isinstance(refusal, LogonRejected) and refusal.code in _HEALING:
                 world.complain(f"session {record.number} ended because of what heals: {cause}")
 
@@ -205,19 +237,22 @@ class Bot:
             "quits": _Quitter(8),
         }[recipe.reconnect]
         number = len(world.records) + 1
+        given_up_on: list[Exception | None] = []
         session = kind(
             recipe.venue,
             world.credentials,
-            url=f"{world.simulator.url}?session={number}",
+            url=f"{world.api_url}?session={number}",
             stream_url=world.stream_url,
             logon=False if recipe.key == "unlogged" else "auto",
             keepalive=keepalive,
-            reconnect=reconnect,
+            reconnect=_Recorded(reconnect, given_up_on),
             wall_clock=world.wall_clock,
+            proxy=None,  # to look for one in the environment at each dial takes an eighth of a story
             **recipe.options,
         )
         logs_on = recipe.key == "ed25519"
         record = SessionRecord(number, session, logs_on, world.credentials.api_key if world.credentials else None)
+        record.given_up_on = given_up_on
         session.record, session.world = record, world
         world.records[number] = self._session = record
         self._session = record
@@ -290,16 +325,20 @@ class Bot:
     ) -> None:
         """Do something, and wait for its end or not; at least begin it."""
 
+        task = self._begin(deed, record)
+        if self.random.random() < 0.5 if wait is None else wait:
+            await asyncio.wait([task], timeout=400)
+        else:
+            await asyncio.sleep(0)
+
+    def _begin(self, deed: Callable[[SessionRecord], Awaitable[None]], record: SessionRecord) -> asyncio.Task[None]:
         async def run() -> None:
             await deed(record)
 
         task = self.world.loop.create_task(run(), name="bot errand")
         self._errands.add(task)
         task.add_done_callback(self._errand_done)
-        if self.random.random() < 0.5 if wait is None else wait:
-            await asyncio.wait([task], timeout=400)
-        else:
-            await asyncio.sleep(0)
+        return task
 
     def _errand_done(self, task: asyncio.Task[None]) -> None:
         self._errands.discard(task)
@@ -464,6 +503,19 @@ class Bot:
             await self._ask(record, "userDataStream.stop", record.session.stop_user_data_stream)
             await asyncio.sleep(self.random.uniform(0, 300))
             await self._do_start_stream(record)
+
+    def talk(self, seconds: float) -> None:
+        """Ask something every few seconds, for so long."""
+        until = self.world.loop.time() + seconds
+
+        async def ask(record: SessionRecord) -> None:
+            while self.world.loop.time() < until and record.over is None:
+                if record.session.state is SessionState.READY:
+                    self._submit(record, "order.status", {"symbol": self._symbol, "origClientOrderId": "order-1"})
+                await asyncio.sleep(self.random.uniform(0.5, 6.0))
+
+        if (record := self.world.current) is not None:
+            self._begin(ask, record)
 
     async def _do_wait(self, record: SessionRecord) -> None:
         """Wait for a state, with a bound."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import socket
 from collections import Counter, deque
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from attrs import define, field
@@ -24,6 +26,9 @@ from binance_session.simulator.virtual_network import ProtocolFactory
 from binance_session.state import SESSION_TABLE
 from tests.simulation.trace import Trace
 
+if TYPE_CHECKING:
+    from tests.simulation.lines import Dials, Lines
+
 __all__ = ["Call", "Complaints", "Ledger", "LogWatch", "SessionRecord", "SimulationLoop", "Wire", "leftovers"]
 
 #: seconds by which a deadline may be missed: the router ends together what expires within a millisecond
@@ -34,6 +39,8 @@ _ATTEMPTS: Final = 300
 #: turns of the loop at one moment that only a task which never waits can need
 _TURNS: Final = 200_000
 _WINDOW: Final = 300.0
+#: how warnings begin that may come again and again while something stands in the way
+_TROUBLE: Final = ("session ", "no user data stream", "no second ")
 _LEGAL: Final = {(old, new) for old, moves in SESSION_TABLE.items() for new in moves.values()}
 
 
@@ -66,14 +73,26 @@ class SimulationLoop(VirtualTimeLoop):
         #: ports at which attempts to connect are refused, or get no answer
         self.refusing: set[int | None] = set()
         self.silent: set[int | None] = set()
+        #: told of each connection's client end, and of attempts at addresses, in stories that look at those
+        self.lines: Lines | None = None
+        self.dials: Dials | None = None
         self._for_streams: WeakSet[socket.socket] = WeakSet()
         self._stream_clients: WeakSet[asyncio.BaseTransport] = WeakSet()
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Reach an address, and write down when that was attempted."""
         host, port = address
+        began = self.time()
+        if self.dials is not None:
+            began = self.dials.tries(port)
+            if host in self.network.black_holes:
+                attempt = self.dials.is_silent(port, began)
+                try:
+                    await super().sock_connect(sock, address)
+                finally:
+                    self.dials.gives_up(port, attempt)
         self.attempts_in_all += 1
-        self.attempts.setdefault(port, deque(maxlen=_ATTEMPTS + 1)).append(self.time())
+        self.attempts.setdefault(port, deque(maxlen=_ATTEMPTS + 1)).append(began)
         if port in self.silent:
             await self.create_future()
         if port in self.refusing:
@@ -92,6 +111,8 @@ class SimulationLoop(VirtualTimeLoop):
         transport, protocol = await super().create_connection(factory, *args, sock=sock, **options)
         if is_stream:
             self._stream_clients.add(transport)
+        if self.lines is not None:
+            self.lines.opened(transport)
         return transport, protocol
 
     def is_stream(self, line: NetworkConnection) -> bool:
@@ -128,6 +149,9 @@ class SessionRecord:
     state: SessionState = SessionState.NEW
     #: loop time at which it was over: FAILED, or ``close()`` returned
     over: float | None = None
+    #: whether it was READY once, and what its policy was asked about when it gave up
+    was_ready: bool = False
+    given_up_on: list[Exception | None] = field(factory=list)
     #: loop time at which its own logon was refused for good, as it was told
     refused_at: float | None = None
     #: loop time until which a logon may be the bot's own, who may try what it likes
@@ -136,6 +160,8 @@ class SessionRecord:
     ready_since: float | None = None
     #: loop time since which it has been neither READY nor over
     unready_since: float | None = None
+    #: how often it came to be READY
+    ready_count: int = 0
     #: how often the bot asked for the listenKey's end, and how often that was sent
     stops_asked: int = 0
     stops: int = 0
@@ -284,6 +310,7 @@ class Wire(list[Received]):
         self.arrived_orders: Counter[str] = Counter()
         self.executed_orders: Counter[str] = Counter()
         self.messages = 0
+        self.subscriptions = 0
         #: whether listenKeys are kept alive for readers of streams only
         self.keys_are_for_readers = False
         #: seconds that a request may wait before it leaves
@@ -368,6 +395,8 @@ class Wire(list[Received]):
         for entry in self._simulator.executed:
             number = session_of(entry.connection)
             self.executed[(number, entry.id)] += 1
+            if entry.method.startswith("userDataStream.subscribe"):
+                self.subscriptions += 1
             if entry.method == "order.place":
                 self.executed_orders[entry.params.get("newClientOrderId", "")] += 1
         self._simulator.executed.clear()
@@ -386,6 +415,9 @@ class LogWatch(logging.Handler):
         self._complain = complain
         self.secrets: list[str] = []
         self.expects_errors = False
+        #: tells the warnings apart between which something came right
+        self.episode: Callable[[], object] = lambda: None
+        self._warned: tuple[object, set[str]] = (None, set())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Look at one entry."""
@@ -396,8 +428,19 @@ class LogWatch(logging.Handler):
             text += f" {record.exc_info[1]!r}"
         if any(secret in text for secret in self.secrets):
             self._complain("a secret is in the log")
+        if record.levelno == logging.WARNING and text.partition("] ")[2].startswith(_TROUBLE):  # behind its name
+            self._warns(re.sub(r"\(attempt \d+\)", "", text))
         if record.levelno >= logging.ERROR and not (self.expects_errors and ("hook" in text or "policy" in text)):
             self._complain(f"logged at {record.levelname}: {text}")
+
+    def _warns(self, text: str) -> None:
+        """See that a kind of trouble is warned about once, until something came right."""
+        episode = self.episode()
+        if self._warned[0] != episode:
+            self._warned = (episode, set())
+        if text in self._warned[1]:
+            self._complain(f"warned about twice: {text}")
+        self._warned[1].add(text)
 
 
 def check_move(record: SessionRecord, old: SessionState, new: SessionState, complain: Complaints) -> None:

@@ -49,12 +49,26 @@ class Recipe:
     restless: float = field(default=0.0)
     #: who reads user data streams, if anybody does
     streams: StreamRecipe | None = None
+    #: whether the network is one as they are: see networktroubles.py
+    network: bool = False
 
     @classmethod
-    def draw(cls, seed: int, days: float | None = None, pace: Pace | None = None, *, streams: bool = False) -> Recipe:
-        """Draw a story for a seed, ``days`` long or as long as its pace makes it, about ``streams`` or not."""
+    def draw(
+        cls,
+        seed: int,
+        days: float | None = None,
+        pace: Pace | None = None,
+        *,
+        streams: bool = False,
+        network: bool = False,
+    ) -> Recipe:
+        """Draw a story for a seed, ``days`` long or as long as its pace makes it, about ``streams`` or not.
+
+        ``network``: the same story, with the troubles of networktroubles.py beside all others.
+        """
         recipe = cls._draw(seed, days, pace)
-        return recipe._with_streams() if streams else recipe
+        recipe = recipe._with_streams() if streams else recipe
+        return evolve(recipe, network=network)
 
     @classmethod
     def _draw(cls, seed: int, days: float | None, pace: Pace | None) -> Recipe:

@@ -113,7 +113,8 @@ class Tape(list[Pushed]):
             for listening in self.listening:
                 listening.pending.append(sent)
             if now - world.stream_bad_since > world.stream_recovery and self.listening:
-                world.later(_PROMPT + 8 * world.recipe.latency, self._must_have_come, sent)
+                prompt = _PROMPT + (_LONGEST_WAIT if sent.late else 0.0)
+                world.later(prompt + 8 * world.recipe.latency, self._must_have_come, sent)
         if entry.fault == "lose_event" or (entry.type == _EXPIRED and entry.connection is None):
             sent.exempt = True  # a key's end is told to its sockets, and to nobody if it has none
         elif entry.fault in ("expired_early", "stopped_elsewhere"):

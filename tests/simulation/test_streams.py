@@ -15,6 +15,7 @@ from binance_session.listenkey import ListenKeyKeeper
 from binance_session.stream import UserDataStream
 from binance_session.streamsockets import StreamSockets
 from binance_session.subscription import Subscription
+from tests.simulation.networktroubles import NETWORK_TROUBLES
 from tests.simulation.recipe import Pace, Recipe
 from tests.simulation.streamtroubles import STREAM_TROUBLES
 from tests.simulation.world import Result, tell
@@ -49,8 +50,8 @@ def test_what_was_found_once(seed: int, pace: Pace) -> None:
     [pytest.param(seed, pace, marks=() if seed in (400, 500, 608) else pytest.mark.long) for seed, pace in _STORIES],
 )
 def test_a_story_breaks_no_rule(seed: int, pace: Pace) -> None:
-    """Replay: ``python -m tests.simulation --streams --seed SEED --pace PACE -v``."""
-    result = _told[seed, pace] = tell(seed, pace=pace, streams=True)
+    """Replay: ``python -m tests.simulation --streams --network --seed SEED --pace PACE -v``."""
+    result = _told[seed, pace] = tell(seed, pace=pace, streams=True, network=True)
     assert result.breaches == []
 
 
@@ -60,7 +61,7 @@ def test_every_kind_of_trouble_struck() -> None:
     if len(_told) < len(_STORIES):
         pytest.skip("only some of the stories were told")
     struck: Counter[str] = sum((result.troubles for result in _told.values()), Counter())
-    assert set(STREAM_TROUBLES) <= set(struck)
+    assert {*STREAM_TROUBLES, *NETWORK_TROUBLES} <= set(struck)
     recipes = [result.recipe for result in _told.values()]
     assert {recipe.venue.name for recipe in recipes} == {"COIN-M", "USD-M", "Spot"}
     assert any(recipe.streams is not None and recipe.streams.calm_waters for recipe in recipes)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from binance_session.simulator import Fault
 from binance_session.simulator.virtual import Connection as Line
+from tests.simulation.lines import ONE_WAY
 from tests.simulation.world import World
 
 __all__ = [
@@ -59,11 +60,14 @@ async def make_trouble(world: World) -> None:
 
 def _kinds(world: World) -> list[tuple[str, tuple[Trouble, int]]]:
     """Return the kinds of trouble that this story has."""
+    from tests.simulation.networktroubles import NETWORK_TROUBLES
+
+    network = NETWORK_TROUBLES if world.recipe.network else {}
     if world.recipe.streams is None:
-        return list(TROUBLES.items())
+        return [*TROUBLES.items(), *network.items()]
     from tests.simulation.streamtroubles import HARMLESS, STREAM_TROUBLES, strikes_spot
 
-    kinds = [(name, (function, weight)) for name, (function, weight) in TROUBLES.items()]
+    kinds = [(name, (function, weight)) for name, (function, weight) in [*TROUBLES.items(), *network.items()]]
     kinds += [(name, (function, 3 * weight)) for name, (function, weight) in STREAM_TROUBLES.items()]
     if world.recipe.streams.calm_waters:
         kinds = [(name, kind) for name, kind in kinds if name in HARMLESS]
@@ -103,7 +107,7 @@ def half_open_lines(world: World, lines: list[Line], *, client_hears: bool, serv
     interval, timeout = options["ping_interval"], options["ping_timeout"]
     opening = options["open_timeout"] + options["close_timeout"]
     for line in lines:
-        if world.recipe.streams is None:
+        if world.recipe.streams is None and not world.recipe.network:
             line.half_open(client_hears=client_hears, server_hears=server_hears)
         else:  # what was lost is lost: no end hears again
             line.half_open(
@@ -114,12 +118,22 @@ def half_open_lines(world: World, lines: list[Line], *, client_hears: bool, serv
             world.bad_for(2000.0)
             world.later(world.random.uniform(1, 1500), line.cut)
         else:
-            world.bad_for(interval + timeout + 5)
-            world.later(max(interval + timeout, opening) + 1.0 + 4 * line.latency, _must_be_gone, world, line)
+            longest = interval + timeout
+            if client_hears and not server_hears:
+                # Data may come, and prove only one of the ways; what is under way already may be a large message.
+                longest = interval + max(ONE_WAY, timeout) + max(0.0, line.server._due - world.loop.time())
+            world.bad_for(longest + 5)
+            late = 1.0 + 4 * line.latency
+            wait = max(interval + timeout, opening)
+            world.later(wait + late, _must_be_gone, world, line, interval + timeout, max(0.0, longest - wait))
 
 
-def _must_be_gone(world: World, line: Line) -> None:
+def _must_be_gone(world: World, line: Line, silence: float, more: float) -> None:
+    """See that a half-open line is gone, after ``more`` seconds if it was not silent."""
     unread = world.recipe.streams is not None and world.recipe.streams.pauses and world.loop.is_stream(line)
+    if more and not line.client.is_closing() and world.loop.time() - line.client.heard_at < silence:
+        world.later(more, _must_be_gone, world, line, silence, 0.0)
+        return
     if not line.client.is_closing() and not unread:
         world.complain(f"{line!r} is half open, and in use after ping_interval + ping_timeout")
     line.cut()
@@ -228,7 +242,8 @@ def inject(world: World, fault: Fault, *, harmless: bool = False, most: float = 
 
 def _method(world: World) -> str | None:
     """Return which method a fault is to strike, ``None``: any."""
-    return world.random.choice([None, None, "order.place", "order.place", "order.cancel", "userDataStream.ping"])
+    method = world.random.choice([None, None, "order.place", "order.place", "order.cancel", "userDataStream.ping"])
+    return method if method is None or method in world.recipe.venue.methods else None  # Spot has no listenKey
 
 
 def times_of(world: World) -> int:
@@ -375,8 +390,7 @@ def key_revoked(world: World) -> None:
         world.bad_for(length + recovery_time(world))
         world.later(length, world.simulator.restore, key)
     else:
-        world.bad_for(10**9)  # no session with this key is ever well again
-        world.later(3600.0, world.bad_for, 0.0)
+        world.bad_for(0.0)  # and until the bot has another: see World.inspect
 
 
 # The handshake
@@ -452,7 +466,9 @@ def listen_key_gone(world: World) -> None:
 @trouble(1)
 def listen_key_strange(world: World) -> None:
     """``userDataStream.start`` is answered without a key, or ``userDataStream.ping`` with another."""
-    inject(world, Fault(world.random.choice(["missing_listen_key", "wrong_listen_key"])))
+    name = world.random.choice(["missing_listen_key", "wrong_listen_key"])
+    if world.recipe.venue.has_listen_key:
+        inject(world, Fault(name))
     world.stream_bad_for(2200.0)  # a wrong key is believed until the next ping
 
 

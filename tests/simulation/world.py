@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import random as global_random
+import ssl
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -21,12 +22,13 @@ from binance_session.simulator import Injected, Simulator
 from binance_session.simulator.listenkeys import ListenKeyRecord
 from binance_session.simulator.virtual import Stuck
 from tests.simulation.invariants import Complaints, Ledger, LogWatch, SessionRecord, SimulationLoop, Wire
+from tests.simulation.lines import Dials, Lines
 from tests.simulation.news import News
 from tests.simulation.recipe import DAY, Recipe
 from tests.simulation.tape import Tape
 from tests.simulation.trace import Trace
 
-__all__ = ["FIXED_INTERVAL", "HookError", "Result", "World", "tell"]
+__all__ = ["FIXED_INTERVAL", "HOST", "HookError", "Result", "World", "tell"]
 
 #: seconds of good network and READY session that must be enough for a ping to save a key, beside the timeouts
 _MARGIN: Final = 60.0
@@ -34,8 +36,12 @@ _MARGIN: Final = 60.0
 _RECOVERY: Final = 240.0
 #: seconds of good network and READY session after which a stream must work, beside the timeouts
 _STREAM_RECOVERY: Final = 130.0
+#: seconds that a session may take to be back, or over, when its key was found to be dead
+_DEAD_KEY: Final = 600.0
 #: seconds between the pings of a bot that does not use the adaptive policy
 FIXED_INTERVAL: Final = 1200.0
+#: the exchange's name, in stories in which it may have several addresses
+HOST: Final = "localhost"
 
 
 class HookError(Exception):
@@ -106,6 +112,14 @@ class World:
             simulator.exchange._user_data.pushed = self.tape
             self.wire.keys_are_for_readers = not recipe.keeps_listen_key
             self.wire.longest_wait = recipe.options["request_timeout"]
+        #: in stories about networks: every connection, as the network sees it
+        self.lines: Lines | None = None
+        if recipe.network:
+            self.lines = loop.lines = Lines(self)
+            loop.dials = Dials(loop, self.complain)
+        self.log.episode = self._episode
+        #: asks things for some seconds
+        self.talks: Callable[[float], object] = lambda seconds: None
         self._timers: list[asyncio.TimerHandle] = []
         self._watch_listen_keys()
 
@@ -127,16 +141,57 @@ class World:
         """Have the network work as it should."""
         network = self.loop.network
         network.latency, network.segment_size, network.merge = self.recipe.latency, None, False
-        network.drops_connects = network.refuses_connects = False
+        network.drops_connects = network.refuses_connects = network.bad_certificates = False
+        network.bandwidth = None
         self.loop.refusing.clear()
         self.loop.silent.clear()
         for line in network.connections:
             line.latency, line.segment_size, line.merge = self.recipe.latency, None, False
+            line.bandwidth = None
+
+    def converse(self, seconds: float, *, asks: bool = True) -> None:
+        """Have the bot and the exchange say something every few seconds, for so long; or only the exchange."""
+        if asks:
+            self.talks(seconds)
+        at = 0.0
+        while at < seconds:
+            self.later(at, self._push)
+            at += self.random.uniform(0.5, 8.0)
+
+    def _push(self) -> None:
+        if self.news is not None:
+            self.news.happen()
+        for connection in self.simulator.connections:
+            if not connection.stream:
+                connection.send({"event": {"e": "unknownEvent", "E": 0}})
+
+    def _episode(self) -> object:
+        """Return what changes when something came right, so that its kind of trouble is worth another warning."""
+        self.wire.absorb()
+        record = self.records.get(len(self.records))
+        if record is None:
+            return None
+        stats = record.session.stats
+        return (
+            record.number,
+            record.ready_count,
+            stats.connections,
+            stats.stream_connections,
+            self.wire.subscriptions,
+        )
+
+    @property
+    def api_url(self) -> str:
+        """Where the API is: by name, in stories in which that may have several addresses."""
+        return self._named(self.simulator.url)
+
+    def _named(self, url: str) -> str:
+        return url.replace("127.0.0.1", HOST) if self.recipe.network else url
 
     @property
     def stream_url(self) -> str | None:
         """Where the streams are: a door of their own in stories about them."""
-        url = self.simulator.stream_url
+        url = None if self.simulator.stream_url is None else self._named(self.simulator.stream_url)
         if url is None or self.recipe.streams is None:
             return url
         self.loop.api_port = urlsplit(url).port
@@ -232,12 +287,17 @@ class World:
             self.bad_for(max(60.0, banned_for) + 60.0)
         if (span := self.loop.attempted_too_often()) is not None:
             self.complain(f"more than 300 attempts to connect in 5 minutes: 301 in {span:.3f} s")
+        if self.credentials is not None and not self.valid_key():
+            self.bad_for(_DEAD_KEY)  # no session with this key is ever well again
         self.tape.look()
         record = self.current
         if record is None:
             return
         state = record.session.state
         if state is SessionState.READY:
+            since = record.unready_since
+            if self.recipe.network and since is not None and (took := now - max(since, self.bad_until)) > _RECOVERY:
+                self.complain(f"session {record.number} was READY only after all had been well for {took:.0f} s")
             record.unready_since = None
             record.ready_since = record.ready_since if record.ready_since is not None else now
         else:
@@ -290,10 +350,11 @@ def tell(
     *,
     pace: Any = None,
     streams: bool = False,
+    network: bool = False,
     echo: Callable[[str], object] | None = None,
 ) -> Result:
     """Live one story from its beginning to its end, and return what came of it."""
-    recipe = Recipe.draw(seed, days, pace, streams=streams)
+    recipe = Recipe.draw(seed, days, pace, streams=streams, network=network)
     loop = SimulationLoop(limit=recipe.duration * 1.5 + 10 * DAY)
     trace = Trace(loop.time, echo)
     swallowed: list[str] = []
@@ -360,7 +421,8 @@ async def _live(
     from tests.simulation.bot import Bot
     from tests.simulation.troubles import make_trouble
 
-    async with Simulator(recipe.venue, readings=recipe.readings) as simulator:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if recipe.network else None
+    async with Simulator(recipe.venue, readings=recipe.readings, ssl=tls) as simulator:
         world = World(recipe, loop, simulator, trace)
         worlds.append(world)
         loop.network.latency = recipe.latency
@@ -372,6 +434,7 @@ async def _live(
         try:
             world.new_key()
             bot = Bot(world)
+            world.talks = bot.talk
             await bot.live()
             for other in others:
                 other.cancel()
