@@ -78,7 +78,8 @@ class Lines:
             return
         websocket = end.get_protocol()
         silence, longest = self._world.loop.time() - end.heard_at, self.longest_silence
-        is_in_use = websocket._keepalive is not None and websocket._protocol.state is State.OPEN and end.is_reading()
+        is_judged = websocket._liveness._task is not None and websocket._protocol.state is State.OPEN
+        is_in_use = is_judged and end.is_reading()
         if silence < longest or not is_in_use:
             self._look_later(end, max(longest - silence, _SLACK) if is_in_use else longest)
             return
@@ -117,7 +118,7 @@ class Lines:
         websocket = end.get_protocol()
         if (
             isinstance(websocket, WebSocket)
-            and websocket._keepalive is not None
+            and websocket._liveness._task is not None
             and websocket._protocol.state is State.OPEN
             and not end.is_closing()
         ):

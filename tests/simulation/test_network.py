@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from binance_session import ConnectError, addresses, connection, reconnect
-from binance_session.connection import Connection
+from binance_session import ConnectError, addresses, reconnect
+from binance_session.liveness import Liveness
 from binance_session.streamsockets import StreamSockets
 from binance_session.supervisor import Supervisor
 from tests.simulation.recipe import Pace, Recipe
@@ -52,12 +52,11 @@ def test_a_session_that_a_portal_silences_is_found(monkeypatch: pytest.MonkeyPat
     assert _found("although all has been well", range(200, 204), "medium")
 
 
-async def _never(self: Connection, timeout: float | None) -> str | None:
-    self._heard_at = self.loop.time()
+async def _never(self: Liveness, timeout: float | None) -> str | None:
     return None
 
 
-async def _by_the_pong(self: Connection, timeout: float | None) -> str | None:
+async def _by_the_pong(self: Liveness, timeout: float | None) -> str | None:
     """Judge as ``websockets`` itself does."""
     text, pong = self._ping()
     try:
@@ -68,18 +67,18 @@ async def _by_the_pong(self: Connection, timeout: float | None) -> str | None:
 
 
 def test_a_dead_line_that_is_used_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "_why_dead", _never)
+    monkeypatch.setattr(Liveness, "_why_dead", _never)
     assert _found("nothing has come on", range(300, 303))
 
 
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_line_that_is_cut_for_late_pongs_is_found(monkeypatch: pytest.MonkeyPatch, streams: bool) -> None:
-    monkeypatch.setattr(Connection, "_why_dead", _by_the_pong)
+    monkeypatch.setattr(Liveness, "_why_dead", _by_the_pong)
     assert _found("although bytes came", (600,) if streams else range(300, 303), streams=streams)
 
 
 def test_a_line_that_works_one_way_and_is_used_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_ONE_WAY", math.inf)
+    monkeypatch.setattr(liveness, "_ONE_WAY", math.inf)
     assert _found("is half open, and in use", range(300, 306))
 
 
