@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from binance_session import ConnectError, addresses, reconnect
+from binance_session import ConnectError, addresses, liveness, reconnect
 from binance_session.liveness import Liveness
 from binance_session.streamsockets import StreamSockets
 from binance_session.supervisor import Supervisor
