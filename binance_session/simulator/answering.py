@@ -148,7 +148,7 @@ class Answering:
         values = check_params(
             request.params,
             entry.shape,
-            _PROOF[method.auth],
+            self._proof(method),
             int_text=state.readings.int_text,
             fine_window=not state.product.futures,
         )
@@ -209,6 +209,12 @@ class Answering:
         if not key.may(security, connection.address):
             raise key_refused()
         return key
+
+    def _proof(self, method: Method) -> frozenset[str]:
+        """Return the parameters that a method takes as a proof of who asks."""
+        if method.auth is Auth.KEY and self.state.readings.unasked_signature == "ignored":
+            return AUTH_PARAMS
+        return _PROOF[method.auth]
 
 
 def _raise(refusal: Refusal) -> NoReturn:

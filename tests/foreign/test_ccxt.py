@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from attrs import fields
 
+from binance_session.cli.simulate.options import readings_of
 from binance_session.simulator import Readings, Simulator
 from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 from tests.foreign.exchange import MARKS, PRIVATE, SECRET, base, executed, foreign
@@ -99,4 +100,4 @@ async def test_futures(venue: Venue, key: str) -> None:
 @pytest.mark.skipif(not hasattr(fields(Readings), "decimal_numbers"), reason="the client sends decimals as numbers")
 @pytest.mark.parametrize("key", KEYS)
 async def test_spot(key: str) -> None:
-    await walk(SPOT, key, readings=Readings(decimal_numbers="accepted"))
+    await walk(SPOT, key, readings=readings_of(["decimal_numbers=accepted"]))

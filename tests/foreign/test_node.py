@@ -1,7 +1,8 @@
 """Clients for Node.js, unchanged: ``pytest -m sdk tests/foreign/test_node.py``.
 
-``npm`` fetches them into a temporary folder, once for all tests of this file; without Node.js, or without a registry,
-the tests are skipped. Continuous integration does not run them: it fetches nothing with ``npm``.
+``npm`` fetches them into a temporary folder, once for all tests of this file, and only if they are asked for with ``-m
+sdk``; without Node.js, or without a registry, they are skipped. ``.ci/run`` does not run them: it fetches nothing with
+``npm``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from binance_session.simulator import Simulator
+from binance_session.simulator import Readings, Simulator
 from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 from tests.foreign.exchange import MARKS, PRIVATE, SECRET, base, executed, foreign
+from tests.foreign.rest import rest
 from tests.simulator.client import KEYS
 
 pytestmark = [*MARKS, pytest.mark.timeout(300)]
@@ -29,8 +31,10 @@ SYMBOLS = {SPOT.name: ("BTCUSDT", 0.5), USD_M.name: ("BTCUSDT", 0.5), COIN_M.nam
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def node(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The folder with the scripts and their packages."""
+    if "sdk" not in request.config.getoption("markexpr"):
+        pytest.skip("npm fetches packages for this only when asked with -m sdk")
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("Node.js and npm are not installed")
     folder = tmp_path_factory.mktemp("node")
@@ -69,11 +73,13 @@ class Script:
 
 
 @asynccontextmanager
-async def script(node: Path, name: str, venue: Venue, key: str) -> AsyncIterator[tuple[Simulator, Script]]:
+async def script(
+    node: Path, name: str, venue: Venue, key: str, **options: Any
+) -> AsyncIterator[tuple[Simulator, Script]]:
     """A simulator, and a script that was told where it is, with one of the keys."""
     proof = {"apiSecret": SECRET} if key == "HMAC" else {"privateKey": PRIVATE[key]}
     symbol, quantity = SYMBOLS[venue.name]
-    async with foreign(venue) as simulator:
+    async with foreign(venue, **options) as simulator, rest(simulator) as rest_url:
         process = await asyncio.create_subprocess_exec(
             "node",
             name,
@@ -91,7 +97,8 @@ async def script(node: Path, name: str, venue: Venue, key: str) -> AsyncIterator
                     "credentials": {"apiKey": key, **proof},
                     "logon": key == "ED",
                     "url": simulator.url,
-                    "streamUrl": base(simulator),
+                    "base": base(simulator),
+                    "restUrl": rest_url,
                     "symbol": symbol,
                     "quantity": quantity,
                 }
@@ -110,23 +117,39 @@ async def listening(simulator: Simulator) -> None:
         await asyncio.sleep(0.001)
 
 
+async def walk_futures(simulator: Simulator, running: Script) -> None:
+    await running.told("listening")
+    await listening(simulator)
+    await running.say("go")
+    placed = await running.told("placed")
+    assert placed["status"] == "NEW"
+    event = await running.told("event")
+    assert (event["o"]["X"], event["o"]["i"]) == ("NEW", placed["orderId"])
+    assert (await running.told("shown"))["status"] == "NEW"
+    assert (await running.told("cancelled"))["status"] == "CANCELED"
+    assert (await running.told("event"))["o"]["X"] == "CANCELED"
+    assert (await running.told("kept"))["listenKey"]
+
+
+async def walk_spot(running: Script) -> None:
+    placed = await running.told("placed")
+    assert placed["status"] == "NEW"
+    event = await running.told("event")
+    assert (event["X"], event["i"]) == ("NEW", placed["orderId"])
+    assert (await running.told("shown"))["status"] == "NEW"
+    assert (await running.told("cancelled"))["status"] == "CANCELED"
+    assert (await running.told("event"))["X"] == "CANCELED"
+
+
+FUTURES = pytest.mark.parametrize("venue", [USD_M, COIN_M], ids=lambda venue: venue.name)
+
+
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("venue", [USD_M, COIN_M], ids=lambda venue: venue.name)
+@FUTURES
 async def test_the_official_client_of_futures(node: Path, venue: Venue, key: str) -> None:
     async with script(node, "futures.mjs", venue, key) as (simulator, running):
-        await running.told("listening")
-        await listening(simulator)
-        await running.say("go")
-        placed = await running.told("placed")
-        assert placed["status"] == "NEW"
-        event = await running.told("event")
-        assert (event["o"]["X"], event["o"]["i"]) == ("NEW", placed["orderId"])
-        assert (await running.told("shown"))["status"] == "NEW"
-        assert (await running.told("cancelled"))["status"] == "CANCELED"
-        assert (await running.told("event"))["o"]["X"] == "CANCELED"
-        assert (await running.told("kept"))["listenKey"]
+        await walk_futures(simulator, running)
         assert (await running.told("balance"))[0]["balance"]
-    assert executed(simulator)[-2:] == ["userDataStream.ping", "account.balance"]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -134,10 +157,22 @@ async def test_the_official_client_of_spot(node: Path, key: str) -> None:
     async with script(node, "spot.mjs", SPOT, key) as (_, running):
         if key == "ED":
             assert (await running.told("logon"))["apiKey"] == "ED"
-        placed = await running.told("placed")
-        assert placed["status"] == "NEW"
-        event = await running.told("event")
-        assert (event["X"], event["i"]) == ("NEW", placed["orderId"])
-        assert (await running.told("shown"))["status"] == "NEW"
-        assert (await running.told("cancelled"))["status"] == "CANCELED"
-        assert (await running.told("event"))["X"] == "CANCELED"
+        await walk_spot(running)
+
+
+@pytest.mark.parametrize("key", KEYS)
+@FUTURES
+async def test_the_package_binance_with_futures(node: Path, venue: Venue, key: str) -> None:
+    # Unless it has logged on, it signs even the requests that ask for no signature.
+    readings = Readings(unasked_signature="refused" if key == "ED" else "ignored")
+    async with script(node, "sieb.mjs", venue, key, readings=readings) as (simulator, running):
+        assert (await running.told("started"))["listenKey"]
+        await walk_futures(simulator, running)
+    assert ("session.logon" in executed(simulator)) is (key == "ED")
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_the_package_binance_with_spot(node: Path, key: str) -> None:
+    async with script(node, "sieb.mjs", SPOT, key) as (simulator, running):
+        await walk_spot(running)
+    assert ("session.logon" in executed(simulator)) is (key == "ED")

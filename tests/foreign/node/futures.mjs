@@ -3,11 +3,11 @@ import { DerivativesTradingCoinFutures } from "@binance/derivatives-trading-coin
 import { DerivativesTradingUsdsFutures } from "@binance/derivatives-trading-usds-futures";
 import { ended, hear, mailbox, tell } from "./test.mjs";
 
-const { product, credentials, url, streamUrl, symbol, quantity } = await hear();
+const { product, credentials, url, base, symbol, quantity } = await hear();
 const Client = product === "USD-M" ? DerivativesTradingUsdsFutures : DerivativesTradingCoinFutures;
 const client = new Client({
   configurationWebsocketAPI: { ...credentials, wsURL: url },
-  configurationWebsocketStreams: { wsURL: streamUrl },
+  configurationWebsocketStreams: { wsURL: base },
 });
 const api = await client.websocketAPI.connect();
 const { listenKey } = (await api.startUserDataStream()).data;
