@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +18,14 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+import binance_session
 from binance_session import SPOT, ApiError, ConnectionLost, Session
+from binance_session.cli.simulate.answers import written
 from binance_session.cli.simulate.commands import COMMANDS, Driver
 from binance_session.simulator import DrivenClock, Exchange, Simulator
-from binance_session.venues import COIN_M
+from binance_session.venues import COIN_M, USD_M
 from tests.cli.driven import API_KEY, Driven, driven
-from tests.cli.program import TIMEOUT, run, running
+from tests.cli.program import TIMEOUT, environment, run, running
 
 ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "50000"}
 fills = pytest.mark.skipif(not hasattr(Exchange, "fill"), reason="the exchange fills no order by its name yet")
@@ -180,7 +186,7 @@ def test_quit() -> None:
         ("price BTCUSD_PREP 5", "did you mean 'BTCUSD_PERP'?"),
         ("price BTCUSD_PERP", "price SYMBOL PRICE"),
         ("price BTCUSD_PERP 5 6", "price SYMBOL PRICE"),
-        ("price BTCUSD_PERP nan", "a price is a number above 0, not 'nan'"),
+        ("price BTCUSD_PERP nan", "a price is a number above 0, and at most 1000000000000000, not 'nan'"),
         ("price BTCUSD_PERP -5", "above 0"),
         ("price BTCUSD_PERP '5", "No closing quotation"),
         ('{"command": "price", "symbol": ["BTCUSD_PERP"], "price": 5}', "is not listed"),
@@ -198,6 +204,7 @@ def test_quit() -> None:
         ("remove 3", "no fault has the number '3'"),
         ("drop streams", "api, stream, all"),
         ("advance -1", "above 0"),
+        ("advance 1e9", "at most 31622400"),
         ("expire order", "listenkey"),
         ("revoke nobody", "does not know this apiKey"),
         ("transfer USDT much", "a change is a number"),
@@ -212,6 +219,64 @@ async def test_what_is_wrong_is_said_and_nothing_happens(line: str, words: str) 
     assert words in answer["error"]
     assert not driver.faults
     assert driver.treat("help")["ok"] is True
+
+
+async def test_whatever_is_given_is_answered() -> None:
+    """With any values of any kinds in it, for each command: an answer that is a line of JSON, and no exception."""
+    names = (
+        "x",
+        "k",
+        "all",
+        "api",
+        "listenkey",
+        "BTCUSDT",
+        "BTCUSD_PERP",
+        "USDT",
+        "no_answer",
+        "late_answer",
+        "\ud800",
+    )
+    events = ("ORDER_TRADE_UPDATE", "executionReport", "balanceUpdate", "listenKeyExpired")
+    numbers = (0, -1, 1.5, 10**400, 1e308, float("inf"), "5", "-5", "1e999999", "nan")
+    values: tuple[Any, ...] = (*names, *events, *numbers, None, True, "", [], {}, {"c": 1}, ["a"])
+    more = ("method", "nth", "times", "delay", "o", "E", "stream", "event", "code", "account", "when", "key")
+    chance = random.Random(11)
+    for venue in (COIN_M, USD_M, SPOT):
+        clock = DrivenClock()
+        driver = Driver(Simulator(venue, clock=clock, record=0), clock)
+        driver.simulator.add_key("k", secret="of k")
+        for _ in range(1500):
+            name, command = chance.choice(list(COMMANDS.items()))
+            given = {each: chance.choice(values) for each in command.names if chance.random() < 0.9}
+            given |= {each: chance.choice(values) for each in more if command.takes_more and chance.random() < 0.1}
+            answer = driver.treat(json.dumps({"id": 1, "command": name, **given}))
+            assert answer["id"] == 1
+            assert answer["ok"] is (not answer.get("error"))
+            assert "\n" not in written(answer, as_json=chance.random() < 0.5)
+
+
+def test_it_ends_while_standard_input_is_open() -> None:
+    with driven() as exchange:
+        assert exchange.say("orders")["ok"]
+        exchange.process.terminate()
+        assert exchange.process.wait(TIMEOUT) == (0 if sys.platform != "win32" else 1)
+        assert exchange.process.stderr is not None
+        assert exchange.process.stderr.read() == ""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_the_example_for_node_runs(tmp_path: Path) -> None:
+    text = (Path(binance_session.__file__).parent / "SIMULATOR.md").read_text()
+    [example] = re.findall(r"```js\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "example.cjs").write_text(f"(async () => {{\n{example}}})();\n")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    variables = environment(PATH=path, SECRET="a secret")
+    command = ["node", "example.cjs"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert "no open orders have the client order id 'mine'" in done.stdout, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_help_and_the_commands_agree() -> None:

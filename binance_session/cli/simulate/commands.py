@@ -22,6 +22,9 @@ __all__ = ["COMMANDS", "Driver"]
 
 Answer = dict[str, Any]
 
+#: seconds of one jump of the clock: a year, in which each connection is pinged 175,000 times
+_LONGEST: Final = 366 * 86400
+
 
 @frozen
 class Command:
@@ -208,7 +211,7 @@ def _drop(driver: Driver, sockets: Any = "all") -> Answer:
 
 @_command("advance SECONDS", "moves the exchange's clock ahead: listenKeys lapse, connections grow old")
 def _advance(driver: Driver, seconds: Any) -> Answer:
-    driver.clock.advance(float(_number("a number of seconds", seconds)))
+    driver.clock.advance(float(_number("the time in seconds", seconds, most=_LONGEST)))
     return {"time": driver.simulator.exchange.state.now_ms}
 
 
@@ -306,13 +309,14 @@ def _text(what: str, given: Any) -> str:
     return given
 
 
-def _number(what: str, given: Any, *, negative: bool = False) -> Decimal:
+def _number(what: str, given: Any, *, negative: bool = False, most: int = 10**15) -> Decimal:
     try:
         number = Decimal(str(given))
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or (number <= 0 and not negative):
-        raise ValueError(f"{what} is a number{'' if negative else ' above 0'}, not {given!r}")
+    if not number.is_finite() or (number <= 0 and not negative) or abs(number) > most:
+        above = "" if negative else " above 0"
+        raise ValueError(f"{what} is a number{above}, and at most {most}, not {str(given)[:40]!r}")
     return number
 
 

@@ -40,11 +40,11 @@ def _follow(
             answer: Future[tuple[str, bool]] = Future()
             loop.call_soon_threadsafe(_settle, answer, treat, line)
             text, last = answer.result()
-            _write(sys.stdout.fileno(), f"{text}\n".encode())
+            _write(sys.stdout.fileno(), f"{text}\n".encode(errors="backslashreplace"))
             if last:
                 break
         loop.call_soon_threadsafe(ended)
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, RuntimeError):
         return  # nobody reads the answers any more, or the loop is closed
 
 
