@@ -85,9 +85,17 @@ async def test_a_fault_strikes_counts_and_is_taken_back() -> None:
             assert exchange.say("remove 1") == {"ok": True, "removed": 1}
             await session.status()
             spell = {"command": "fault", "name": "drop_before", "method": "session.status"}
-            assert exchange.say(spell) == {"ok": True, "fault": 1}
+            assert exchange.say(spell) == {"ok": True, "fault": 2}
             with pytest.raises(ConnectionLost):
                 await session.status()
+
+
+async def test_faults_of_the_command_line_are_counted_too() -> None:
+    with driven("--fault", "late_answer method=session.status delay=0") as exchange:
+        async with exchange.session() as session:
+            await session.status()
+        told = {"fault": 1, "name": "late_answer", "seen": 1, "struck": 1}
+        assert exchange.say("faults") == {"ok": True, "faults": [told]}
 
 
 async def test_connections_are_dropped_by_kind() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -52,7 +51,6 @@ async def foreign(venue: Venue, **options: Any) -> AsyncIterator[Simulator]:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-            logging.getLogger().handlers.clear()  # some clients configure logging for the whole program
 
 
 def base(simulator: Simulator) -> str:

@@ -20,6 +20,8 @@ import pytest
 
 from binance_session.simulator import Readings, Simulator
 from binance_session.venues import COIN_M, SPOT, USD_M, Venue
+from tests.cli import driven as driver
+from tests.cli.driven import driven
 from tests.foreign.exchange import MARKS, PRIVATE, SECRET, base, executed, foreign
 from tests.foreign.rest import rest
 from tests.simulator.client import KEYS
@@ -73,6 +75,23 @@ class Script:
 
 
 @asynccontextmanager
+async def started(node: Path, name: str, told: dict[str, Any]) -> AsyncIterator[Script]:
+    """A script that was told where the exchange is."""
+    process = await asyncio.create_subprocess_exec(
+        "node", name, cwd=node, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=1 << 20
+    )
+    try:
+        running = Script(process)
+        await running.say(told)
+        yield running
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@asynccontextmanager
 async def script(
     node: Path, name: str, venue: Venue, key: str, **options: Any
 ) -> AsyncIterator[tuple[Simulator, Script]]:
@@ -80,35 +99,18 @@ async def script(
     proof = {"apiSecret": SECRET} if key == "HMAC" else {"privateKey": PRIVATE[key]}
     symbol, quantity = SYMBOLS[venue.name]
     async with foreign(venue, **options) as simulator, rest(simulator) as rest_url:
-        process = await asyncio.create_subprocess_exec(
-            "node",
-            name,
-            cwd=node,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            limit=1 << 20,
-        )
-        try:
-            running = Script(process)
-            await running.say(
-                {
-                    "product": venue.name,
-                    "credentials": {"apiKey": key, **proof},
-                    "logon": key == "ED",
-                    "url": simulator.url,
-                    "base": base(simulator),
-                    "restUrl": rest_url,
-                    "symbol": symbol,
-                    "quantity": quantity,
-                }
-            )
+        told = {
+            "product": venue.name,
+            "credentials": {"apiKey": key, **proof},
+            "logon": key == "ED",
+            "url": simulator.url,
+            "base": base(simulator),
+            "restUrl": rest_url,
+            "symbol": symbol,
+            "quantity": quantity,
+        }
+        async with started(node, name, told) as running:
             yield simulator, running
-            assert await asyncio.wait_for(process.wait(), 30) == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
 
 
 async def listening(simulator: Simulator) -> None:
@@ -176,3 +178,24 @@ async def test_the_package_binance_with_spot(node: Path, key: str) -> None:
     async with script(node, "sieb.mjs", SPOT, key) as (simulator, running):
         await walk_spot(running)
     assert ("session.logon" in executed(simulator)) is (key == "ED")
+
+
+async def test_a_resting_order_of_a_bot_in_another_language_fills(node: Path) -> None:
+    """Nothing of it is Python: the bot is Node.js', and the exchange a program, driven by lines."""
+    with driven("--fault", "late_answer method=order.place delay=0.01") as exchange:
+        told = {
+            "credentials": {"apiKey": driver.API_KEY, "apiSecret": driver.SECRET},
+            "url": exchange.first["url"],
+            "base": exchange.first["stream_url"],
+            "symbol": "BTCUSD_PERP",
+        }
+        async with started(node, "fills.mjs", told) as running:
+            await running.told("listening")
+            while exchange.say("event MARGIN_CALL")["streams"] == 0:
+                await asyncio.sleep(0.01)
+            await running.say("go")
+            await running.told("placed")
+            assert exchange.say("price BTCUSD_PERP 60000")["filled"] == []
+            [filled] = exchange.say("price BTCUSD_PERP 58000")["filled"]
+            assert (filled["clientOrderId"], filled["executed"]) == ("mine", "2")
+            assert await running.told("event") == ["FILLED", "2"]

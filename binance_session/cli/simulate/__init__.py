@@ -120,10 +120,11 @@ async def _serve(arguments: argparse.Namespace) -> int:
 
     clock = DrivenClock()
     simulator = _simulator(arguments, clock)
+    driver = Driver(simulator, clock)
     keys = _add_keys(simulator, arguments.api_key, arguments.proofs)
     for text in arguments.fault:
         try:
-            simulator.inject(fault_from_text(text))
+            driver.inject(fault_from_text(text))
         except ValueError as error:
             raise ConfigurationError(f"--fault {text}: {error}") from None
     stop = asyncio.Event()
@@ -138,7 +139,6 @@ async def _serve(arguments: argparse.Namespace) -> int:
         return 1
     try:
         _introduce(simulator, keys, as_json=arguments.json)
-        driver = Driver(simulator, clock)
 
         def treat(line: str) -> tuple[str, bool]:
             return written(driver.treat(line), as_json=arguments.json), driver.over

@@ -16,7 +16,7 @@ from binance_session.simulator.refusals import Refusal
 from binance_session.venues import nearest
 
 if TYPE_CHECKING:
-    from binance_session.simulator import Account, Connection, DrivenClock, Injected, Order, Simulator
+    from binance_session.simulator import Account, Connection, DrivenClock, Fault, Injected, Order, Simulator
 
 __all__ = ["COMMANDS", "Driver"]
 
@@ -75,6 +75,14 @@ class Driver:
         self.over = False
         #: the faults that were put to work, by number
         self.faults: dict[int, Injected] = {}
+        self._numbers = 0
+
+    def inject(self, fault: Fault) -> int:
+        """Put a fault to work, and return its number. Raises :class:`ValueError` for one that would never strike."""
+        injected = self.simulator.inject(fault)
+        self._numbers += 1
+        self.faults[self._numbers] = injected
+        return self._numbers
 
     def treat(self, line: str) -> Answer:
         """Do what a line asks for and return the answer: ``ok``, and what there is to tell, or ``error``."""
@@ -174,13 +182,10 @@ def _event(driver: Driver, type: Any, **fields: Any) -> Answer:  # noqa: A002 - 
 
 @_command("fault NAME [KEY=VALUE ...]", "lets a fault strike, as --fault does; answers with its number")
 def _fault(driver: Driver, name: Any, **options: Any) -> Answer:
-    injected = driver.simulator.inject(fault_of(_text("a fault", name), options))
-    number = max(driver.faults, default=0) + 1
-    driver.faults[number] = injected
-    return {"fault": number}
+    return {"fault": driver.inject(fault_of(_text("a fault", name), options))}
 
 
-@_command("faults", "tells which faults were put to work, and how often each has struck")
+@_command("faults", "tells which faults were put to work, by --fault too, and how often each has struck")
 def _faults(driver: Driver) -> Answer:
     listed = [
         {"fault": number, "name": each.fault.name, "seen": each.seen, "struck": each.struck}
