@@ -232,6 +232,14 @@ def _stop(driver: Driver, what: Any) -> Answer:
     return {"stopped": sum(driver.simulator.stop_listen_keys(account) for account in driver.accounts)}
 
 
+@_command(
+    "token [SECONDS]", "makes a listenToken, as REST does for margin accounts on Spot's host, good for a day or less"
+)
+def _token(driver: Driver, seconds: Any = 86400) -> Answer:
+    validity = float(_number("the time in seconds", seconds, most=86400))
+    return {"token": driver.simulator.create_listen_token(validity=validity)}
+
+
 @_command("shutdown", "sends serverShutdown to every API connection")
 def _shutdown(driver: Driver) -> Answer:
     driver.simulator.broadcast_shutdown()
