@@ -223,7 +223,7 @@ def test_quit() -> None:
         ("fault no_answer nth=first", "nth is something like 1, not 'first'"),
         ("fault no_answer method=3", "method is something like 'order.place', not 3"),
         ("remove 3", "no fault has the number '3'"),
-        ("drop streams", "api, stream, all"),
+        ("drop straem", "api, stream, all, not 'straem'; did you mean 'stream'?"),
         ("advance -1", "above 0"),
         ("advance 1e9", "at most 31622400"),
         ("expire order", "listenkey"),

@@ -313,7 +313,7 @@ def _meant(name: Any, names: list[str]) -> str:
 
 def _one_of(what: str, given: Any, names: tuple[str, ...]) -> None:
     if given not in names:
-        raise ValueError(f"{what}: {', '.join(names)}, not {given!r}")
+        raise ValueError(f"{what}: {', '.join(names)}, not {given!r}{_meant(given, list(names))}")
 
 
 def _text(what: str, given: Any) -> str:
