@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from binance_session import COIN_M, HmacKey, Session, Venue
-from tests.cli.program import running
+from tests.cli.program import COMMAND, environment
 
 API_KEY = "driven"
 SECRET = "a secret for tests"
@@ -41,5 +41,18 @@ class Driven:
 
 @contextmanager
 def driven(*arguments: str) -> Iterator[Driven]:
-    with running("simulate", "--json", *OPTIONS, *arguments, stdin=subprocess.PIPE, SECRET=SECRET) as process:
-        yield Driven(process)
+    """Start the program, and kill it at the end if it is still there."""
+    with subprocess.Popen(
+        [*COMMAND, "simulate", "--json", *OPTIONS, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=environment(SECRET=SECRET),
+    ) as process:
+        try:
+            yield Driven(process)
+        finally:
+            if process.poll() is None:
+                process.kill()

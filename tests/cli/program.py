@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
 
 COMMAND = (sys.executable, "-W", "error", "-m", "binance_session")
 TIMEOUT = 40
@@ -35,13 +34,11 @@ def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def running(
-    *arguments: str, stdin: int | IO[str] = subprocess.DEVNULL, **extra: str
-) -> Iterator[subprocess.Popen[str]]:
+def running(*arguments: str, **extra: str) -> Iterator[subprocess.Popen[str]]:
     """Start the program, and kill it at the end if it is still there."""
     with subprocess.Popen(
         [*COMMAND, *arguments],
-        stdin=stdin,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -25,7 +25,7 @@ from binance_session.cli.simulate.commands import COMMANDS, Driver
 from binance_session.simulator import DrivenClock, Exchange, Simulator
 from binance_session.venues import COIN_M, USD_M
 from tests.cli.driven import API_KEY, Driven, driven
-from tests.cli.program import TIMEOUT, environment, run, running
+from tests.cli.program import COMMAND, TIMEOUT, environment, run
 
 ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "50000"}
 fills = pytest.mark.skipif(not hasattr(Exchange, "fill"), reason="the exchange fills no order by its name yet")
@@ -165,8 +165,9 @@ async def test_events_and_balances() -> None:
 def test_without_json_an_answer_is_a_line_of_text() -> None:
     lines = "price BTCUSD_PERP 50000\n\nprice BTCUSD_PERP\nquit\nnever treated\n"
     done = subprocess.run(
-        [sys.executable, "-m", "binance_session", "simulate"],
+        [*COMMAND, "simulate"],
         input=lines,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -180,10 +181,10 @@ def test_without_json_an_answer_is_a_line_of_text() -> None:
 def test_the_end_of_standard_input_ends_nothing_unless_asked(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_text("orders\nhelp")  # a file, and no newline at its end
-    with path.open() as lines, running("simulate", "--json", "--end-with-input", stdin=lines) as process:
-        assert process.wait(TIMEOUT) == 0
-        assert process.stdout is not None
-        assert [json.loads(line).get("ok") for line in process.stdout] == [None, True, True]
+    command = [*COMMAND, "simulate", "--json", "--end-with-input"]
+    with path.open() as lines:
+        told = subprocess.check_output(command, stdin=lines, env=environment(), text=True, timeout=TIMEOUT)
+    assert [json.loads(line).get("ok") for line in told.splitlines()] == [None, True, True]
     with driven() as exchange:
         assert exchange.process.stdin is not None
         exchange.process.stdin.close()
