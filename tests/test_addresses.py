@@ -181,7 +181,7 @@ async def test_a_connection_leaves_from_the_address_that_was_given() -> None:
             with pytest.raises(ConnectError):
                 await session.open()
         assert [peer[0] for peer, _ in peers] == ["127.0.0.5", "127.0.0.6", "127.0.0.1"]
-        with pytest.raises(ConnectError, match="local_addr 192.0.2.77 is no address of this machine"):
+        with pytest.raises(ConnectError, match=r"local_addr 192\.0\.2\.77 is no address of this machine"):
             await Session(USD_M, url=f"ws://127.0.0.1:{port}/x", local_addr="192.0.2.77").open()
 
 
