@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
@@ -26,6 +27,10 @@ AddressInfo = tuple[int, int, int, str, Any]
 #: seconds for which the first address is silent before the second is tried beside it (RFC 8305 §5)
 _HEAD_START: Final = 0.25
 _FAMILIES: Final = {None: socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+#: what a resolver says when there are only addresses of the other kind
+_NONE_OF_THAT_KIND: Final = frozenset(
+    getattr(socket, name) for name in ("EAI_ADDRFAMILY", "EAI_NODATA", "EAI_FAMILY") if hasattr(socket, name)
+)
 #: event loops whose own look-ups run in a pool of threads that others wait for
 _ORDINARY: Final = ("asyncio", "uvloop")
 
@@ -40,13 +45,23 @@ async def look_up(host: str, port: int, family: Family | None, local_addr: str |
         wanted = socket.AF_INET6 if ipaddress.ip_address(local_addr).version == 6 else socket.AF_INET
     loop = asyncio.get_running_loop()
     found: list[Any]
-    if not _brings_its_own(loop):
-        found = await _look_up_aside(loop, host, port, wanted)
-    else:
-        found = await loop.getaddrinfo(host, port, family=wanted, type=socket.SOCK_STREAM)
+    try:
+        if not _brings_its_own(loop):
+            found = await _look_up_aside(loop, host, port, wanted)
+        else:
+            found = await loop.getaddrinfo(host, port, family=wanted, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if wanted == socket.AF_UNSPEC or error.errno not in _NONE_OF_THAT_KIND:
+            raise
+        found = []
     found = [info for info in dict.fromkeys(found) if wanted in (socket.AF_UNSPEC, info[0])]
+    if not found and wanted == socket.AF_UNSPEC:
+        raise OSError("the host has no usable address")
     if not found:
-        raise OSError(f"the host has no {family or 'usable'} address")
+        kind = "ipv6" if wanted == socket.AF_INET6 else "ipv4"
+        raise OSError(
+            f"the host has no {kind} address, and {'family' if local_addr is None else 'local_addr'} asks for one"
+        )
     first = [info for info in found if info[0] == found[0][0]]
     others = [info for info in found if info[0] != found[0][0]]
     return [info for info in chain.from_iterable(zip_longest(first, others)) if info is not None]
@@ -135,7 +150,7 @@ async def connect_tcp(info: AddressInfo, local_addr: str | None) -> socket.socke
     try:
         sock.setblocking(False)
         if local_addr is not None:
-            sock.bind((local_addr, 0))
+            _bind(sock, local_addr)
         await reach(sock, address)
     except BaseException:
         sock.close()
@@ -168,3 +183,12 @@ async def reach(sock: socket.socket, address: Any) -> None:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _bind(sock: socket.socket, local_addr: str) -> None:
+    try:
+        sock.bind((local_addr, 0))
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        raise OSError(error.errno, f"local_addr {local_addr} is no address of this machine") from None

@@ -32,6 +32,7 @@ __all__ = [
     "check_policy",
     "check_proxy",
     "check_recv_window",
+    "check_rollover",
     "check_tls",
     "check_url",
     "check_way_out",
@@ -68,6 +69,15 @@ def check_recv_window(value: object, venue: Venue) -> None:
     if value is not None and (type(value) is not int or not 1 <= value <= venue.max_recv_window):
         raise ConfigurationError(
             f"recv_window must be a whole number of ms, 1 to {venue.max_recv_window}, not {value!r}"
+        )
+
+
+def check_rollover(value: float | None, venue: Venue) -> None:
+    """Refuse a rollover that would come after the exchange has ended the connection by itself."""
+    if value is not None and value > venue.lifetime:
+        raise ConfigurationError(
+            f"rollover_after must be at most {venue.lifetime:g} seconds, not {value!r}: {venue.name} ends each"
+            " connection then; None leaves it to the exchange"
         )
 
 
@@ -233,10 +243,11 @@ def is_exposed(url: str, proxy: object) -> bool:
     return parts.scheme == "ws" and (isinstance(proxy, str) or not _is_loopback(parts.hostname or ""))
 
 
-def insecure(name: str, method: str | None = None) -> InsecureTransportError:
-    """Return the error for credentials that would go over an exposed connection."""
+def insecure(name: str, method: str | None = None, *, by_proxy: bool = False) -> InsecureTransportError:
+    """Return the error for credentials that would go over an exposed connection; ``by_proxy``: through a proxy."""
+    through = " and goes through a proxy: it" if by_proxy else " and"
     return InsecureTransportError(
-        f"{name} is a plain ws:// address and would show the credentials to everybody on the way: use wss://",
+        f"{name} is a plain ws:// address{through} would show the credentials to everybody on the way: use wss://",
         method=method,
     )
 

@@ -68,11 +68,16 @@ class ServerClock:
         """Count on an event loop's time.
 
         Where that is not the machine's, in a simulation that was given no ``wall_clock``, the machine's clock says
-        nothing about the time there, and the exchange is believed however far away it is.
+        nothing about the time there: the local clock starts at its time and then follows the event loop's, and the
+        exchange is believed however far away it is.
         """
+        if self.monotonic == loop_time:
+            return
         self.monotonic = loop_time
-        is_elsewhere = self.wall is time.time and abs(loop_time() - time.monotonic()) > _ELSEWHERE
-        self._farthest = math.inf if is_elsewhere else _FARTHEST
+        if self.wall is time.time and abs(loop_time() - time.monotonic()) > _ELSEWHERE:
+            start = time.time() - loop_time()
+            self.wall = lambda: start + loop_time()
+            self._farthest = math.inf
 
     @property
     def offset(self) -> float:

@@ -248,6 +248,8 @@ class RsaKey(_Key):
 def _read(pem: Pem) -> bytes:
     if isinstance(pem, bytes):
         return pem
+    if pem == "":  # which is the directory that the program runs in, for a path
+        raise ConfigurationError("the key is an empty text: is the variable set that its path or PEM text comes from?")
     if isinstance(pem, str) and "-----BEGIN" in pem:
         return pem.encode(errors="replace")  # a UnicodeEncodeError would carry the key
     try:

@@ -180,14 +180,16 @@ def _connect_error(error: Exception, transport: Transport) -> ConnectError:
     if isinstance(error, InvalidHandshake):  # its words may be the server's
         return ConnectError(f"no connection: what answered is no WebSocket server ({type(error).__name__})")
     if isinstance(error, ssl_module.SSLCertVerificationError):
-        said = error.verify_message or type(error).__name__
+        said = getattr(error, "verify_message", "") or type(error).__name__
         return ConnectError(f"the server's certificate was not accepted: {said}", retryable=False)
     if isinstance(error, TimeoutError) and error.errno is None:
         return ConnectError(f"no connection within {transport.open_timeout} s")
     if isinstance(error, (InvalidURI, UnicodeError)):  # their messages hold the address
         return ConnectError("the address is not one that a WebSocket can be opened to", retryable=False)
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) and transport.proxy is not None:
         return ConnectError("the proxy cannot be used: a socks proxy needs the package python-socks", retryable=False)
-    if isinstance(error, ValueError):  # likewise, with the proxy's password
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # likewise, with the proxy's password
+        if transport.proxy is None:
+            return ConnectError(f"no connection: {type(error).__name__}")
         return ConnectError("the proxy cannot be used: its address is not one", retryable=False)
     return ConnectError(f"no connection: {why(error, tls=transport.url.startswith('wss:'))}")

@@ -448,8 +448,9 @@ def why(error: BaseException, *, tls: bool = False) -> str:
     text = shown(str(error)).strip().rstrip(":").rstrip()
     name = type(error).__name__
     if isinstance(error, ssl_module.SSLCertVerificationError):
-        return f"the certificate is not accepted: {shown(error.verify_message) or text or name}"
-    if isinstance(error, ssl_module.SSLError) and error.reason in _NO_TLS:
+        said = shown(getattr(error, "verify_message", ""))  # whoever makes one by hand may have left it out
+        return f"the certificate is not accepted: {said or text or name}"
+    if isinstance(error, ssl_module.SSLError) and getattr(error, "reason", None) in _NO_TLS:
         return f"the port does not speak TLS; is it a ws:// address, or another port? ({error.reason})"
     if isinstance(error, socket.gaierror):
         return f"the name of the host cannot be looked up: is it right, and is the network there? ({text or name})"

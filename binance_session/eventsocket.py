@@ -80,6 +80,13 @@ class EventSocket(Receiver):
             self._connection = await dial(self._transport, self)
         except ConnectError as error:
             self._raise_masked(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise ConnectError(
+                "no connection: the attempt was cancelled"
+            ) from None  # a resolver's, by whoever ended it
         except Exception as error:  # of a resolver or an event loop that is ending, say
             raise ConnectError(f"no connection: {self._secrets.clean(why(error))}") from None
         if self.cause is not None:

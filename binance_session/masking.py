@@ -24,7 +24,8 @@ LIMIT: Final = 500
 #: be found in the middle of words that have nothing to do with it.
 _LONG: Final = 8
 _SHORTEST: Final = 4
-#: "MICROSECOND" is shorter, and no token
+#: "MICROSECOND" is shorter, and no token. A shorter secret is looked for in its own capitals only: a key called APIKEY
+#: is not the word apiKey.
 _LONG_VALUE: Final = 16
 #: former secrets that are still masked
 _FORMER: Final = 16
@@ -112,7 +113,7 @@ class Secrets:
     def mask(self, text: str) -> str:
         """Return ``text`` with each known secret masked, and nothing else changed: for what is data, not a message.
 
-        A secret is also found percent-encoded, escaped as in JSON, and in other capitals.
+        A secret is also found percent-encoded, escaped as in JSON, and, from sixteen characters on, in other capitals.
         """
         plain = self._plain or self._lowered()
         # Looked for plainly first: an answer's error is made on the event loop, and the pattern takes ms to compile.
@@ -158,7 +159,7 @@ class Secrets:
         return self._plain
 
     def _compiled(self) -> re.Pattern[str]:
-        self._pattern = re.compile("|".join(map(_forms, self._all())) or r"(?!)", re.IGNORECASE)
+        self._pattern = re.compile("|".join(map(_forms, self._all())) or r"(?!)")
         return self._pattern
 
     def _mask_pieces(self, found: re.Match[str]) -> str:
@@ -211,6 +212,8 @@ def _forms(value: str) -> str:
     word = _each(value, {})
     if not _IN_JSON.keys().isdisjoint(value):
         word = f"(?:{word}|{_each(value, _IN_JSON)})"
+    if len(value) >= _LONG_VALUE:
+        return f"(?i:{word})"
     return word if len(value) >= _LONG else rf"(?<![0-9A-Za-z]){word}(?![0-9A-Za-z])"
 
 
@@ -221,5 +224,5 @@ def _each(value: str, escapes: Mapping[str, str]) -> str:
         units = character.encode("utf-16-be", "surrogatepass")
         escaped = "".join([rf"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)])
         also = r"|\+" if character == " " else ""
-        forms.append(f"(?:{escapes.get(character, re.escape(character))}{also}|{encoded}|{escaped})")
+        forms.append(f"(?:{escapes.get(character, re.escape(character))}{also}|(?i:{encoded}|{escaped}))")
     return "".join(forms)

@@ -272,8 +272,55 @@ def readable(data: bytes | bytearray) -> Any:
         return str(data, "utf-8", "replace")
 
 
+class _TooLong:
+    """Stands for an integer of more digits than Python reads."""
+
+
+def _integer(digits: str) -> int | _TooLong:
+    try:
+        return int(digits)
+    except ValueError:
+        return _TooLong()
+
+
+_patient: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_integer)
+#: the fields of a message that are looked at
+_FIELDS: Final = ("id", "status", "result", "error", "event", "subscriptionId")
+
+
+def _decode_patiently(data: bytes | bytearray) -> Any:
+    """Decode a message that has a number beyond all bounds, if nobody looks at that: the fast decoder skips it, too."""
+    message = _patient.decode(str(data, "utf-8"))
+    if type(message) is dict:
+        for name, value in message.items():
+            if _holds_too_long(value):
+                if name in _FIELDS:
+                    raise ValueError("a number has too many digits")
+                message[name] = None
+    return message
+
+
+def _holds_too_long(value: Any) -> bool:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if type(item) is _TooLong:
+            return True
+        if type(item) is dict:
+            stack += item.values()
+        elif type(item) is list:
+            stack += item
+    return False
+
+
 def _decode_reference(data: bytes | bytearray) -> Envelope:
-    message = decode_plainly(data)
+    try:
+        message = decode_plainly(data)
+    except MalformedMessage:
+        try:
+            message = _decode_patiently(data)
+        except (ValueError, RecursionError) as error:
+            raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
     if type(message) is not dict:
         raise MalformedMessage(f"a JSON {type(message).__name__}, not an object")
     get = message.get

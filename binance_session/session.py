@@ -29,6 +29,7 @@ from binance_session.checks import (
     check_policy,
     check_proxy,
     check_recv_window,
+    check_rollover,
     check_tls,
     check_url,
     check_way_out,
@@ -207,6 +208,7 @@ class Session:
         check_proxy(proxy)
         check_tls(ssl)
         check_keepalive(keepalive, venue)
+        check_rollover(rollover_after, venue)
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
@@ -235,14 +237,19 @@ class Session:
         )
         check_url("url", transport.url, ssl)
         self._exposed = is_exposed(transport.url, proxy)
+        self._by_proxy = isinstance(proxy, str)
         if credentials is not None and self._exposed:
-            raise insecure("url")
+            raise insecure("url", by_proxy=self._by_proxy)
         if stream_url is None and url is None:  # who talks to a simulator must not send its listenKey to Binance
             stream_url = venue.stream_url
         if stream_url is not None:
             check_url("stream_url", stream_url, None)
+            if not venue.has_listen_key:
+                raise ConfigurationError(
+                    f"{venue.name} has no stream_url: its events arrive on the connection to url. Leave stream_url out"
+                )
             if is_exposed(stream_url, proxy):  # a listenKey goes into its path
-                raise insecure("stream_url")
+                raise insecure("stream_url", by_proxy=self._by_proxy)
         if proxy is True and urlsplit(transport.url).scheme == "ws":
             # a plain connection to this machine must not take its way through another one
             transport = evolve(transport, proxy=None)
@@ -340,7 +347,7 @@ class Session:
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.venue.name} {self.state.value}>"
+        return f"<{type(self).__name__} {self.name!r} {self.venue.name} {self.state.value}>"
 
     # Life
 
@@ -431,7 +438,11 @@ class Session:
         self._handoff = None
 
     def _demand_loop(self) -> None:
-        if self._loop is not None and asyncio.get_running_loop() is not self._loop:
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:  # in a forked child also inside a coroutine that goes on there
+            running = None
+        if self._loop is not None and running is not self._loop:
             raise self._wrong_loop(None)
 
     def _wrong_loop(self, method: str | None) -> ConfigurationError:
@@ -490,7 +501,7 @@ class Session:
             check_credentials(credentials)
             self._secrets.add_key(credentials)
             if self._exposed:
-                raise insecure("url", method)
+                raise insecure("url", method, by_proxy=self._by_proxy)
             if spec.name.endswith("session.logon"):
                 raise ConfigurationError("the connection is logged on with the session's own key", method=method)
         if self._hooks.prepare is not None:

@@ -488,6 +488,7 @@ class StreamSockets(EventSource, EventSocketOwner):
                 task.cancel()
             await asyncio.wait([opening, trouble])
         if emptied:
+            self._log.info("the next stream connection takes over")
             self._feed.take_over()
             self._drop(old)
         else:

@@ -482,6 +482,7 @@ class Supervisor(LinkOwner):
                     ready_since = loop.time()
                     successor = await self._serve(link)
                     replaced, link = link, successor
+                    self._log.info("the next connection takes over; the one before ends when its last answer has come")
                     try:
                         self._promote(link)
                     finally:

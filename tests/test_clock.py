@@ -188,5 +188,14 @@ def test_a_simulation_without_a_wall_clock_is_believed_whatever_the_year() -> No
         return clock.offset
 
     assert learned(ServerClock(time.time), lambda: 5.0) == pytest.approx(year, abs=5)
+    elsewhere = ServerClock(time.time)
+    moment = [5.0]
+    elsewhere.run_on(lambda: moment[0])
+    began = elsewhere.now()
+    moment[0] += 86_400.0
+    assert elsewhere.now() - began == pytest.approx(86_400.0, abs=0.001)
+    elsewhere.learn(int((began + 86_410.0) * 1000), moment[0], moment[0])
+    moment[0] += 86_400.0
+    assert elsewhere.offset == pytest.approx(10.0, abs=0.01), "the local clock goes as the event loop's does"
     assert learned(ServerClock(time.time), time.monotonic) == 0.0
     assert learned(ServerClock(lambda: time.time()), lambda: 5.0) == 0.0

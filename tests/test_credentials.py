@@ -248,6 +248,7 @@ OTHER_ARMOUR = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         (Ed25519Key, "MC4CAQ\0AwBQYDK2VwBCIEIIJEYWtGBrhACmb9Dvy", None, "cannot be read .*not a path"),
         (Ed25519Key, "MC4CAQ" * 1000, None, "cannot be read .*too long"),
         (Ed25519Key, None, None, "cannot be read .*not a path"),
+        (Ed25519Key, "", None, "an empty text: is the variable set"),
         (Ed25519Key, bytearray(pem_of(ED25519)), None, "cannot be read .*not a path"),
     ],
 )

@@ -303,6 +303,8 @@ class _Silent(Exception):
         (ConnectionRefusedError(111, "Connect call failed"), False, "nothing accepts connections"),
         (socket.gaierror(-2, "Name or service not known"), False, "cannot be looked up"),
         (OSError("no connection: "), False, "no connection"),
+        (ssl.SSLError(), True, "does the port speak TLS"),
+        (ssl.SSLCertVerificationError("it is expired"), True, "it is expired"),
         (RuntimeError("a\x1b[2J\nb"), False, "a\\x1b[2J\\nb"),
     ],
 )

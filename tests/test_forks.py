@@ -7,12 +7,12 @@ import contextlib
 import multiprocessing
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from binance_session import ConfigurationError, Session
+from binance_session import ConfigurationError, Session, SessionState
 from binance_session.forks import watch
 from tests.exchange import exchange, session_to
 
@@ -79,6 +79,41 @@ async def test_every_use_in_a_forked_child_is_refused_and_the_parent_goes_on() -
         assert len(told) == 10
         assert (await session.request("account.balance")).status == 200
         assert session.stats.connections == 1
+
+
+async def test_a_coroutine_that_goes_on_in_a_forked_child_is_refused_in_words() -> None:
+    """There asyncio itself knows of no running loop. What only looks answers as in the parent."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        stream = session.user_data_stream()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = os.fork()
+        if not process:
+            refused = 0
+            try:
+                uses: list[Callable[[], Coroutine[Any, Any, object]]] = [
+                    session.open,
+                    session.close,
+                    session.__aenter__,
+                    lambda: session.__aexit__(None, None, None),
+                    lambda: session.wait_for(SessionState.READY),
+                    session.start_user_data_stream,
+                    stream.__aenter__,
+                    lambda: stream.__aexit__(None, None, None),
+                    lambda: session.request("account.balance"),
+                ]
+                for use in uses:
+                    try:
+                        await use()
+                    except ConfigurationError as error:
+                        refused += "this process was forked" in str(error)
+                answers = session.state is SessionState.READY and session.stats.connections == 1 and session.now() > 0
+                os._exit(0 if refused == 9 and answers else 1 + refused)
+            finally:
+                os._exit(99)
+        _, ended = await asyncio.to_thread(os.waitpid, process, 0)
+        assert os.waitstatus_to_exitcode(ended) == 0
+        assert (await session.request("account.balance")).status == 200
 
 
 class Watched:

@@ -112,6 +112,13 @@ def test_a_short_secret_is_masked_as_a_word_and_a_tiny_one_never() -> None:
     assert secrets.clean("abc") == "abc"
 
 
+def test_a_secret_of_less_than_sixteen_characters_is_masked_in_its_own_capitals_only() -> None:
+    """A key called APIKEY is not the word apiKey; one that is long enough is no word, and masked in any."""
+    assert Secrets("APIKEY").clean("your apiKey is APIKEY, %41PIKEY") == "your apiKey is …, …"
+    assert Secrets("HUNTER2HUNTER2").clean("hunter2hunter2, HUNTER2HUNTER2") == "hunter2hunter2, …"
+    assert "hunter2" not in Secrets("HUNTER2HUNTER2HUNTER2").clean("no: hunter2hunter2hunter2")
+
+
 def test_a_former_listen_key_is_masked_for_a_while_and_not_for_ever() -> None:
     secrets = Secrets()
     keys = [f"{i:05}{1000003 * (i + 7) ** 5:015}" for i in range(100)]

@@ -134,6 +134,15 @@ def test_both_decoders_agree_on_numbers_that_are_none(field: str, number: str) -
     assert event_of(decode(data).event, decode(data).subscription) is not None
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000, '[{"a":' + "9" * 5000 + "}]"])
+@pytest.mark.parametrize("field", ["new", "rateLimits"])
+def test_a_number_of_thousands_of_digits_that_nobody_reads_is_skipped(field: str, number: str) -> None:
+    """By both decoders: else an answer would be an answer with one and a timeout with the other."""
+    data = f'{{"id":1,"status":200,"result":{{}},"{field}":{number}}}'.encode()
+    for decoder in (decode, module._decode_reference):
+        assert fields(decoder(data)) == (1, 200, {}, None, None, ())
+
+
 @given(trees)
 def test_no_limit_of_any_shape_raises(limits: Any) -> None:
     """Whatever stands where rateLimits should be; what is no number that can be reckoned with is 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -129,6 +130,24 @@ async def test_over_tls(tmp_path: Any) -> None:
         simulator.broadcast_shutdown()
         await until(lambda: session.stats.connections == 2 and len(simulator.connections) == 1)
         assert session.seen.count(READY) == 1
+
+
+@pytest.mark.virtual
+async def test_a_rollover_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """At INFO, also for a stream's socket."""
+    caplog.set_level(logging.INFO, logger="binance_session")
+    async with (
+        exchange() as simulator,
+        session_to(simulator, rollover_after=100) as session,
+        session.user_data_stream(),
+    ):
+        caplog.clear()
+        await asyncio.sleep(150)
+        assert session.stats.connections == session.stats.stream_connections == 2
+        lines = [record.getMessage() for record in caplog.records if record.name == "binance_session"]
+        assert len(lines) == 2
+        assert sum("the next connection takes over" in line for line in lines) == 1
+        assert sum("the next stream connection takes over" in line for line in lines) == 1
 
 
 @pytest.mark.virtual

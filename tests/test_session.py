@@ -659,12 +659,24 @@ async def test_a_hook_may_submit() -> None:
         {"url": 5},
         {"url": "wss://host:99999/"},
         {"stream_url": "ftp://x"},
+        {"rollover_after": 86_400.1},
     ],
 )
 def test_impossible_parameters_are_refused(options: dict[str, Any]) -> None:
     """When the session is made, with the parameter named."""
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         Session(COIN_M, ED25519, **options)
+
+
+def test_spot_has_no_stream_url() -> None:
+    """Its events come on the connection that brings the answers."""
+    with pytest.raises(ConfigurationError, match="Spot has no stream_url"):
+        Session(SPOT, ED25519, stream_url="wss://example.com")
+
+
+def test_its_repr_names_the_session() -> None:
+    """So that of many in a list each can be told."""
+    assert repr(Session(COIN_M, name="strategy-1")) == "<Session 'strategy-1' COIN-M new>"
 
 
 @pytest.mark.parametrize(
@@ -688,11 +700,13 @@ def test_a_session_needs_a_venue_and_credentials_that_are_some(venue: Any, crede
 )
 def test_credentials_never_go_over_plain_ws_to_elsewhere(url: str, options: dict[str, Any]) -> None:
     """Loopback excepted, and not through a proxy; without credentials it is the user's affair."""
-    with pytest.raises(InsecureTransportError, match="wss://"):
+    with pytest.raises(InsecureTransportError, match="wss://") as caught:
         Session(COIN_M, ED25519, url=url, **options)
+    assert ("through a proxy" in str(caught.value)) is ("proxy" in options)
     session = Session(COIN_M, url=url, **options)
-    with pytest.raises(InsecureTransportError):
+    with pytest.raises(InsecureTransportError) as caught:
         session.submit("account.balance", credentials=HMAC)
+    assert ("through a proxy" in str(caught.value)) is ("proxy" in options)
 
 
 @pytest.mark.parametrize("url", ["ws://localhost:1", "ws://127.0.0.9:1", "ws://[::1]:1", "wss://example.com"])

@@ -65,7 +65,7 @@ async def test_no_http_status_ends_a_stream(venue: Venue, status: int, caplog: p
         assert session.stats.gaps == 2
 
 
-_CAUSES: list[Callable[[], Exception]] = [
+_CAUSES: list[Callable[[], BaseException]] = [
     lambda: ConnectError("the server's certificate was not accepted: expired", retryable=False),
     lambda: ConnectError("the address cannot be used", retryable=False),
     lambda: RuntimeError("cannot schedule new futures after shutdown"),
@@ -73,13 +73,14 @@ _CAUSES: list[Callable[[], Exception]] = [
     lambda: ssl.SSLError("handshake"),
     lambda: ValueError("something new"),
     lambda: TimeoutError(),
+    lambda: asyncio.CancelledError(),  # of a resolver's own, by whoever ended it
 ]
 
 
 @pytest.mark.virtual
 @pytest.mark.parametrize("cause", _CAUSES, ids=lambda cause: type(cause()).__name__)
 async def test_no_error_of_a_dial_ends_a_stream(
-    cause: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    cause: Callable[[], BaseException], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A certificate, a resolver, whatever a library may raise."""
     async with streaming() as (simulator, _, events):
@@ -114,7 +115,7 @@ async def test_each_new_kind_of_cause_is_warned_of_once(caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("cause", _CAUSES, ids=lambda cause: type(cause()).__name__)
-async def test_the_first_socket_is_asked_for_once(cause: Callable[[], Exception], monkeypatch: Any) -> None:
+async def test_the_first_socket_is_asked_for_once(cause: Callable[[], BaseException], monkeypatch: Any) -> None:
     """``async with`` says at once why it cannot be had, as one of the package's errors."""
     async with exchange() as simulator, session_to(simulator) as session:
 
