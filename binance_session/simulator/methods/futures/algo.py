@@ -73,7 +73,7 @@ def _answer(state: State, algo: AlgoOrder) -> dict[str, Any]:
     if algo.trails:
         # as REST's answer has them; the WebSocket API's page has no example of a trailing stop
         answer["activatePrice"] = text(sent.get("activatePrice", algo.extreme), digits)
-        answer["callbackRate"] = text(sent["callbackRate"], 1)
+        answer["callbackRate"] = str(sent["callbackRate"])
     answer |= {
         "createTime": algo.create_time,
         "updateTime": algo.update_time,
@@ -161,7 +161,7 @@ def _check_form(call: Call, symbol: Symbol) -> None:
     if params.get("activatePrice", 1) <= 0:
         raise Refusal(400, -4135, "Invalid activation price")
     rate = params.get("callbackRate", _LOWEST_RATE)
-    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE or rate != round(rate, 1):
+    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
         raise Refusal(400, -2007, "Invalid callBack rate.")
     check_expiry(call)
 
