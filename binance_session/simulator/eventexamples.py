@@ -171,6 +171,8 @@ _EVENTS: Final[dict[Product, dict[str, Maker]]] = {
 }
 #: Futures events whose example has no transaction time.
 _NO_T: Final = frozenset({"MARGIN_CALL", "listenKeyExpired"})
+#: Fields that the documents show in a second example, and those of the first in whose place they are.
+_INSTEAD_OF: Final = {"ai": "ac"}
 #: Futures events that name the account's alias on COIN-M.
 _WITH_ALIAS: Final = frozenset({"MARGIN_CALL"})
 
@@ -193,7 +195,11 @@ def event_named(state: State, account: Account, name: str, fields: Mapping[str, 
         event["T"] = state.now_ms
     if state.product is Product.COIN_M and name in _WITH_ALIAS:
         event["i"] = account.alias
-    return _changed({**event, **make(state, account)}, fields)
+    example = make(state, account)
+    for name, other in _INSTEAD_OF.items():
+        if name in fields:
+            del example[other]
+    return _changed({**event, **example}, fields)
 
 
 def _changed(event: Event, fields: Mapping[str, Any]) -> Event:

@@ -355,6 +355,21 @@ class Exchange:
             state.tell(account, outbound_account_position(state, account, (asset,)))
         self._user_data.deliver()
 
+    def charge_funding(self, symbol: str, change: Decimal | str, account: Account | None = None) -> None:
+        """Take a position's funding fee from the balance, or pay it in, and tell of it (futures).
+
+        Raises :class:`Refusal` for a symbol that is not listed, :class:`ValueError` on Spot.
+        """
+        state, account, change = self.state, self.account if account is None else account, Decimal(change)
+        if not state.product.futures:
+            raise ValueError(f"{self.venue.name} has no funding fees")
+        traded = self.market.symbol(symbol)
+        account.balances[traded.asset] = account.balances.get(traded.asset, Decimal(0)) + change
+        account.update_time = state.now_ms
+        event = account_update(state, account, "FUNDING_FEE", traded.asset, change=change, symbol=traded)
+        state.tell(account, event)
+        self._user_data.deliver()
+
     def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
         """End an account's listenKeys now, as if their time had run out, and return how many there were.
 

@@ -19,5 +19,5 @@ def methods_of(product: Product) -> Table:
     if product is Product.COIN_M:
         return Table({**SESSION, **LISTEN_KEYS, **COIN_M_FUTURES})
     if product is Product.USD_M:
-        return Table({**SESSION, **LISTEN_KEYS, **USD_M_FUTURES})
+        return Table({**SESSION, **LISTEN_KEYS, **USD_M_FUTURES, **MARKET_DATA})
     return Table({**SESSION, **SUBSCRIPTIONS, **SPOT_ORDERS, **MARKET_DATA, **SPOT_MARKET_DATA})
