@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from binance_session.simulator.accounts import Account, Order
-from binance_session.simulator.algoorders import AlgoOrder
 from binance_session.simulator.futuresevents import Trade, account_update, algo_update, order_trade_update, trade_lite
 from binance_session.simulator.orderevents import balance_update, execution_report, outbound_account_position
 from binance_session.simulator.product import Product
 from binance_session.simulator.state import State
+from binance_session.simulator.stoporders import AlgoOrder, Trigger
 
 __all__ = ["event_named", "event_names"]
 
@@ -93,11 +93,10 @@ def _algo(state: State, _account: Account) -> Event:
         "TAKE_PROFIT",
         Decimal("0.01"),
         stop,
-        stop,
+        Trigger("TAKE_PROFIT", "SELL", stop, stop),
         "GTC",
         now,
         now,
-        stop,
     )
     algo.status, algo.reason, algo.order = "CANCELED", "Reduce Only reject", _order(state)
     algo.sent = {"selfTradePreventionMode": "EXPIRE_MAKER"}

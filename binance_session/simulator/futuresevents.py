@@ -12,10 +12,10 @@ from typing import Any, Final
 from attrs import frozen
 
 from binance_session.simulator.accounts import Account, Order, Position
-from binance_session.simulator.algoorders import AlgoOrder
 from binance_session.simulator.market import Symbol, text
 from binance_session.simulator.product import Product
 from binance_session.simulator.state import State
+from binance_session.simulator.stoporders import AlgoOrder
 
 __all__ = ["Trade", "account_update", "algo_update", "order_trade_update", "trade_lite"]
 
@@ -50,7 +50,8 @@ def order_trade_update(
     """Return the ORDER_TRADE_UPDATE of what (``x``) has just happened to a futures order.
 
     ``b`` and ``a`` count this order alone, not the account's others on the same side. What an algo order has become
-    is told of as seen on the exchange: ``ot`` is the algo order's type, ``sp`` its trigger price, ``si`` its algoId.
+    is told of as seen on the exchange: ``ot`` is the algo order's type, ``sp`` its trigger price, ``si`` its algoId,
+    and a trailing stop's ``AP`` and ``cr`` are ``"0"``.
     """
     symbol = state.market.symbol(order.symbol)
     price, quantity = symbol.price_digits, symbol.quantity_digits
@@ -98,7 +99,9 @@ def order_trade_update(
         "cp": sent.get("closePosition", False),
     }
     if kind == "TRAILING_STOP_MARKET":
-        o |= {"AP": "0", "cr": "0"}
+        start = sent.get("activationPrice")
+        o["AP"] = "0" if start is None else text(start, price)
+        o["cr"] = str(sent["callbackRate"]) if coin else "0"
     o["pP"] = sent.get("priceProtect", False)
     if not coin:
         algo_id = sent.get("algoId", 0)
@@ -197,7 +200,7 @@ def algo_update(state: State, algo: AlgoOrder) -> dict[str, Any]:
     if order is not None:
         o |= {"ap": text(order.average, price), "aq": text(order.executed, quantity), "act": order.type}
     o |= {
-        "tp": text(_ZERO if algo.trails else algo.trigger_price, price),
+        "tp": text(_ZERO if algo.trails else algo.trigger.price, price),
         "p": text(algo.price, price),
         "V": sent.get("selfTradePreventionMode", "NONE"),
         "wt": sent.get("workingType", "CONTRACT_PRICE"),
@@ -210,7 +213,7 @@ def algo_update(state: State, algo: AlgoOrder) -> dict[str, Any]:
     }
     if algo.reason:
         o["rm"] = algo.reason
-    o["ia"] = algo.activated
+    o["ia"] = algo.trigger.activated
     return {"e": "ALGO_UPDATE", "T": algo.update_time, "E": state.now_ms, "o": o}
 
 

@@ -41,6 +41,9 @@ class Readings:
     ``usd_m_path``
         Whether the path form of USD-M's stream socket, ``/private/ws/KEY``, brings events in production: one document
         says so, a client's measurements say that it is silent. The testnet serves it (§1.2, §11.13).
+    ``coin_m_stops``
+        Whether COIN-M's ``order.place`` refuses stop orders with -4120, as the notice of its integration with USD-M
+        announces without a date, or takes them, as the SDKs still document (§11.15).
     ``algo_triggered``
         Whether ALGO_UPDATE tells TRIGGERED after the events of the order that the algo order became, as reports have
         it, or before them (§6.1).
@@ -66,6 +69,7 @@ class Readings:
     unknown_stream: Literal["silent", "refused"] = "silent"
     coin_m_query: Literal["works", "silent"] = "works"
     usd_m_path: Literal["works", "silent"] = "silent"
+    coin_m_stops: Literal["refused", "taken"] = "refused"
     algo_triggered: Literal["after", "before"] = "after"
     events_come: Literal["after", "before"] = "after"
     int_text: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from binance_session.simulator import Exchange, ManualClock
+from binance_session.simulator import Exchange, ManualClock, Readings
 from binance_session.simulator.eventexamples import event_names
 from binance_session.venues import COIN_M, Venue
 from tests.simulator.client import SECRET, sign_hmac
@@ -16,7 +16,7 @@ class Player:
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
-        self.exchange = Exchange(venue, ManualClock())
+        self.exchange = Exchange(venue, ManualClock(), readings=Readings(coin_m_stops="taken"))
         self.exchange.add_key("HMAC", secret=SECRET)
         self.answers: dict[str, list[Any]] = {}
         self._sent: list[Any] = []
@@ -64,7 +64,12 @@ def played(venue: Venue) -> Player:
     exchange.fill(symbol["symbol"], "filled", "1")
     exchange.set_price(symbol["symbol"], "58000")
     ask("order.status", **symbol, origClientOrderId="filled")
-    if not coin:
+    if coin:
+        trail = {"type": "TRAILING_STOP_MARKET", "callbackRate": "1"}
+        ask("order.place", **{**buy, "side": "SELL"}, **trail, activationPrice="59000")
+        exchange.set_price("BTCUSD_PERP", "59000")
+        exchange.set_price("BTCUSD_PERP", "58000")
+    else:
         _algo_orders(player)
     for name in ("account.balance", "account.status", "account.position"):
         ask(name)
@@ -90,10 +95,7 @@ def _algo_orders(player: Player) -> None:
     trail = {**stop, "type": "TRAILING_STOP_MARKET", "callbackRate": "1"}
     ask("algoOrder.place", **trail, clientAlgoId="trail")
     exchange.set_price("BTCUSDT", "57000")
-    for what in ("status", "cancel"):
-        # What it became is filled at once: a limit order shows what a resting one looks like.
-        if what == "status":
-            ask("order.status", symbol="BTCUSDT", origClientOrderId="trail")
+    ask("order.status", symbol="BTCUSDT", origClientOrderId="trail")
     ask("algoOrder.place", **stop, type="STOP_MARKET", triggerPrice="50000", clientAlgoId="stop")
     ask("algoOrder.cancel", clientAlgoId="stop")
     ask("algoOrder.place", **{**stop, "quantity": "1000000"}, type="STOP", triggerPrice="56000", price="56000")

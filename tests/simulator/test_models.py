@@ -60,8 +60,6 @@ KNOWN = (
     ("USD-M", "", "order.cancel", "missing activatePrice, missing priceRate"),
     # in no document, but seen on both products (PROTOCOL.md §7)
     ("", "", "ACCOUNT_UPDATE", "extra a.P.ma"),
-    # only pushed with trailing stops, which COIN-M's order.place refuses
-    ("COIN-M", "", "ORDER_TRADE_UPDATE", "missing o.AP, missing o.cr"),
     # this SDK is of before the integration of the two futures, after which placements tell no average price
     ("COIN-M", "TypeScript", "order.place", "missing avgPrice, missing cumBase"),
     ("COIN-M", "TypeScript", "order.modify", "missing avgPrice, missing cumBase, extra modifyId"),

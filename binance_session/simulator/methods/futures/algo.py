@@ -11,39 +11,27 @@ from decimal import Decimal
 from typing import Any, Final
 
 from binance_session.simulator.accounts import Account
-from binance_session.simulator.algoorders import ALGO_TYPES, AlgoOrder
-from binance_session.simulator.market import Symbol, text
+from binance_session.simulator.market import text
 from binance_session.simulator.methods.entry import Table
 from binance_session.simulator.methods.futures.checks import (
     check_choices,
     check_client_id_length,
-    check_expiry,
-    check_price_match,
-    check_quantity,
+    check_position,
+    check_stop,
 )
-from binance_session.simulator.methods.futures.margins import closable
 from binance_session.simulator.methods.futures.triggers import change, expire_on_time, watch
-from binance_session.simulator.methods.orders import check_client_id, check_digits, needs
+from binance_session.simulator.methods.orders import check_client_id
 from binance_session.simulator.refusals import Refusal, invalid
 from binance_session.simulator.state import Call, State
+from binance_session.simulator.stoporders import ALGO_TYPES, AlgoOrder, Trigger
 
 __all__ = ["ALGO"]
 
 ALGO = Table()
 
 _ZERO: Final = Decimal(0)
-#: percent; the highest was 10 until 2026-10-23
-_LOWEST_RATE, _HIGHEST_RATE = Decimal("0.1"), Decimal(20)
 # GTE_GTC (until the position is closed) is taken, though the documents name it among the statuses only.
 _FORCES: Final = ("GTC", "IOC", "FOK", "GTX", "GTD", "GTE_GTC")
-#: what an order must have and must not have, by type; ``quantity`` and ``closePosition`` are looked at apart
-_NEEDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    "STOP": (("triggerPrice",), ("activatePrice", "callbackRate")),
-    "TAKE_PROFIT": (("triggerPrice",), ("activatePrice", "callbackRate")),
-    "STOP_MARKET": (("triggerPrice",), ("price", "activatePrice", "callbackRate")),
-    "TAKE_PROFIT_MARKET": (("triggerPrice",), ("price", "activatePrice", "callbackRate")),
-    "TRAILING_STOP_MARKET": (("callbackRate",), ("price", "triggerPrice")),
-}
 
 
 def _answer(state: State, algo: AlgoOrder) -> dict[str, Any]:
@@ -60,7 +48,7 @@ def _answer(state: State, algo: AlgoOrder) -> dict[str, Any]:
         "timeInForce": algo.time_in_force,
         "quantity": text(algo.quantity, symbol.quantity_digits),
         "algoStatus": algo.status,
-        "triggerPrice": text(_ZERO if algo.trails else algo.trigger_price, digits),
+        "triggerPrice": text(_ZERO if algo.trails else algo.trigger.price, digits),
         "price": text(algo.price, digits),
         "icebergQuantity": None,
         "selfTradePreventionMode": sent.get("selfTradePreventionMode", "NONE"),
@@ -72,7 +60,7 @@ def _answer(state: State, algo: AlgoOrder) -> dict[str, Any]:
     }
     if algo.trails:
         # as REST's answer has them; the WebSocket API's page has no example of a trailing stop
-        answer["activatePrice"] = text(sent.get("activatePrice", algo.extreme), digits)
+        answer["activatePrice"] = text(sent.get("activatePrice", algo.trigger.extreme), digits)
         answer["callbackRate"] = str(sent["callbackRate"])
     answer |= {
         "createTime": algo.create_time,
@@ -97,7 +85,9 @@ def place(call: Call) -> dict[str, Any]:
     if params["algoType"] != "CONDITIONAL":
         raise invalid("algoType")
     check_choices(call, tuple(ALGO_TYPES), _FORCES)
-    _check_form(call, symbol)
+    check_client_id_length(call, "clientAlgoId")
+    check_client_id(call, "clientAlgoId")
+    check_stop(call, symbol, "triggerPrice", "activatePrice")
     closes = params.get("closePosition", False)
     force = "GTE_GTC" if closes else params.get("timeInForce", "GTC")
     state.last_algo_id += 1
@@ -109,11 +99,17 @@ def place(call: Call) -> dict[str, Any]:
         params["type"],
         params.get("quantity", _ZERO),
         params.get("price", _ZERO),
-        params.get("triggerPrice", _ZERO),
+        Trigger(
+            params["type"],
+            params["side"],
+            params.get("triggerPrice", _ZERO),
+            price,
+            params.get("activatePrice"),
+            params.get("callbackRate", _ZERO),
+        ),
         force,
         call.now_ms,
         call.now_ms,
-        price,
         sent=params,
     )
     _check_against(account, algo, price)
@@ -127,56 +123,13 @@ def place(call: Call) -> dict[str, Any]:
     return answer
 
 
-def _check_form(call: Call, symbol: Symbol) -> None:
-    params = call.params
-    kind = params["type"]
-    check_client_id_length(call, "clientAlgoId")
-    check_client_id(call, "clientAlgoId")
-    check_price_match(call, kind)
-    needed, forbidden = _NEEDS[kind]
-    if ALGO_TYPES[kind] == "LIMIT" and "priceMatch" not in params:
-        needed = (*needed, "price")
-    if params.get("closePosition"):
-        if kind not in ("STOP_MARKET", "TAKE_PROFIT_MARKET"):
-            raise Refusal(400, -4136, f"Target strategy invalid for orderType {kind},closePosition true")
-        if params.get("quantity"):
-            raise Refusal(400, -4137, "Quantity must be zero with closePosition equals true")
-        forbidden = (*forbidden, "reduceOnly")
-    else:
-        needed = ("quantity", *needed)
-    needs(call, needed, forbidden)
-    check_digits(
-        symbol,
-        price=params.get("price"),
-        quantity=params.get("quantity"),
-        triggerPrice=params.get("triggerPrice"),
-        activatePrice=params.get("activatePrice"),
-    )
-    if not params.get("closePosition"):
-        check_quantity(params["quantity"])
-    if params.get("price", 1) <= 0:
-        raise Refusal(400, -4001, "Price less than 0.")
-    if params.get("triggerPrice", 1) <= 0:
-        raise Refusal(400, -4006, "Stop price less than zero.")
-    if params.get("activatePrice", 1) <= 0:
-        raise Refusal(400, -4135, "Invalid activation price")
-    rate = params.get("callbackRate", _LOWEST_RATE)
-    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
-        raise Refusal(400, -2007, "Invalid callBack rate.")
-    check_expiry(call)
-
-
 def _check_against(account: Account, algo: AlgoOrder, price: Decimal) -> None:
     """Refuse what does not go with the account's other algo orders, with its position, or with the price."""
     waiting = [other for other in account.algo_orders.values() if other.status == "NEW"]
     if any(other.client_algo_id == algo.client_algo_id for other in waiting):
         raise Refusal(400, -4116, "ClientOrderId is duplicated.")
-    if algo.time_in_force == "GTE_GTC" and not closable(account, algo.symbol, algo.side):
-        raise Refusal(
-            400,
-            -4509,
-            "Time in Force (TIF) GTE can only be used with open positions. Please ensure that positions are available.",
-        )
+    if algo.time_in_force == "GTE_GTC":
+        check_position(account, algo.symbol, algo.side)
     if algo.closes and any(
         other.closes and (other.symbol, other.side, other.type) == (algo.symbol, algo.side, algo.type)
         for other in waiting
@@ -184,12 +137,7 @@ def _check_against(account: Account, algo: AlgoOrder, price: Decimal) -> None:
         raise Refusal(
             400, -4130, "An open stop or take profit order with GTE and closePosition in the direction is existing."
         )
-    if algo.trails:
-        start = algo.sent.get("activatePrice")
-        at_once = start is not None and (price <= start if algo.side == "BUY" else price >= start)
-    else:
-        at_once = algo.reached(price)
-    if at_once:
+    if algo.trigger.too_late(price):
         raise Refusal(400, -2021, "Order would immediately trigger.")
 
 

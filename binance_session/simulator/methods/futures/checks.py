@@ -8,17 +8,32 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from binance_session.simulator.methods.orders import choice, needs
+from binance_session.simulator.accounts import Account
+from binance_session.simulator.market import Symbol
+from binance_session.simulator.methods.futures.margins import closable
+from binance_session.simulator.methods.orders import check_digits, choice, needs
 from binance_session.simulator.refusals import Refusal, mandatory, not_required
 from binance_session.simulator.state import Call
+from binance_session.simulator.stoporders import ALGO_TYPES
 
-__all__ = ["check_choices", "check_client_id_length", "check_expiry", "check_price_match", "check_quantity"]
+__all__ = [
+    "check_choices",
+    "check_client_id_length",
+    "check_expiry",
+    "check_position",
+    "check_price_match",
+    "check_quantity",
+    "check_stop",
+]
 
 _LONGEST_CLIENT_ID: Final = 36
 _PRICE_MATCHES: Final = tuple(f"{way}{depth}" for way in ("OPPONENT", "QUEUE") for depth in ("", "_5", "_10", "_20"))
 #: what ``goodTillDate`` lies between: 600 s from now, and the end of the year 9999
 _SOONEST_EXPIRY: Final = 600_000
 _LATEST_EXPIRY: Final = 253_402_300_799_000
+
+#: percent; the highest was 10 until 2026-10-23
+_LOWEST_RATE, _HIGHEST_RATE = Decimal("0.1"), Decimal(20)
 
 
 def check_choices(call: Call, types: tuple[str, ...], forces: tuple[str, ...]) -> None:
@@ -76,4 +91,51 @@ def check_expiry(call: Call) -> None:
             -5040,
             "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than"
             f" {_LATEST_EXPIRY}",
+        )
+
+
+def check_stop(call: Call, symbol: Symbol, trigger: str, start: str) -> None:
+    """Check a stop order's parameters; ``trigger`` and ``start`` are the names of its two prices that wait."""
+    params = call.params
+    kind = params["type"]
+    check_price_match(call, kind)
+    if kind == "TRAILING_STOP_MARKET":
+        needed, forbidden = ["callbackRate"], ["price", trigger]
+    else:
+        needed, forbidden = [trigger], [start, "callbackRate"]
+        if ALGO_TYPES[kind] == "MARKET":
+            forbidden.append("price")
+        elif "priceMatch" not in params:
+            needed.append("price")
+    if params.get("closePosition"):
+        if kind not in ("STOP_MARKET", "TAKE_PROFIT_MARKET"):
+            raise Refusal(400, -4136, f"Target strategy invalid for orderType {kind},closePosition true")
+        if params.get("quantity"):
+            raise Refusal(400, -4137, "Quantity must be zero with closePosition equals true")
+        forbidden.append("reduceOnly")
+    else:
+        needed.insert(0, "quantity")
+    needs(call, tuple(needed), tuple(forbidden))
+    numbers = {name: params.get(name) for name in ("quantity", "price", trigger, start)}
+    check_digits(symbol, **numbers)
+    if not params.get("closePosition"):
+        check_quantity(params["quantity"])
+    if params.get("price", 1) <= 0:
+        raise Refusal(400, -4001, "Price less than 0.")
+    if params.get(trigger, 1) <= 0:
+        raise Refusal(400, -4006, "Stop price less than zero.")
+    if params.get(start, 1) <= 0:
+        raise Refusal(400, -4135, "Invalid activation price")
+    if not _LOWEST_RATE <= params.get("callbackRate", _LOWEST_RATE) <= _HIGHEST_RATE:
+        raise Refusal(400, -2007, "Invalid callBack rate.")
+    check_expiry(call)
+
+
+def check_position(account: Account, symbol: str, side: str) -> None:
+    """Refuse an order that lives with a position (GTE) where there is none."""
+    if not closable(account, symbol, side):
+        raise Refusal(
+            400,
+            -4509,
+            "Time in Force (TIF) GTE can only be used with open positions. Please ensure that positions are available.",
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from binance_session.simulator.accounts import Account, Position
+from binance_session.simulator.accounts import Account, Order, Position
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.state import State
 
-__all__ = ["asset_margin", "asset_pnl", "closable", "margin", "unrealized", "value", "wallets"]
+__all__ = ["asset_margin", "asset_pnl", "closable", "insufficient", "margin", "unrealized", "value", "wallets"]
 
 _ZERO: Final = Decimal(0)
 
@@ -62,3 +62,12 @@ def closable(account: Account, symbol: str, side: str) -> Decimal:
     """Return how much of a position an order on this side can close."""
     amount = account.positions.get(symbol, Position()).amount
     return max(amount if side == "SELL" else -amount, _ZERO)
+
+
+def insufficient(state: State, account: Account, symbol: Symbol, order: Order) -> bool:
+    """Return whether an order would open more than the account has margin for. One that only closes needs none."""
+    if order.quantity <= closable(account, symbol.name, order.side):
+        return False
+    price = order.price or state.market.prices[symbol.name]
+    needed = value(symbol, order.quantity, price) / account.leverage + asset_margin(state, account, symbol.asset)
+    return needed > account.balances.get(symbol.asset, _ZERO)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from binance_session.simulator.algoorders import ALGO_TYPES
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods.entry import Table
 from binance_session.simulator.methods.futures.answers import order_answer
@@ -19,9 +18,11 @@ from binance_session.simulator.methods.futures.checks import (
     check_expiry,
     check_price_match,
     check_quantity,
+    check_stop,
 )
 from binance_session.simulator.methods.futures.fills import end, match, tell
-from binance_session.simulator.methods.futures.margins import asset_margin, closable, value
+from binance_session.simulator.methods.futures.margins import closable, insufficient
+from binance_session.simulator.methods.futures.stops import place_stop
 from binance_session.simulator.methods.futures.triggers import expire_on_time, follow
 from binance_session.simulator.methods.orders import (
     check_digits,
@@ -36,6 +37,7 @@ from binance_session.simulator.methods.orders import (
 from binance_session.simulator.product import Product
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.state import Call
+from binance_session.simulator.stoporders import ALGO_TYPES
 
 __all__ = ["COIN_M_ORDERS", "ORDERS", "USD_M_ORDERS"]
 
@@ -68,18 +70,17 @@ def place(call: Call) -> dict[str, Any]:
     name = client_order_id(call)
     if duplicate(account, symbol.name, name):
         raise Refusal(400, -4116, "ClientOrderId is duplicated.")
+    if params["type"] in ALGO_TYPES:
+        return order_answer(state, place_stop(call, symbol, name), "placed")
     reduces = params["quantity"] <= closable(account, symbol.name, params["side"])
     if params.get("reduceOnly") and not reduces:
         raise Refusal(400, -2022, "ReduceOnly Order is rejected.")
-    if not reduces:
-        price = params.get("price", state.market.prices[symbol.name])
-        needed = value(symbol, params["quantity"], price) / account.leverage
-        if needed + asset_margin(state, account, symbol.asset) > account.balances.get(symbol.asset, _ZERO):
-            raise Refusal(400, -2019, "Margin is insufficient.")
-    state.limits.charge_orders(account, 1, state.clock.time())
     order = new_order(call, symbol, name, params["quantity"])
     if "priceMatch" in params:
         order.price = state.market.prices[symbol.name]
+    if insufficient(state, account, symbol, order):
+        raise Refusal(400, -2019, "Margin is insufficient.")
+    state.limits.charge_orders(account, 1, state.clock.time())
     account.add(order)
     tell(state, account, order, "NEW")
     # An ACK is written before the order meets the market.
@@ -94,6 +95,9 @@ def _check(call: Call, symbol: Symbol) -> None:
     params = call.params
     check_choices(call, _TYPES, _FORCES[call.state.product])
     if params["type"] in ALGO_TYPES:
+        if call.state.product is Product.COIN_M and call.state.readings.coin_m_stops == "taken":
+            check_stop(call, symbol, "stopPrice", "activationPrice")
+            return
         raise Refusal(
             400,
             -4120,

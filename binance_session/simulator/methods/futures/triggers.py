@@ -7,22 +7,27 @@ from decimal import Decimal
 from typing import Final
 
 from binance_session.simulator.accounts import Account, Order
-from binance_session.simulator.algoorders import ALGO_TYPES, AlgoOrder
 from binance_session.simulator.futuresevents import algo_update
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods.futures.fills import end, fill, match, tell
-from binance_session.simulator.methods.futures.margins import asset_margin, closable, value
+from binance_session.simulator.methods.futures.margins import closable, insufficient
+from binance_session.simulator.methods.futures.stops import watch_stop
 from binance_session.simulator.methods.orders import marketable
 from binance_session.simulator.state import State
+from binance_session.simulator.stoporders import ALGO_TYPES, AlgoOrder
 
 __all__ = ["change", "expire_on_time", "fill_part", "fill_resting", "follow", "watch"]
 
 _ZERO: Final = Decimal(0)
+#: the statuses in which an algo order ends
+_ENDS: Final = frozenset({"CANCELED", "EXPIRED", "REJECTED", "FINISHED"})
 
 
 def change(state: State, account: Account, algo: AlgoOrder, status: str) -> None:
-    """Give an algo order another status, and tell of it."""
+    """Give an algo order another status, and tell of it. One that has ended is forgotten: no method asks for it."""
     algo.status = status
+    if status in _ENDS:
+        account.algo_orders.pop(algo.algo_id, None)
     algo.update_time = state.now_ms
     if state.wants_events(account):
         state.tell(account, algo_update(state, algo))
@@ -31,7 +36,9 @@ def change(state: State, account: Account, algo: AlgoOrder, status: str) -> None
 def fill_resting(state: State, account: Account, symbol: Symbol) -> None:
     """Fill the account's orders that the market's price has reached, and trigger its algo orders."""
     for order in list(account.open_orders(symbol.name)):
-        if marketable(order, state.market.prices[symbol.name]):
+        if order.order_id in account.stops:
+            watch_stop(state, account, order, symbol)
+        elif marketable(order, state.market.prices[symbol.name]):
             fill(state, account, order, symbol, maker=True)
     for algo in list(account.algo_orders.values()):
         if algo.status == "NEW" and algo.symbol == symbol.name:
@@ -40,7 +47,9 @@ def fill_resting(state: State, account: Account, symbol: Symbol) -> None:
 
 
 def fill_part(state: State, account: Account, order: Order, symbol: Symbol, quantity: Decimal) -> None:
-    """Fill a part of a resting order, at its own price."""
+    """Fill a part of a resting order, at its own price. Raises :class:`ValueError` for a stop order that waits."""
+    if order.order_id in account.stops:
+        raise ValueError(f"order {order.order_id} waits for its trigger: it is not on the book")
     fill(state, account, order, symbol, quantity, maker=True)
     follow(state, account, symbol)
 
@@ -49,15 +58,26 @@ def follow(state: State, account: Account, symbol: Symbol) -> None:
     """Let algo orders take note of what has happened to their orders, and to the position that they protect.
 
     One is FINISHED when the order that it became is. One that is good until the position is closed (GTE) is EXPIRED
-    by that.
+    by that, and so is such a stop order of COIN-M.
     """
-    for algo in account.algo_orders.values():
+    for order_id in list(account.stops):
+        order = account.orders[order_id]
+        if order.symbol == symbol.name and _is_left_alone(account, order):
+            end(state, account, order, "EXPIRED")
+        if not order.is_open:
+            del account.stops[order_id]
+    for algo in list(account.algo_orders.values()):
         if algo.symbol != symbol.name:
             continue
         if algo.status == "TRIGGERED" and algo.order is not None and not algo.order.is_open:
             change(state, account, algo, "FINISHED")
-        elif algo.status == "NEW" and algo.time_in_force == "GTE_GTC" and not closable(account, symbol.name, algo.side):
+        elif algo.status == "NEW" and _is_left_alone(account, algo):
             change(state, account, algo, "EXPIRED")
+
+
+def _is_left_alone(account: Account, order: Order | AlgoOrder) -> bool:
+    """Return whether an order that lives with a position has none any more."""
+    return order.time_in_force == "GTE_GTC" and not closable(account, order.symbol, order.side)
 
 
 def expire_on_time(state: State, account: Account, order: Order | AlgoOrder) -> None:
@@ -77,9 +97,9 @@ def expire_on_time(state: State, account: Account, order: Order | AlgoOrder) -> 
 
 def watch(state: State, account: Account, algo: AlgoOrder) -> None:
     """Let an algo order see the market's price. A trailing stop that it activates is told of as NEW once more."""
-    activated = algo.activated
-    reached = algo.reached(state.market.prices[algo.symbol])
-    if algo.activated and not activated:
+    activated = algo.trigger.activated
+    reached = algo.trigger.reached(state.market.prices[algo.symbol])
+    if algo.trigger.activated and not activated:
         change(state, account, algo, "NEW")
     if reached:
         _trigger(state, account, algo)
@@ -121,7 +141,7 @@ def _order_of(state: State, account: Account, algo: AlgoOrder) -> Order:
     now = state.now_ms
     sent = {
         **algo.sent,
-        "stopPrice": algo.trigger_price,
+        "stopPrice": algo.trigger.price,
         "origType": algo.type,
         "algoId": algo.algo_id,
         "reduceOnly": algo.reduces,
@@ -137,10 +157,4 @@ def _refused(state: State, account: Account, symbol: Symbol, order: Order) -> st
     """Return why the matching engine does not take the order; nothing was checked before."""
     if order.sent["reduceOnly"]:
         return "" if order.quantity else "Reduce Only reject"
-    price = order.price or state.market.prices[symbol.name]
-    needed = value(symbol, order.quantity, price) / account.leverage + asset_margin(state, account, symbol.asset)
-    if closable(account, symbol.name, order.side) < order.quantity and needed > account.balances.get(
-        symbol.asset, _ZERO
-    ):
-        return "Margin is insufficient."
-    return ""
+    return "Margin is insufficient." if insufficient(state, account, symbol, order) else ""
