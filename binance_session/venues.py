@@ -409,7 +409,7 @@ USD_M_TESTNET: Final = evolve(
     USD_M,
     name="USD-M testnet",
     url="wss://testnet.binancefuture.com/ws-fapi/v1",
-    # the documents name two hosts for this one (PROTOCOL.md §1.2); this is what clients use today
+    # demo-fstream.binance.com is the demo's (PROTOCOL.md §1.2, §1.4); this one is what clients of the testnet use
     stream_url="wss://fstream.binancefuture.com/private",
     testnet=True,
 )

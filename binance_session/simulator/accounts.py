@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
+
+if TYPE_CHECKING:
+    from binance_session.simulator.stoporders import AlgoOrder, Trigger
 
 __all__ = ["Account", "Order", "Position"]
 
@@ -39,6 +42,11 @@ class Order:
     def is_open(self) -> bool:
         """Whether it can still be filled."""
         return self.status in _OPEN
+
+    @property
+    def remaining(self) -> Decimal:
+        """What is still to be filled."""
+        return self.quantity - self.executed
 
 
 @define
@@ -75,6 +83,10 @@ class Account:
     locked: dict[str, Decimal] = field(factory=dict, repr=False)
     positions: dict[str, Position] = field(factory=dict, repr=False)
     orders: dict[int, Order] = field(factory=dict, repr=False)
+    #: USD-M: its algo orders by id, until they end
+    algo_orders: dict[int, AlgoOrder] = field(factory=dict, repr=False)
+    #: COIN-M: what sets off the stop orders that wait, by order id
+    stops: dict[int, Trigger] = field(factory=dict, repr=False)
     leverage: int = 20
     update_time: int = 0
     _by_client_id: dict[tuple[str, str], Order] = field(factory=dict, init=False, repr=False)

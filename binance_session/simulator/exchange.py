@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import field, frozen
 
 from binance_session.errors import ConfigurationError
+from binance_session.masking import shown
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.answering import Answering, Executed, Outcome
 from binance_session.simulator.behaviours import Occasion, PingOccasion
@@ -24,11 +25,12 @@ from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.eventexamples import event_named, event_names
 from binance_session.simulator.faults import FAULTS, Fault, Faults, Handshake, Injected
+from binance_session.simulator.futuresevents import account_update
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
 from binance_session.simulator.methods import futures, spot
-from binance_session.simulator.orderevents import account_update, balance_update, outbound_account_position
+from binance_session.simulator.orderevents import balance_update, outbound_account_position
 from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
 from binance_session.simulator.refusals import Refusal
@@ -245,7 +247,8 @@ class Exchange:
         address = None
         if self._stream_path is not None:
             public = self.state.product is Product.USD_M
-            address = read_address(target, self._stream_path, public=public, readings=readings)
+            by_path = not public or self.venue.testnet or readings.usd_m_path == "works"
+            address = read_address(target, self._stream_path, public=public, by_path=by_path, readings=readings)
         if address is None:
             raise Refusal(404, -1000, "Not Found")
         if (
@@ -268,6 +271,7 @@ class Exchange:
 
     def shut_down(self) -> None:
         """Leave no timer behind."""
+        self.state.forget_timers()
         for connection in self.connections:
             self.disconnect(connection)
         self.state.listen_keys.close()
@@ -295,6 +299,7 @@ class Exchange:
     def set_price(self, symbol: str, price: Decimal | str) -> None:
         """Move the market: resting orders that the price reaches are filled, each at its own price.
 
+        Then USD-M's algo orders are triggered, and what they become meets the same price.
         (Setting ``market.prices`` fills nothing.) Raises :class:`Refusal` for a symbol that is not listed.
         """
         traded = self.market.symbol(symbol)
@@ -302,6 +307,35 @@ class Exchange:
         fill_resting = futures.fill_resting if self.state.product.futures else spot.fill_resting
         for account in self.accounts:
             fill_resting(self.state, account, traded)
+        self._user_data.deliver()
+
+    def fill(self, symbol: str, client_order_id: str, quantity: Decimal | str) -> None:
+        """Fill a part of a resting order, at its own price, as if somebody had traded with it.
+
+        The order is the open one of this ``newClientOrderId``, whoever placed it. Raises :class:`ValueError` for a
+        symbol or an order that there is not, an order that is not on the book (a stop order that waits, a pending one),
+        and a quantity that is none, has too many digits, or is more than the order has left.
+        """
+        traded = self.market.symbols.get(symbol)
+        if traded is None:
+            raise ValueError(f"{self.venue.name} has no symbol {shown(symbol, 40)!r} here")
+        found = [
+            (account, order)
+            for account in self.accounts
+            if (order := account.find(symbol, None, client_order_id)) is not None and order.is_open
+        ]
+        if not found:
+            raise ValueError(f"no open order of {symbol} has the client order id {shown(client_order_id, 40)!r}")
+        account, order = found[0]
+        try:
+            amount = Decimal(quantity)
+        except InvalidOperation:
+            raise ValueError(f"{shown(str(quantity), 40)!r} is no quantity") from None
+        if not amount.is_finite() or not 0 < amount <= order.remaining:
+            raise ValueError(f"the order has {order.remaining} left to be filled, not {amount}")
+        if amount != round(amount, traded.quantity_digits):
+            raise ValueError(f"a quantity of {symbol} has at most {traded.quantity_digits} digits after the point")
+        futures.fill_part(self.state, account, order, traded, amount)
         self._user_data.deliver()
 
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
@@ -319,6 +353,21 @@ class Exchange:
         else:
             state.tell(account, balance_update(state, asset, change))
             state.tell(account, outbound_account_position(state, account, (asset,)))
+        self._user_data.deliver()
+
+    def charge_funding(self, symbol: str, change: Decimal | str, account: Account | None = None) -> None:
+        """Take a position's funding fee from the balance, or pay it in, and tell of it (futures).
+
+        Raises :class:`Refusal` for a symbol that is not listed, :class:`ValueError` on Spot.
+        """
+        state, account, change = self.state, self.account if account is None else account, Decimal(change)
+        if not state.product.futures:
+            raise ValueError(f"{self.venue.name} has no funding fees")
+        traded = self.market.symbol(symbol)
+        account.balances[traded.asset] = account.balances.get(traded.asset, Decimal(0)) + change
+        account.update_time = state.now_ms
+        event = account_update(state, account, "FUNDING_FEE", traded.asset, change=change, symbol=traded)
+        state.tell(account, event)
         self._user_data.deliver()
 
     def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:

@@ -196,6 +196,10 @@ class Simulator:
         """Move the market: resting orders that the price reaches are filled, each at its own price."""
         self.exchange.set_price(symbol, price)
 
+    def fill(self, symbol: str, client_order_id: str, quantity: Decimal | str) -> None:
+        """Fill a part of a resting order, at its own price; raises :class:`ValueError` for what cannot be."""
+        self.exchange.fill(symbol, client_order_id, quantity)
+
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
         """Change a balance as a deposit or a withdrawal does, and tell of it."""
         self.exchange.transfer(asset, change, account)
