@@ -7,15 +7,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from binance_session.simulator.accounts import Account, Order
-from binance_session.simulator.orderevents import (
-    account_update,
+from binance_session.simulator.orderevents import account_update, order_trade_update, trade_lite
+from binance_session.simulator.product import Product
+from binance_session.simulator.spotevents import (
     balance_update,
     execution_report,
-    order_trade_update,
     outbound_account_position,
-    trade_lite,
 )
-from binance_session.simulator.product import Product
 from binance_session.simulator.state import State
 
 __all__ = ["event_named", "event_names"]
@@ -28,7 +26,9 @@ def _order(state: State) -> Order:
     symbol = next(iter(state.market.symbols.values()))
     price = state.market.prices[symbol.name]
     now = state.now_ms
-    return Order(8886774, "TEST", symbol.name, "SELL", "LIMIT", Decimal(1), price, "GTC", now, now)
+    order = Order(8886774, "TEST", symbol.name, "SELL", "LIMIT", Decimal(1), price, "GTC", now, now)
+    order.working_since = now
+    return order
 
 
 def _symbol(state: State) -> str:
@@ -37,7 +37,8 @@ def _symbol(state: State) -> str:
 
 def _trade_lite(state: State, _account: Account) -> Event:
     order = _order(state)
-    order.status, order.executed, order.average = "FILLED", order.quantity, order.price
+    order.average = order.price
+    order.take(order.quantity, order.price, order.quantity * order.price, state.last_trade_id)
     return trade_lite(state, order)
 
 

@@ -6,9 +6,10 @@ each connection a function that performs :mod:`~binance_session.simulator.wire` 
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import field, frozen
 
 from binance_session.errors import ConfigurationError
+from binance_session.masking import shown
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.answering import Answering, Executed, Outcome
 from binance_session.simulator.behaviours import Occasion
@@ -27,8 +29,8 @@ from binance_session.simulator.faults import FAULTS, Fault, Faults, Handshake, I
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
-from binance_session.simulator.methods import futures, spot
-from binance_session.simulator.orderevents import account_update, balance_update, outbound_account_position
+from binance_session.simulator.methods import futures, spot_matching
+from binance_session.simulator.orderevents import account_update
 from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
 from binance_session.simulator.refusals import Refusal
@@ -39,7 +41,8 @@ from binance_session.simulator.rules import (
     is_request_id,
     read_request,
 )
-from binance_session.simulator.state import State
+from binance_session.simulator.spotevents import balance_update, outbound_account_position
+from binance_session.simulator.state import ListenToken, State
 from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, read_address, treat_stream_request
 from binance_session.simulator.userdata import Pushed, UserData
 from binance_session.simulator.wire import Action
@@ -54,6 +57,8 @@ __all__ = ["Exchange", "Executed", "Pushed", "Received"]
 _CONTROL_FRAMES: Final = 5
 #: Seconds that a client has to answer the closing handshake; undocumented.
 _CLOSE_TIMEOUT: Final = 10.0
+#: Seconds that a listenToken is good for at most.
+_LONGEST_TOKEN: Final = 86400.0
 _API_SOCKET: Final = StreamAddress({}, combined=False, routed=True)
 
 
@@ -294,10 +299,40 @@ class Exchange:
         (Setting ``market.prices`` fills nothing.) Raises :class:`Refusal` for a symbol that is not listed.
         """
         traded = self.market.symbol(symbol)
-        self.market.prices[symbol] = Decimal(price)
-        fill_resting = futures.fill_resting if self.state.product.futures else spot.fill_resting
+        self.market.move(traded, Decimal(price), self.state.now_ms)
+        fill_resting = futures.fill_resting if self.state.product.futures else spot_matching.fill_resting
         for account in self.accounts:
             fill_resting(self.state, account, traded)
+        self._user_data.deliver()
+
+    def fill(self, symbol: str, client_order_id: str, quantity: Decimal | str) -> None:
+        """Fill a part of a resting order, at its own price, as if somebody had traded with it.
+
+        The order is the open one of this ``newClientOrderId``, whoever placed it. Raises :class:`ValueError` for a
+        symbol or an order that there is not, an order that is not on the book (a stop order that waits, a pending one),
+        and a quantity that is none, has too many digits, or is more than the order has left.
+        """
+        traded = self.market.symbols.get(symbol)
+        if traded is None:
+            raise ValueError(f"{self.venue.name} has no symbol {shown(symbol, 40)!r} here")
+        found = [
+            (account, order)
+            for account in self.accounts
+            if (order := account.find(symbol, None, client_order_id)) is not None and order.is_open
+        ]
+        if not found:
+            raise ValueError(f"no open order of {symbol} has the client order id {shown(client_order_id, 40)!r}")
+        account, order = found[0]
+        try:
+            amount = Decimal(quantity)
+        except InvalidOperation:
+            raise ValueError(f"{shown(str(quantity), 40)!r} is no quantity") from None
+        if not amount.is_finite() or not 0 < amount <= order.remaining:
+            raise ValueError(f"the order has {order.remaining} left to be filled, not {amount}")
+        if amount != round(amount, traded.quantity_digits):
+            raise ValueError(f"a quantity of {symbol} has at most {traded.quantity_digits} digits after the point")
+        fill_part = futures.fill_part if self.state.product.futures else spot_matching.fill_part
+        fill_part(self.state, account, order, traded, amount)
         self._user_data.deliver()
 
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
@@ -316,6 +351,18 @@ class Exchange:
             state.tell(account, balance_update(state, asset, change))
             state.tell(account, outbound_account_position(state, account, (asset,)))
         self._user_data.deliver()
+
+    def create_listen_token(self, account: Account | None = None, *, validity: float = 86400.0) -> str:
+        """Return a new listenToken of an account, as REST does, for ``userDataStream.subscribe.listenToken`` (Spot).
+
+        It is good for ``validity`` seconds, 24 hours at most; raises :class:`ValueError` for other numbers.
+        """
+        if not 0 < validity <= _LONGEST_TOKEN:
+            raise ValueError(f"a listenToken is good for more than 0 and at most {_LONGEST_TOKEN:.0f} seconds")
+        value = secrets.token_urlsafe(52)
+        expires = self.state.clock.time() + validity
+        self.state.listen_tokens[value] = ListenToken(self.account if account is None else account, expires)
+        return value
 
     def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
         """End an account's listenKeys now, as if their time had run out, and return how many there were.

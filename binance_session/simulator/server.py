@@ -196,9 +196,17 @@ class Simulator:
         """Move the market: resting orders that the price reaches are filled, each at its own price."""
         self.exchange.set_price(symbol, price)
 
+    def fill(self, symbol: str, client_order_id: str, quantity: Decimal | str) -> None:
+        """Fill a part of a resting order, at its own price; raises :class:`ValueError` for what cannot be."""
+        self.exchange.fill(symbol, client_order_id, quantity)
+
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
         """Change a balance as a deposit or a withdrawal does, and tell of it."""
         self.exchange.transfer(asset, change, account)
+
+    def create_listen_token(self, account: Account | None = None, *, validity: float = 86400.0) -> str:
+        """Return a new listenToken of an account, good for ``validity`` seconds, as REST gives them out (Spot)."""
+        return self.exchange.create_listen_token(account, validity=validity)
 
     def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
         """End an account's listenKeys as if their time had run out, with a word to the sockets or without."""

@@ -52,6 +52,7 @@ class UserData:
         self._faults = faults
         self._number = 0
         state.on_listen_key_end = self.key_ended
+        state.deliver = self.deliver
 
     def push(self, account: Account, event: Mapping[str, Any]) -> int:
         """Send an event to whoever listens to an account, and return to how many streams it went.

@@ -103,10 +103,14 @@ def _order(state: State, order: Order, *, placement: bool = False) -> dict[str, 
     return answer
 
 
-def _fill(state: State, account: Account, order: Order, symbol: Symbol, *, maker: bool) -> None:
+def _fill(
+    state: State, account: Account, order: Order, symbol: Symbol, *, maker: bool, quantity: Decimal | None = None
+) -> None:
+    """Fill an order, or ``quantity`` of it."""
+    quantity = order.remaining if quantity is None else quantity
     price = order.price if maker else state.market.prices[symbol.name]
     position = account.positions.setdefault(symbol.name, Position())
-    signed = order.quantity if order.side == "BUY" else -order.quantity
+    signed = quantity if order.side == "BUY" else -quantity
     closing = min(abs(signed), abs(position.amount)) if position.amount * signed < 0 else _ZERO
     gain = _ZERO
     if closing:
@@ -127,10 +131,12 @@ def _fill(state: State, account: Account, order: Order, symbol: Symbol, *, maker
     position.realized += gain
     position.update_time = account.update_time = order.update_time = state.now_ms
     state.last_trade_id += 1
-    order.status = "FILLED"
-    order.executed = order.quantity
-    order.average = price
-    order.value = _value(symbol, order.quantity, price)
+    order.take(quantity, price, _value(symbol, quantity, price), state.last_trade_id)
+    # a coin's value is in the coin: dividing gives its price the other way round
+    size = symbol.contract_size
+    order.average = order.executed * size / order.value if size else order.value / order.executed
+    if order.executed == quantity:
+        order.average = price
     if not state.wants_events(account):
         return
     # No document says in which order these come; this is how the exchange is seen to send them.
@@ -159,6 +165,11 @@ def _match(call: Call, order: Order, symbol: Symbol) -> None:
     if expires:
         order.status = "EXPIRED"
         _tell(state, account, order, "EXPIRED")
+
+
+def fill_part(state: State, account: Account, order: Order, symbol: Symbol, quantity: Decimal) -> None:
+    """Fill a part of a resting order, at its own price."""
+    _fill(state, account, order, symbol, maker=True, quantity=quantity)
 
 
 def fill_resting(state: State, account: Account, symbol: Symbol) -> None:
