@@ -200,6 +200,10 @@ class Simulator:
         """Fill a part of a resting order, at its own price; raises :class:`ValueError` for what cannot be."""
         self.exchange.fill(symbol, client_order_id, quantity)
 
+    def let_meet(self, symbol: str, maker: str, taker: str) -> None:
+        """Let two orders of one account meet, which self-trade prevention keeps from trading (Spot)."""
+        self.exchange.let_meet(symbol, maker, taker)
+
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
         """Change a balance as a deposit or a withdrawal does, and tell of it."""
         self.exchange.transfer(asset, change, account)

@@ -103,16 +103,17 @@ def execution_report(
 
 
 def _prevention(order: Order, prevented: PreventedMatch) -> dict[str, Any]:
-    taker = prevented.taker_order_id
+    is_taker = order.order_id == prevented.taker_order_id
+    quantity = (prevented.taker_quantity if is_taker else prevented.maker_quantity) or _ZERO
     return {
         "A": text(order.prevented),
-        "B": text(prevented.quantity),
-        "u": 1,
-        "U": taker if order.order_id != taker else prevented.maker_order_id,
+        "B": text(quantity),
+        "u": -1,
+        "U": prevented.maker_order_id if is_taker else prevented.taker_order_id,
         "Cs": prevented.symbol,
-        "pl": text(prevented.quantity),
+        "pl": text(quantity),
         "pL": text(prevented.price),
-        "pY": text(prevented.quantity * prevented.price),
+        "pY": text(quantity * prevented.price),
     }
 
 

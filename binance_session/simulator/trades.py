@@ -47,7 +47,10 @@ class Amendment:
 
 @frozen
 class PreventedMatch:
-    """Two orders of one account that self-trade prevention kept from trading. ``time`` is in ms."""
+    """Two orders of one account that self-trade prevention kept from trading. ``time`` is in ms.
+
+    The quantities are what the maker and the taker lost by it, ``None`` for one that lost nothing.
+    """
 
     id: int
     symbol: str
@@ -55,5 +58,6 @@ class PreventedMatch:
     maker_order_id: int
     mode: str
     price: Decimal
-    quantity: Decimal
+    maker_quantity: Decimal | None
+    taker_quantity: Decimal | None
     time: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.accounts import Order, OrderList
 from binance_session.simulator.filters import check_number_of_orders
 from binance_session.simulator.market import Symbol, text
 from binance_session.simulator.methods import spot_matching as matching
@@ -176,16 +176,17 @@ def cancel_one(call: Call, order: Order, name: str) -> dict[str, Any]:
         matching.cancel(state, account, order, symbol, name)
         report = cancelled(order, name)
     else:
-        report = _cancel_list(call, account, orders.list_id, symbol, name)
+        open_orders = _cancel_list(call, orders, symbol, name)
+        report = list_report(orders, "ALL_DONE", [cancelled(order, name) for order in open_orders])
     matching.tell_balances(state, account, symbol)
     return report
 
 
-def _cancel_list(call: Call, account: Account, list_id: int, symbol: Symbol, name: str) -> dict[str, Any]:
-    orders = account.lists[list_id]
+def _cancel_list(call: Call, orders: OrderList, symbol: Symbol, name: str) -> list[Order]:
+    """Cancel what is open of a list, and return it."""
     open_orders = [order for order in orders.orders if order.is_open]
-    matching.cancel_list(call.state, account, orders, symbol, name)
-    return list_report(orders, "ALL_DONE", [cancelled(order, name) for order in open_orders])
+    matching.cancel_list(call.state, call.account, orders, symbol, name)
+    return open_orders
 
 
 @SPOT_ORDERS.method("order.cancel", "symbol", "orderId origClientOrderId newClientOrderId cancelRestrictions")
@@ -221,6 +222,6 @@ def cancel_list(call: Call) -> dict[str, Any]:
         raise Refusal(400, *UNKNOWN_ORDER)
     if client_id not in (None, orders.client_id):
         raise Refusal(400, -2039, "Client order ID is not correct for this order ID.")
-    report = _cancel_list(call, call.account, orders.list_id, symbol, name)
+    open_orders = _cancel_list(call, orders, symbol, name)
     matching.tell_balances(call.state, call.account, symbol)
-    return report
+    return list_report(orders, "ALL_DONE", [cancelled(order, None) for order in open_orders])

@@ -15,7 +15,7 @@ from binance_session.simulator.market import Symbol
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.spotevents import execution_report, list_status, outbound_account_position
 from binance_session.simulator.state import State
-from binance_session.simulator.trades import Trade
+from binance_session.simulator.trades import PreventedMatch, Trade
 
 __all__ = [
     "admit",
@@ -28,6 +28,7 @@ __all__ = [
     "fill_part",
     "fill_resting",
     "list_of",
+    "lose",
     "need",
     "peg",
     "place_pending",
@@ -330,6 +331,23 @@ def expire(state: State, account: Account, order: Order, symbol: Symbol, reason:
     tell(state, account, order, "EXPIRED")
     orders = list_of(account, order)
     if orders is not None:
+        _act_on_list(state, account, orders, order, symbol)
+
+
+def lose(
+    state: State, account: Account, order: Order, symbol: Symbol, quantity: Decimal, match: PreventedMatch
+) -> None:
+    """Take a quantity from an order that self-trade prevention kept from trading; one that has no more is over."""
+    order.prevented += quantity
+    order.prevented_match, order.update_time = match.id, state.now_ms
+    _release(account, order, symbol)
+    if order.remaining > 0:
+        rests(state, account, order, symbol)
+    else:
+        order.status = "EXPIRED_IN_MATCH"
+    tell(state, account, order, "TRADE_PREVENTION", prevented=match)
+    orders = list_of(account, order)
+    if orders is not None and not order.is_open:
         _act_on_list(state, account, orders, order, symbol)
 
 

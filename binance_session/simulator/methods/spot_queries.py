@@ -12,7 +12,7 @@ from binance_session.simulator.methods.spot import find, order_symbol
 from binance_session.simulator.methods.spot_reports import list_report, listed
 from binance_session.simulator.refusals import Refusal, invalid
 from binance_session.simulator.state import Call
-from binance_session.simulator.trades import Trade
+from binance_session.simulator.trades import PreventedMatch, Trade
 
 __all__ = ["SPOT_QUERIES", "limit_of"]
 
@@ -176,6 +176,25 @@ def my_allocations(call: Call) -> list[dict[str, Any]]:
     ]
 
 
+def _prevented(match: PreventedMatch) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "symbol": match.symbol,
+        "preventedMatchId": match.id,
+        "takerOrderId": match.taker_order_id,
+        "makerSymbol": match.symbol,
+        "makerOrderId": match.maker_order_id,
+        "tradeGroupId": -1,
+        "selfTradePreventionMode": match.mode,
+        "price": text(match.price),
+    }
+    if match.taker_quantity is not None:
+        row["takerPreventedQuantity"] = text(match.taker_quantity)
+    if match.maker_quantity is not None:
+        row["makerPreventedQuantity"] = text(match.maker_quantity)
+    row["transactTime"] = match.time
+    return row
+
+
 @SPOT_QUERIES.method("myPreventedMatches", "symbol", "preventedMatchId orderId fromPreventedMatchId limit")
 def my_prevented_matches(call: Call) -> list[dict[str, Any]]:
     """List the matches that self-trade prevention kept from happening; by their own id, or by an order's."""
@@ -187,18 +206,7 @@ def my_prevented_matches(call: Call) -> list[dict[str, Any]]:
     if by_id is not None and {"orderId", "fromPreventedMatchId", "limit"} & params.keys():
         raise Refusal(400, -1128, "Combination of optional parameters invalid.")
     rows = [
-        {
-            "symbol": match.symbol,
-            "preventedMatchId": match.id,
-            "takerOrderId": match.taker_order_id,
-            "makerSymbol": match.symbol,
-            "makerOrderId": match.maker_order_id,
-            "tradeGroupId": 1,
-            "selfTradePreventionMode": match.mode,
-            "price": text(match.price),
-            "makerPreventedQuantity": text(match.quantity),
-            "transactTime": match.time,
-        }
+        _prevented(match)
         for match in call.account.prevented_matches
         if match.symbol == symbol.name
         and by_id in (None, match.id)

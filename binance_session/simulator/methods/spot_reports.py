@@ -104,14 +104,16 @@ def placed(order: Order, kind: str, fills: list[dict[str, Any]] | None = None) -
     return answer
 
 
-def cancelled(order: Order, name: str) -> dict[str, Any]:
-    """Return the answer to a cancellation that the client calls ``name``."""
+def cancelled(order: Order, name: str | None) -> dict[str, Any]:
+    """Return the answer to a cancellation that the client calls ``name``.
+
+    In the example of ``orderList.cancel`` orders have their own names and no others: that is without a ``name``.
+    """
+    head = _head(order)
+    if name is not None:
+        head = {"symbol": head.pop("symbol"), "origClientOrderId": order.client_order_id, **head, "clientOrderId": name}
     return {
-        "symbol": order.symbol,
-        "origClientOrderId": order.client_order_id,
-        "orderId": order.order_id,
-        "orderListId": order.list_id,
-        "clientOrderId": name,
+        **head,
         "transactTime": order.update_time,
         **_body(order),
         **conditional(order),
