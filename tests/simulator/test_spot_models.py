@@ -14,7 +14,7 @@ import pytest
 
 from binance_session.venues import SPOT
 from tests.simulator.client import Client, simulated
-from tests.simulator.models import Models, compare, python_models, shape_of_all, typescript_models
+from tests.simulator.shapes import Models, compare, python_models, shape_of_all, typescript_models
 from tests.simulator.spotday import Day, spot_day
 from tests.simulator.test_spot_day import CONDITIONAL, CONDITIONAL_EVENT
 

@@ -103,6 +103,7 @@ def _place(call: Call, drafts: list[Draft], contingency: str, *, pays: bool = Fa
     account.lists[made.list_id] = made
     for order in orders:
         order.list_id = made.list_id
+        account.add(order)
     # as they are placed: a working order that is filled at once is told before what it triggers
     report = list_report(made, "EXEC_STARTED")
     matching.tell_list(state, account, made, "EXEC_STARTED")

@@ -43,6 +43,7 @@ STOPS: Final = frozenset({"STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_P
 _AT_ANY_PRICE: Final = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
 _ZERO: Final = Decimal(0)
 _BIPS: Final = Decimal(10_000)
+_ENDED_BY_TWIN: Final = "OCO_TRIGGER"
 _UNFILLED: Final = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK_ORDER_EXPIRED"}
 
 
@@ -373,7 +374,8 @@ def cancel_list(state: State, account: Account, orders: OrderList, symbol: Symbo
 def _act_on_list(state: State, account: Account, orders: OrderList, order: Order, symbol: Symbol) -> None:
     """Let what happened to one order of a list act on the others."""
     if order in orders.pair:
-        _end_twin(state, account, orders, order, symbol)
+        if order.expiry != _ENDED_BY_TWIN:
+            _end_twin(state, account, orders, order, symbol)
     elif order is not orders.orders[0]:
         pass  # a single pending order acts on nobody
     elif order.status == "FILLED":
@@ -392,7 +394,7 @@ def _end_twin(state: State, account: Account, orders: OrderList, order: Order, s
     """End the other order of a pair, since this one trades, works or has ended."""
     for other in orders.pair:
         if other is not order and other.is_open:
-            expire(state, account, other, symbol, "OCO_TRIGGER")
+            expire(state, account, other, symbol, _ENDED_BY_TWIN)
 
 
 def _activate(state: State, account: Account, orders: OrderList, symbol: Symbol) -> None:

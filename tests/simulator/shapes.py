@@ -51,7 +51,9 @@ class Models:
     fields: Callable[[str], Mapping[str, Type] | Type]
 
     def shape(self, name: str) -> Shape:
-        """Return the shape that a model describes."""
+        """Return the shape that a model describes. Raises :class:`LookupError` if there is no such model."""
+        if self.fields(name) == "any":
+            raise LookupError(name)
         return self._shape(("model", name), "")
 
     def _shape(self, described: Type, path: str) -> Shape:
