@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 __all__ = ["LIMIT", "Secrets", "kind_of", "masked", "secrets_of", "shown"]
 
+#: patterns of how JSON writes what it must not, or need not, write as it is
+_IN_JSON: Final = {'"': r'\\"', "/": r"\\?/", "\\": r"\\\\"}
 #: characters of a text from outside that are shown; the exchange's own messages have some 200 at most
 LIMIT: Final = 500
 #: A shorter value is masked only where it is a word of its own, one shorter than the second number never: it would
@@ -201,14 +203,23 @@ def _secrets_in(address: str) -> list[str]:
 
 
 def _forms(value: str) -> str:
-    """Return a pattern for ``value`` with each character as it is, percent-encoded, or escaped as in JSON."""
+    """Return a pattern for ``value`` with each character as it is, percent-encoded, or escaped as in JSON.
+
+    The backslashes of JSON are a pattern of their own: where each might be there or not, a long run of them could be
+    read in so many ways that a text of forty characters takes years.
+    """
+    word = _each(value, {})
+    if not _IN_JSON.keys().isdisjoint(value):
+        word = f"(?:{word}|{_each(value, _IN_JSON)})"
+    return word if len(value) >= _LONG else rf"(?<![0-9A-Za-z]){word}(?![0-9A-Za-z])"
+
+
+def _each(value: str, escapes: Mapping[str, str]) -> str:
     forms = []
     for character in value:
         encoded = "".join([f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass")])
         units = character.encode("utf-16-be", "surrogatepass")
         escaped = "".join([rf"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)])
         also = r"|\+" if character == " " else ""
-        before = r"\\?" if character in '"/\\' else ""
-        forms.append(f"(?:{before}{re.escape(character)}{also}|{encoded}|{escaped})")
-    word = "".join(forms)
-    return word if len(value) >= _LONG else rf"(?<![0-9A-Za-z]){word}(?![0-9A-Za-z])"
+        forms.append(f"(?:{escapes.get(character, re.escape(character))}{also}|{encoded}|{escaped})")
+    return "".join(forms)

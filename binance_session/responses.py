@@ -42,8 +42,6 @@ __all__ = [
 
 #: what a count or a limit can be; a larger one cannot be reckoned with
 _INT64: Final = range(2**63)
-#: bytes that a value takes beside its text: the object, and its place in a list or dict
-_VALUE_SIZE: Final = 50
 #: stands for a field that the message does not have (``null`` is a value)
 MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
 
@@ -332,6 +330,10 @@ def decode_json(data: bytes | bytearray) -> Any:
 
 #: Decode one message into an envelope; raise :class:`MalformedMessage` if it is no JSON object.
 decode: Final = _decode_reference if msgspec is None else _fast_decoder()
+
+
+#: bytes that a value takes beside its text: the object, and its place in a list or dict
+_VALUE_SIZE: Final = 50
 
 
 def memory_of(text: bytes | bytearray) -> int:

@@ -69,7 +69,7 @@ OnUnready = Literal["auto", "wait", "fail"]
 Logon = Literal["auto", True, False]
 
 _ON_UNREADY: Final = ("auto", "wait", "fail")
-_SMALLEST_MAX_SIZE: Final = 32 * 2**20
+_SMALLEST_MAX_SIZE: Final = 64 * 2**10
 #: stands for the event loop of a session that a forked child has inherited
 _INHERITED: Final = object()
 #: tells apart the sessions of a process that were given no name
@@ -120,7 +120,8 @@ class Session:
         Seconds for the WebSocket's handshakes and its ping frames; ``None`` switches one off. A half-open connection is
         found within ``ping_interval + ping_timeout``; without pings of our own, when the server's stay away.
     ``max_size``
-        Bytes of the largest message taken, at least 32 MiB; a larger one ends the connection.
+        Bytes of the largest message taken, at least 64 KiB; a larger one ends the connection. It bounds what a peer
+        that means harm can make the session hold; the answers of some queries have megabytes.
     ``compression``
         ``"deflate"`` asks for compression; it costs latency.
     ``coalesce``
@@ -166,7 +167,7 @@ class Session:
         close_timeout: float | None = 5.0,
         ping_interval: float | None = 10.0,
         ping_timeout: float | None = 10.0,
-        max_size: int = _SMALLEST_MAX_SIZE,
+        max_size: int = 32 * 2**20,
         compression: Literal["deflate"] | None = None,
         coalesce: bool = False,
         rollover_after: float | None = 82_800.0,

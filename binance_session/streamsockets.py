@@ -335,6 +335,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         attempt = rollovers = hasty = 0
         lapse_seen, well, due = -1.0, True, self._due()
         retiring: EventSocket | None = None
+        tried = (self.promotions.count, _value(self._keeper.key))
         while (key := self._keeper.key) is not None:
             self._wake.clear()
             if socket is not None and well and (socket.cause is not None or self._is_stale(socket, key)):
@@ -350,10 +351,11 @@ class StreamSockets(EventSource, EventSocketOwner):
                 if not lapsed:
                     attempt += 1
                     self._change_key(key)
-                    await self._pause_before(attempt, cause)
+                    await self._pause_before(attempt, cause, tried)
                     if (key := self._keeper.key) is None:
                         break
                     self._change_key(key)
+                    tried = (self.promotions.count, key.value)
                     try:
                         fresh = await self._open(key.value)
                     except ConnectError as error:
@@ -426,14 +428,15 @@ class StreamSockets(EventSource, EventSocketOwner):
             async with asyncio.timeout_at(at if at < math.inf else None):
                 await self._wake.wait()
 
-    async def _pause_before(self, attempt: int, cause: BinanceSessionError) -> None:
+    async def _pause_before(self, attempt: int, cause: BinanceSessionError, tried: tuple[int, str | None]) -> None:
+        """Wait as the policy says, or until the network, or the key, is another than when it was ``tried`` last."""
         delay = self._next_delay(attempt, cause)
         if delay is None:
             raise cause
         if isinstance(cause, ConnectError) and attempt > 1:
             delay = max(delay, _asked_for(cause))
-        until, key, promotions = _now() + delay, self._keeper.key, self.promotions.count
-        while _now() < until and self.promotions.count == promotions and _value(self._keeper.key) == _value(key):
+        until = _now() + delay
+        while _now() < until and (self.promotions.count, _value(self._keeper.key)) == tried:
             self._wake.clear()
             await self._woken(until)
 

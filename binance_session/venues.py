@@ -278,8 +278,9 @@ class Venue:
             message += f": it is a method of {' and '.join(elsewhere)}"
         elif meant is not None:
             message += f": did you mean {meant!r}?"
+        message += "" if message.endswith("?") else "."
         return (
-            f"{message}. If it is new there, say what it needs: security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'"
+            f"{message} If it is new there, say what it needs: security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'"
         )
 
     def _auth(self, security: Security) -> Auth:
@@ -466,7 +467,7 @@ USD_M_TESTNET: Final = evolve(
     USD_M,
     name="USD-M testnet",
     url="wss://testnet.binancefuture.com/ws-fapi/v1",
-    # the documents name two hosts for this one (PROTOCOL.md §1.2); this is what clients use today
+    # demo-fstream.binance.com is the demo's (PROTOCOL.md §1.2, §1.4); this one is what clients of the testnet use
     stream_url="wss://fstream.binancefuture.com/private",
     testnet=True,
 )

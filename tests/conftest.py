@@ -15,14 +15,15 @@ from tests.leftovers import check_nothing_is_left
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer a run that leaves the long tests out, and runs on other event loops and transports."""
-    parser.addoption("--brief", action="store_true", help="leave out what is marked as long")
+    """Offer a run with the long tests, and runs on other event loops and transports."""
+    parser.addoption("--all", action="store_true", help="run also what is marked as long")
+    parser.addoption("--brief", action="store_false", dest="all", help="leave that out, as without either option")
     parser.addoption("--loop", choices=sorted(LOOPS), default="asyncio", help="what coroutine tests run on")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the long tests in a brief run."""
-    if config.getoption("--brief"):
+    """Deselect the long tests unless all are asked for."""
+    if not config.getoption("all"):
         long = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if not item.get_closest_marker("long")]

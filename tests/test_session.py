@@ -149,10 +149,13 @@ async def test_strange_frames_hurt_nobody(fault: str, options: dict[str, Any], c
         assert session.stats.connections == 1
 
 
-async def test_a_message_over_max_size_ends_the_connection_with_a_clear_reason() -> None:
+@pytest.mark.parametrize(("options", "limit"), [({}, 32 << 20), ({"max_size": 64 << 10}, 64 << 10)])
+async def test_a_message_over_max_size_ends_the_connection_with_a_clear_reason(
+    options: dict[str, Any], limit: int
+) -> None:
     """The limit is the bot's memory; what was in flight learns why at once."""
-    async with exchange() as simulator, session_to(simulator) as session:
-        simulator.inject(Fault("huge", method="account.balance", size=(32 << 20) + 1))
+    async with exchange() as simulator, session_to(simulator, **options) as session:
+        simulator.inject(Fault("huge", method="account.balance", size=limit + 1))
         with pytest.raises(ConnectionLost, match=r"1009.*too big"):
             await session.request("account.balance")
         await session.wait_for(READY)

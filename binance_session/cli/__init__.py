@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="binance-session",
         description="One long-lived, authenticated Binance WebSocket API session: see it, try it, check a key.",
+        epilog="Each command explains itself with --help. Exit status: 0 it went well, 1 it did not, 2 it was asked"
+        " wrongly.",
     )
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {importlib.metadata.version('binance-session')}"

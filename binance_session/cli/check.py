@@ -222,8 +222,9 @@ async def _user_stream(session: Session, key: Credentials, hidden: Secrets) -> F
         reply = await session.request(method)
     except BinanceSessionError as error:
         return _refused("user stream", error)
-    if isinstance(reply.result, dict):
-        hidden.add(reply.result.get("listenKey"))
+    listen_key = reply.result.get("listenKey") if isinstance(reply.result, dict) else None
+    if isinstance(listen_key, str) and listen_key.isalnum():
+        hidden.add(listen_key[:1000])
     return Finding("user stream", "ok", f"{method} {meaning}")
 
 

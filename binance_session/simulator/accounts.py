@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from binance_session.simulator.trades import Amendment, PreventedMatch, Trade
+
+if TYPE_CHECKING:
+    from binance_session.simulator.stoporders import AlgoOrder, Trigger
 
 __all__ = ["Account", "Order", "OrderList", "Position"]
 
@@ -144,6 +147,10 @@ class Account:
     locked: dict[str, Decimal] = field(factory=dict, repr=False)
     positions: dict[str, Position] = field(factory=dict, repr=False)
     orders: dict[int, Order] = field(factory=dict, repr=False)
+    #: USD-M: its algo orders by id, until they end
+    algo_orders: dict[int, AlgoOrder] = field(factory=dict, repr=False)
+    #: COIN-M: what sets off the stop orders that wait, by order id
+    stops: dict[int, Trigger] = field(factory=dict, repr=False)
     leverage: int = 20
     update_time: int = 0
     #: Spot: its order lists, trades, amendments and prevented matches

@@ -81,7 +81,7 @@ class Answering:
         try:
             method = self.state.venue.method(request.method)
         except ConfigurationError:
-            self._add(connection, request, None, outcome, lambda: _raise(unknown_operation()))
+            self._add(connection, request, None, outcome, lambda: _raise(self._unknown(request)))
             return
         if self._session_is_over(connection, request):
             outcome.messages.append({"id": None, "status": 401, "error": key_refused().error()})
@@ -145,9 +145,9 @@ class Answering:
 
     def _result(self, connection: Connection, request: Request, method: Method, outcome: Outcome) -> Any:
         state = self.state
-        entry = self._methods.get(request.method) or self._methods.get(request.method.partition("/")[2])
+        entry = self._methods.find(request.method, state.product)
         if entry is None:
-            raise unknown_operation()
+            raise self._unknown(request)
         values = check_params(
             request.params,
             entry.shape,
@@ -168,6 +168,9 @@ class Answering:
         self._executed.append(Executed(request.id, connection, request.method, request.params))
         outcome.costs_nothing = method.free_if_done or call.costs_nothing
         return result
+
+    def _unknown(self, request: Request) -> Refusal:
+        return unknown_operation(request.method, futures=self.state.product.futures)
 
     def _authenticate(
         self, connection: Connection, request: Request, method: Method, values: Mapping[str, Any]

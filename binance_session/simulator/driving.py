@@ -7,10 +7,10 @@ from decimal import Decimal, InvalidOperation
 
 from binance_session.masking import shown
 from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.futuresevents import account_update
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods import futures, spot_matching
 from binance_session.simulator.methods.spot_prevention import prevent
-from binance_session.simulator.orderevents import account_update
 from binance_session.simulator.spotevents import balance_update, outbound_account_position
 from binance_session.simulator.state import State
 

@@ -7,14 +7,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from binance_session.simulator.accounts import Account, Order
-from binance_session.simulator.orderevents import account_update, order_trade_update, trade_lite
+from binance_session.simulator.futuresevents import Trade, account_update, algo_update, order_trade_update, trade_lite
 from binance_session.simulator.product import Product
-from binance_session.simulator.spotevents import (
-    balance_update,
-    execution_report,
-    outbound_account_position,
-)
+from binance_session.simulator.spotevents import balance_update, execution_report, outbound_account_position
 from binance_session.simulator.state import State
+from binance_session.simulator.stoporders import AlgoOrder, Trigger
 
 __all__ = ["event_named", "event_names"]
 
@@ -37,9 +34,8 @@ def _symbol(state: State) -> str:
 
 def _trade_lite(state: State, _account: Account) -> Event:
     order = _order(state)
-    order.average = order.price
-    order.take(order.quantity, order.price, order.quantity * order.price, state.last_trade_id)
-    return trade_lite(state, order)
+    order.status, order.executed, order.average = "FILLED", order.quantity, order.price
+    return trade_lite(state, order, Trade(state.last_trade_id, order.quantity, order.price))
 
 
 def _account_update(state: State, account: Account) -> Event:
@@ -88,35 +84,25 @@ def _grid(state: State, _account: Account) -> Event:
 
 
 def _algo(state: State, _account: Account) -> Event:
-    return {
-        "o": {
-            "caid": "Q5xaq5EGKgXXa0fD7fs0Ip",
-            "aid": 2148719,
-            "at": "CONDITIONAL",
-            "o": "TAKE_PROFIT",
-            "s": _symbol(state),
-            "S": "SELL",
-            "ps": "BOTH",
-            "f": "GTC",
-            "q": "0.01",
-            "X": "CANCELED",
-            "ai": "",
-            "ap": "0.00000",
-            "aq": "0.00000",
-            "act": "0",
-            "tp": "750",
-            "p": "750",
-            "V": "EXPIRE_MAKER",
-            "wt": "CONTRACT_PRICE",
-            "pm": "NONE",
-            "cp": False,
-            "pP": False,
-            "R": False,
-            "tt": 0,
-            "gtd": 0,
-            "rm": "Reduce Only reject",
-        }
-    }
+    now = state.now_ms
+    stop = Decimal(750)
+    # the documents' example was rejected after it had become an order
+    algo = AlgoOrder(
+        2148719,
+        "Q5xaq5EGKgXXa0fD7fs0Ip",
+        _symbol(state),
+        "SELL",
+        "TAKE_PROFIT",
+        Decimal("0.01"),
+        stop,
+        Trigger("TAKE_PROFIT", "SELL", stop, stop),
+        "GTC",
+        now,
+        now,
+    )
+    algo.status, algo.reason, algo.order = "CANCELED", "Reduce Only reject", _order(state)
+    algo.sent = {"selfTradePreventionMode": "EXPIRE_MAKER"}
+    return algo_update(state, algo)
 
 
 def _trigger_reject(state: State, _account: Account) -> Event:
@@ -186,6 +172,8 @@ _EVENTS: Final[dict[Product, dict[str, Maker]]] = {
 }
 #: Futures events whose example has no transaction time.
 _NO_T: Final = frozenset({"MARGIN_CALL", "listenKeyExpired"})
+#: Fields that the documents show in a second example, and those of the first in whose place they are.
+_INSTEAD_OF: Final = {"ai": "ac"}
 #: Futures events that name the account's alias on COIN-M.
 _WITH_ALIAS: Final = frozenset({"MARGIN_CALL"})
 
@@ -208,7 +196,11 @@ def event_named(state: State, account: Account, name: str, fields: Mapping[str, 
         event["T"] = state.now_ms
     if state.product is Product.COIN_M and name in _WITH_ALIAS:
         event["i"] = account.alias
-    return _changed({**event, **make(state, account)}, fields)
+    example = make(state, account)
+    for name, other in _INSTEAD_OF.items():
+        if name in fields:
+            del example[other]
+    return _changed({**event, **example}, fields)
 
 
 def _changed(event: Event, fields: Mapping[str, Any]) -> Event:

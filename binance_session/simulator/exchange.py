@@ -26,6 +26,7 @@ from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.eventexamples import event_named, event_names
 from binance_session.simulator.faults import FAULTS, Fault, Faults, Handshake, Injected
+from binance_session.simulator.futuresevents import account_update
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
@@ -43,7 +44,7 @@ from binance_session.simulator.state import ListenToken, State
 from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, read_address, treat_stream_request
 from binance_session.simulator.userdata import Pushed, UserData
 from binance_session.simulator.wire import Action
-from binance_session.venues import Venue
+from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 
 if TYPE_CHECKING:
     from binance_session.simulator.keys import PublicKey
@@ -81,6 +82,10 @@ class Received:
         """The ``params`` of the request; empty if it has none."""
         params = {} if self.message is None else self.message.get("params")
         return params if isinstance(params, dict) else {}
+
+
+def _has(venue: Venue, method: str) -> bool:
+    return method in venue.methods or method.partition("/")[2] in venue.methods
 
 
 class Exchange:
@@ -243,7 +248,8 @@ class Exchange:
         address = None
         if self._stream_path is not None:
             public = self.state.product is Product.USD_M
-            address = read_address(target, self._stream_path, public=public, readings=readings)
+            by_path = not public or self.venue.testnet or readings.usd_m_path == "works"
+            address = read_address(target, self._stream_path, public=public, by_path=by_path, readings=readings)
         if address is None:
             raise Refusal(404, -1000, "Not Found")
         if (
@@ -266,6 +272,7 @@ class Exchange:
 
     def shut_down(self) -> None:
         """Leave no timer behind."""
+        self.state.forget_timers()
         for connection in self.connections:
             self.disconnect(connection)
         self.state.listen_keys.close()
@@ -293,6 +300,7 @@ class Exchange:
     def set_price(self, symbol: str, price: Decimal | str) -> None:
         """Move the market: resting orders that the price reaches are filled, each at its own price.
 
+        Then USD-M's algo orders are triggered, and what they become meets the same price.
         (Setting ``market.prices`` fills nothing.) Raises :class:`Refusal` for a symbol that is not listed.
         """
         driving.set_price(self.state, self.accounts, symbol, Decimal(price))
@@ -337,6 +345,21 @@ class Exchange:
         expires = self.state.clock.time() + validity
         self.state.listen_tokens[value] = ListenToken(self.account if account is None else account, expires)
         return value
+
+    def charge_funding(self, symbol: str, change: Decimal | str, account: Account | None = None) -> None:
+        """Take a position's funding fee from the balance, or pay it in, and tell of it (futures).
+
+        Raises :class:`Refusal` for a symbol that is not listed, :class:`ValueError` on Spot.
+        """
+        state, account, change = self.state, self.account if account is None else account, Decimal(change)
+        if not state.product.futures:
+            raise ValueError(f"{self.venue.name} has no funding fees")
+        traded = self.market.symbol(symbol)
+        account.balances[traded.asset] = account.balances.get(traded.asset, Decimal(0)) + change
+        account.update_time = state.now_ms
+        event = account_update(state, account, "FUNDING_FEE", traded.asset, change=change, symbol=traded)
+        state.tell(account, event)
+        self._user_data.deliver()
 
     def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
         """End an account's listenKeys now, as if their time had run out, and return how many there were.
@@ -393,10 +416,10 @@ class Exchange:
     def inject(self, fault: Fault) -> Injected:
         """Put a fault to work.
 
-        Raises :class:`ValueError` for one that would never strike here: for a method that the venue does not have,
-        and for an event type that is a slip of the pen away from one that it has.
+        Raises :class:`ValueError` for one that would never strike: for a method that neither this nor another venue
+        has, and for an event type that is a slip of the pen away from one that there is.
         """
-        if fault.method is not None:
+        if fault.method is not None and not any(_has(venue, fault.method) for venue in (COIN_M, USD_M, SPOT)):
             try:
                 self.venue.method(fault.method)
             except ConfigurationError as error:

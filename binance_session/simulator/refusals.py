@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 __all__ = [
     "Refusal",
@@ -14,6 +15,8 @@ __all__ = [
     "not_required",
     "unknown_operation",
 ]
+
+_VERSIONED: Final = re.compile(r"v[0-9]+/", re.ASCII)
 
 
 class Refusal(Exception):
@@ -71,6 +74,9 @@ def key_refused() -> Refusal:
     return Refusal(401, -2015, "Invalid API-key, IP, or permissions for action.")
 
 
-def unknown_operation() -> Refusal:
-    """Return the -1020 for a method that does not exist here, or that the simulator does not play."""
+def unknown_operation(method: str, *, futures: bool) -> Refusal:
+    """Return what a method that does not exist is answered: -1020 on Spot, on futures -5000 with its version."""
+    if futures:
+        name = method if _VERSIONED.match(method) else f"v1/{method}"
+        return Refusal(400, -5000, f"Method {name} is invalid")
     return Refusal(400, -1020, "This operation is not supported.")

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from binance_session.simulator.accounts import Account
-from binance_session.simulator.clock import Clock
+from binance_session.simulator.clock import Clock, Timer
 from binance_session.simulator.connections import Connection, Subscription
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.limits import Limits
@@ -66,6 +66,8 @@ class State:
     connections: dict[int, Connection] = field(factory=dict)
     last_order_id: int = 0
     last_trade_id: int = 0
+    #: algo orders are counted from where the exchange's are of late, far from the orders' ids
+    last_algo_id: int = 1_000_000_000_000_000
     last_execution_id: int = 0
     last_list_id: int = 0
     #: what is to be sent to the accounts' listeners
@@ -77,6 +79,7 @@ class State:
     listen_tokens: dict[str, ListenToken] = field(factory=dict, repr=False)
     #: whether events that nobody hears are kept in the record
     keeps_record: bool = True
+    _timers: set[Timer] = field(factory=set, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.listen_keys = ListenKeys(
@@ -90,6 +93,23 @@ class State:
     def now_ms(self) -> int:
         """The exchange's time in Unix ms."""
         return int(self.clock.time() * 1000)
+
+    def later(self, when: float, callback: Callable[[], None]) -> None:
+        """Call something at a time (Unix seconds), and tell of what it brings about."""
+
+        def due() -> None:
+            self._timers.discard(timer)
+            callback()
+            self.deliver()
+
+        timer = self.clock.call_at(when, due)
+        self._timers.add(timer)
+
+    def forget_timers(self) -> None:
+        """Call nothing any more of what was to be called later."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
 
     def wants_events(self, account: Account) -> bool:
         """Return whether somebody listens to an account, or a record is kept: else its events need not be made."""

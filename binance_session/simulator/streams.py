@@ -35,11 +35,12 @@ class StreamAddress:
     routed: bool
 
 
-def read_address(target: str, base: str, *, public: bool, readings: Readings) -> StreamAddress | None:
+def read_address(target: str, base: str, *, public: bool, by_path: bool, readings: Readings) -> StreamAddress | None:
     """Return what ``target`` (path and query) asks of the stream host, or ``None`` if there is no such place.
 
     ``base`` is the path under which user data is served. ``public`` tells whether the host serves other paths too, for
-    market data (USD-M); clients of those are welcome and hear nothing here::
+    market data (USD-M); clients of those are welcome and hear nothing here. Unless ``by_path`` a key in the path is
+    taken in silence::
 
         /ws/KEY                                       one key; /ws alone waits for SUBSCRIBE
         /ws?listenKey=KEY&events=A/B                  one key, and an allow list of event types
@@ -55,7 +56,7 @@ def read_address(target: str, base: str, *, public: bool, readings: Readings) ->
     if place is None:
         return None
     form, rest = place
-    keys: dict[str, Allowed] = dict.fromkeys(filter(None, rest.split("/")))
+    keys: dict[str, Allowed] = dict.fromkeys(filter(None, rest.split("/") if by_path else ()))
     last = None
     for name, value in parse_qsl(url.query):
         if name == "listenKey" and (public or readings.coin_m_query == "works"):

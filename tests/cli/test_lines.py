@@ -139,10 +139,35 @@ def test_a_listen_key_as_the_type_is_masked() -> None:
     assert KEY not in lines.line(Event(KEY, 1, {"x": float("nan")})).decode()
 
 
-@pytest.mark.parametrize("value", [KEY, 1234567890123456789, {"a": KEY}, [KEY], 1.5])
+@pytest.mark.parametrize("value", [KEY, '\ud800→\n"' * 10, 1234567890123456789, 1.5])
 def test_what_is_called_a_listen_key_is_masked_also_if_it_is_not_ours(value: Any) -> None:
     line = Lines().line(Event("X", 1, {"o": {"listenKey": value}}))
-    assert len(read(line)["data"]["o"]["listenKey"]) <= 7
+    assert len(read(line)["data"]["o"]["listenKey"]) <= 20
+
+
+@pytest.mark.parametrize("key", ["1234567890123456", "u00e9abcdefghijklmnop", "':9,'x':aaaaaaaaaaaa"])
+def test_a_listen_key_that_looks_like_json_breaks_no_line(key: str) -> None:
+    lines = Lines()
+    lines.hide(key)
+    data = {"E": 1234567890123456, "a": "\u00e9abcdefghijklmnop", "x": "aaaaaaaaaaaa", key: [key], "c": "\\" * 41}
+    told = read(lines.line(Event("X", 1, data)))
+    assert told["type"] == "X"
+    assert (told["data"]["E"], told["data"]["a"]) == (1234567890123456, "\u00e9abcdefghijklmnop")
+    assert len(told["data"]) == 5
+    assert key not in json.dumps([list(told["data"]), list(told["data"].values())[3]])
+
+
+@pytest.mark.parametrize("key", ['"' * 40, "\\" * 40, "\ud800" * 40, "\x1b\n" * 20, "x" * 1_000_000])
+def test_what_can_be_no_listen_key_holds_nothing_up(key: str) -> None:
+    lines = Lines()
+    lines.hide(key)
+    told = read(lines.line(Event("X", 1, {"k": [key, "%", "\u2028"], "i": 2**60})))
+    assert told["data"]["i"] == str(2**60)
+
+
+def test_a_text_that_looks_like_a_long_number_or_a_name_stays() -> None:
+    data = {"c": "1234567890123456789", 'a"listenKey': [1], "d": '"listenKey":"x"', "e": "\\", "f": [2**60]}
+    assert read(Lines().line(Event("X", 1, data)))["data"] == {**data, "f": [str(2**60)]}
 
 
 def test_former_listen_keys_are_masked_too() -> None:

@@ -52,7 +52,7 @@ async def listen_key(client: Client, key: str = "ED") -> str:
 
 @asynccontextmanager
 async def attended(
-    venue: Venue = COIN_M, path: str = "/ws/{key}", **options: Any
+    venue: Venue = COIN_M, path: str | None = None, **options: Any
 ) -> AsyncIterator[tuple[Simulator, Client, Listener]]:
     """A simulator, a client, and a listener."""
     async with (
@@ -64,13 +64,14 @@ async def attended(
 
 
 @asynccontextmanager
-async def listening(simulator: Simulator, client: Client, path: str = "/ws/{key}") -> AsyncIterator[Listener]:
-    """Open a second socket that hears the account of the key ``ED``."""
+async def listening(simulator: Simulator, client: Client, path: str | None = None) -> AsyncIterator[Listener]:
+    """Open a second socket that hears the account of the key ``ED``: where the venue says, or at another path."""
     if simulator.stream_url is None:
         async with Client.connected(simulator) as second:
             assert (await second.ask_signed("userDataStream.subscribe.signature"))["status"] == 200
             yield Listener(simulator, second.socket)
         return
     key = await listen_key(client)
-    async with connect(simulator.stream_url + path.format(key=key), compression=None) as socket:
+    path = (simulator.venue.stream_path if path is None else path).format(key=key)
+    async with connect(simulator.stream_url + path, compression=None) as socket:
         yield Listener(simulator, socket)

@@ -69,8 +69,8 @@ async def test_an_id_of_another_form_is_refused(request_id: Any) -> None:
         ({"method": STATUS, "params": None}, -1102),
         ({"method": STATUS, "param": {}}, -1101),
         ({"method": STATUS, "jsonrpc": "2.0"}, -1101),
-        ({"method": "no.such.method"}, -1020),
-        ({"method": "SESSION.STATUS"}, -1020),
+        ({"method": "no.such.method"}, -5000),
+        ({"method": "SESSION.STATUS"}, -5000),
     ],
 )
 async def test_a_faulty_envelope_is_refused_under_its_id(envelope: dict[str, Any], code: int) -> None:
@@ -134,7 +134,7 @@ PLACE = {
         ({"price": ""}, -1105, "price"),
         ({"quantity": "0"}, -4003, "Quantity"),
         ({"newClientOrderId": "a b"}, -1100, "newClientOrderId"),
-        ({"newClientOrderId": "x" * 37}, -1100, "newClientOrderId"),
+        ({"newClientOrderId": "x" * 37}, -4015, "36"),
         ({"reduceOnly": "yes"}, -1130, "reduceOnly"),
         ({"Price": "1"}, -1104, "was sent '8'"),
         ({"recvWindow": -1}, -1131, "recvWindow"),
@@ -202,7 +202,17 @@ async def test_a_version_may_stand_before_the_method() -> None:
     async with simulated(USD_M) as simulator, Client.connected(simulator) as client:
         await client.logon()
         assert (await client.timed("v2/account.balance"))["status"] == 200
-        refused(await client.timed("v2/account.nothing"), -1020)
+        assert (await client.timed("v1/account.balance"))["status"] == 200
+        for method in ("v2/account.nothing", "v2/order.status", "v9/account.balance"):
+            assert refused(await client.timed(method), -5000) == f"Method {method} is invalid"
+        assert refused(await client.ask("no.such.method"), -5000) == "Method v1/no.such.method is invalid"
+    async with simulated(COIN_M) as simulator, Client.connected(simulator) as client:
+        await client.logon()
+        assert (await client.timed("v1/account.balance"))["status"] == 200
+        refused(await client.timed("v2/account.balance"), -5000)
+    async with simulated(SPOT) as simulator, Client.connected(simulator) as client:
+        assert (await client.ask("v3/time"))["status"] == 200
+        assert refused(await client.ask("v9/time"), -1020) == "This operation is not supported."
 
 
 @pytest.mark.parametrize("venue", [COIN_M, USD_M, SPOT], ids=lambda venue: venue.name)

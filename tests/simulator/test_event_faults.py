@@ -250,10 +250,10 @@ async def test_a_refused_stream_handshake() -> None:
         async with Client.connected(simulator) as other:
             assert (await other.ask("time"))["status"] == 200, "the API socket is not meant"
         with pytest.raises(InvalidStatus):
-            await connect(f"{simulator.stream_url}/ws/{key}", process_exception=lambda exception: exception)
+            await connect(f"{simulator.stream_url}/ws?listenKey={key}", process_exception=lambda exception: exception)
         assert injected.struck == 1
         simulator.inject(Fault("refuse_handshake", stream=False))
-        async with connect(f"{simulator.stream_url}/ws/{key}"):
+        async with connect(f"{simulator.stream_url}/ws?listenKey={key}"):
             assert simulator.push_event(CALL) == 1
 
 

@@ -92,7 +92,7 @@ async def test_a_listen_key_as_parameter() -> None:
 async def test_the_stream_is_told_of_the_expiry_and_stays_open(venue: Venue) -> None:
     async with simulated(venue) as simulator, Client.connected(simulator) as client:
         key = await start(client)
-        async with connect(f"{simulator.stream_url}/ws/{key}") as stream:
+        async with connect(f"{simulator.stream_url}{venue.stream_path.format(key=key)}") as stream:
             assert simulator.push({"e": "ORDER_TRADE_UPDATE"}) == 1
             assert json.loads(await stream.recv()) == {"e": "ORDER_TRADE_UPDATE"}
             driven(simulator).advance(HOUR)

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, Inv
 
 from binance_session.simulator import ManualClock, Readings, Simulator
 from binance_session.simulator.virtual import run
-from binance_session.venues import COIN_M, SPOT, USD_M, Venue
+from binance_session.venues import COIN_M, COIN_M_TESTNET, SPOT, USD_M, USD_M_TESTNET, Venue
 from tests.simulator.client import Client, add_keys, simulated
 from tests.simulator.listener import Listener, attended, listen_key, listening
 
@@ -40,11 +40,34 @@ async def ask(socket: ClientConnection, method: str, *params: Any) -> Any:
     ],
 )
 async def test_where_a_key_may_be(venue: Venue, path: str, combined: bool) -> None:
-    async with attended(venue, path) as (simulator, client, listener):
+    async with attended(venue, path, readings=Readings(usd_m_path="works")) as (simulator, client, listener):
         key = await listen_key(client)
         assert simulator.push_event("MARGIN_CALL") == 1
         event = simulator.pushed[-1].event
         assert await listener.event() == ({"stream": key, "data": event} if combined else event)
+
+
+@pytest.mark.parametrize(
+    ("venue", "readings", "heard"),
+    [
+        (USD_M, Readings(), False),
+        (USD_M, Readings(usd_m_path="works"), True),
+        (USD_M_TESTNET, Readings(), True),
+        (COIN_M, Readings(), True),
+        (COIN_M_TESTNET, Readings(), True),
+    ],
+)
+async def test_a_key_in_the_path_of_usd_m_is_silent_in_production(
+    venue: Venue, readings: Readings, heard: bool
+) -> None:
+    async with attended(venue, "/ws/{key}", readings=readings) as (simulator, client, listener):
+        assert simulator.push_event("MARGIN_CALL") == heard
+        assert simulator.expire_listen_keys() == 1
+        if not heard:
+            await listener.nothing()
+            key = await listen_key(client)
+            assert await ask(listener.socket, "SUBSCRIBE", key) == {"result": None}, "the socket itself is well"
+            assert simulator.push_event("MARGIN_CALL") == 1
 
 
 @FUTURES
@@ -142,10 +165,10 @@ async def test_an_expired_key_opens_a_socket_that_hears_nothing(venue: Venue) ->
         old = await listen_key(client)
         simulator.expire_listen_keys(tell=False)
         assert await listen_key(client) != old
-        async with connect(f"{simulator.stream_url}/ws/{old}") as socket:
+        async with connect(f"{simulator.stream_url}{venue.stream_path.format(key=old)}") as socket:
             assert simulator.push_event("MARGIN_CALL") == 0
             await Listener(simulator, socket).nothing()
-    async with simulated(venue, readings=Readings(unknown_stream="refused")) as simulator:
+    async with simulated(venue, readings=Readings(unknown_stream="refused", usd_m_path="works")) as simulator:
         for path in ("/ws/nothing", "/ws?listenKey=nothing", "/stream?streams=nothing"):
             with pytest.raises(InvalidStatus) as refusal:
                 await connect(f"{simulator.stream_url}{path}")

@@ -75,7 +75,7 @@ async def test_a_market_order_is_told_of_as_new_and_as_filled(venue: Venue) -> N
             assert (new["o"]["t"], told["t"]) == (0, 1)
             [position] = changed["a"]["P"]
             assert (position["s"], Decimal(position["pa"])) == (SYMBOL[venue.name], Decimal(2))
-            assert list(position) == ["s", "pa", "ep", "bep", "cr", "up", "mt", "iw", "ps"]
+            assert list(position) == ["s", "pa", "ep", "bep", "cr", "up", "mt", "iw", "ps", "ma"]
             assert list(changed["a"]["B"][0]) == ["a", "wb", "cw", "bc"]
             if venue is USD_M:
                 lite = events[1]

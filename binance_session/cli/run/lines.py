@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from binance_session.masking import Secrets, masked
 from binance_session.responses import Event
@@ -17,6 +18,13 @@ Ids = Literal["text", "number"]
 _EXACT: Final = 2**53
 #: the last listenKeys whose value is masked: an event may name one that is over
 _KEYS: Final = 16
+#: characters of a secret that are looked for; a longer one opens nothing without them
+_LONGEST: Final = 1000
+_NAME: Final = '"listenKey":'
+#: The texts and numbers of JSON as it is written here, without white space; within a text a quote is escaped.
+_TOKEN: Final = re.compile(rf'({_NAME})?("[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9.eE+-]*+)')
+_LONG: Final = re.compile("[0-9]{16}")
+_SECRET: Final = re.compile(r"[!#-\[\]-~]{16,}")
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
@@ -36,9 +44,11 @@ class Lines:
 
     def hide(self, secret: str) -> None:
         """Mask this value from now on, wherever in an event it stands."""
-        if len(secret) < 16:  # an apiKey of a simulator, which may be a part of the bot's own order ids
+        # A shorter one is an apiKey of a simulator, which may be a part of the bot's own order ids; one with other
+        # characters is no key that a session takes.
+        if _SECRET.fullmatch(secret) is None:
             return
-        self._hidden.append(secret)
+        self._hidden.append(secret[:_LONGEST])
         # Another thread may be writing a line with the one before: that is not changed.
         secrets = Secrets(*self._hidden)
         secrets.mask("")
@@ -65,30 +75,27 @@ def line_of(event: Event, secrets: Secrets | None = None, *, ids: Ids = "text") 
     ``secrets`` are masked by their value in every text and name. Raises :class:`ValueError` for a number that JSON
     does not have, and :class:`RecursionError` for an event that is nested too deeply.
     """
-    fit = _Fitting(secrets or Secrets(), ids).fit
-    message = {"type": fit(event.type), "time": event.time, "gap": event.is_gap, "data": fit(event.data)}
-    return _encode(message).encode() + b"\n"
+    message = {"type": event.type, "time": event.time, "gap": event.is_gap, "data": event.data}
+    secrets = secrets or Secrets()
+    # The text is changed and not the event: an event of 30 MB that was copied piece by piece would keep the
+    # interpreter, and with it the session, busy for many seconds.
+    text = _encode(message)
+    as_text = ids == "text" and _LONG.search(text) is not None
+    hidden = secrets if secrets.mask(text) != text else None
+    if as_text or hidden is not None or _NAME in text:
+        text = _TOKEN.sub(lambda found: _fitting(found, hidden, as_text), text)
+    return text.encode() + b"\n"
 
 
-class _Fitting:
-    """Replaces what must not be written as it came."""
-
-    def __init__(self, secrets: Secrets, ids: Ids) -> None:
-        self._mask = secrets.mask
-        self._as_text = ids == "text"
-
-    def fit(self, value: Any) -> Any:
-        kind = type(value)
-        if kind is str:
-            return self._mask(value)
-        if kind is int:
-            return str(value) if self._as_text and not -_EXACT <= value <= _EXACT else value
-        if kind is list:
-            return [self.fit(item) for item in value]
-        if kind is dict:
-            # whoever has a listenKey can read the account's events, also one that is not this session's
-            return {
-                self._mask(name): masked(str(item)) if name == "listenKey" else self.fit(item)
-                for name, item in value.items()
-            }
-        return value
+def _fitting(found: re.Match[str], hidden: Secrets | None, as_text: bool) -> str:
+    """Return what is written for a text or a number, and the name before it if that is ``listenKey``."""
+    name, token = found.groups()
+    if name is not None:  # whoever has a listenKey can read the account's events, also one that is not this session's
+        return str(name) + _encode(masked(json.loads(token) if token[0] == '"' else token))
+    if token[0] == '"':
+        if hidden is None or hidden.mask(token) == token:
+            return str(token)
+        return _encode(hidden.mask(json.loads(token)))
+    if as_text and token.lstrip("-").isdigit() and not -_EXACT <= int(token) <= _EXACT:
+        return f'"{token}"'
+    return found[0]

@@ -13,6 +13,7 @@ from binance_session.simulator.refusals import Refusal, malformed, mandatory, no
 from binance_session.simulator.state import Call
 
 __all__ = [
+    "check_client_id",
     "check_digits",
     "choice",
     "client_order_id",
@@ -49,7 +50,7 @@ def check_digits(symbol: Symbol, **numbers: Decimal | None) -> None:
     for name, value in numbers.items():
         if value is None:
             continue
-        digits = symbol.price_digits if name in ("price", "stopPrice") else symbol.quantity_digits
+        digits = symbol.price_digits if name.lower().endswith("price") else symbol.quantity_digits
         if value != round(value, digits):
             raise Refusal(400, -1111, f"Parameter '{name}' has too much precision.")
 
@@ -59,9 +60,15 @@ def client_order_id(call: Call) -> str:
     name = call.params.get("newClientOrderId")
     if name is None:
         return secrets.token_urlsafe(16)[:22]
-    if _CLIENT_ID.fullmatch(name) is None:
-        raise malformed("newClientOrderId", _CLIENT_ID_PATTERN)
+    check_client_id(call, "newClientOrderId")
     return str(name)
+
+
+def check_client_id(call: Call, name: str) -> None:
+    """Refuse a client's own id that is malformed (-1100)."""
+    value = call.params.get(name)
+    if value is not None and _CLIENT_ID.fullmatch(value) is None:
+        raise malformed(name, _CLIENT_ID_PATTERN)
 
 
 def find_order(call: Call, *, code: int, message: str) -> Order:

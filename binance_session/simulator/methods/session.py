@@ -47,9 +47,10 @@ def logon(call: Call) -> dict[str, Any]:
     if key is None:
         raise RuntimeError("session.logon is always signed")
     if key.algorithm is not Algorithm.ED25519:
-        # Captured on Spot only; what futures say is unknown, and there -2028 means something else (§11.2).
+        # On futures captured for HMAC keys; there -2028 means something else (§4).
         if call.state.product.futures:
-            raise Refusal(400, -4056, "Invalid api key type.")
+            name = "HMAC_SHA256" if key.algorithm is Algorithm.HMAC else key.algorithm
+            raise Refusal(400, -4056, f"{name} API key is not supported.")
         raise Refusal(400, -2028, f"{key.algorithm} API key is not supported.")
     if call.connection.key is not key:
         end_session(call)

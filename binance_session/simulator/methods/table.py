@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binance_session.simulator.methods.entry import Table
-from binance_session.simulator.methods.futures import FUTURES
+from binance_session.simulator.methods.futures import COIN_M_FUTURES, USD_M_FUTURES
 from binance_session.simulator.methods.listenkeys import LISTEN_KEYS
 from binance_session.simulator.methods.marketdata import CLOCK, MARKET_DATA
 from binance_session.simulator.methods.session import SESSION
@@ -24,8 +24,8 @@ __all__ = ["methods_of"]
 def methods_of(product: Product) -> Table:
     """Return the methods that the simulator plays for a product; what a venue offers is its catalogue's to say."""
     if product is Product.COIN_M:
-        return Table({**SESSION, **LISTEN_KEYS, **FUTURES})
+        return Table({**SESSION, **LISTEN_KEYS, **COIN_M_FUTURES})
     if product is Product.USD_M:
-        return Table({**SESSION, **LISTEN_KEYS, **FUTURES, **CLOCK, **MARKET_DATA})
+        return Table({**SESSION, **LISTEN_KEYS, **USD_M_FUTURES, **CLOCK, **MARKET_DATA})
     orders = {**SPOT_ORDERS, **SPOT_REPLACE, **SPOT_AMEND, **SPOT_LISTS, **SPOT_QUERIES, **SPOT_ACCOUNT}
     return Table({**SESSION, **SUBSCRIPTIONS, **orders, **CLOCK, **SPOT_MARKET, **SPOT_RULES})
