@@ -5,7 +5,7 @@
 """
 
 from binance_session.simulator.accounts import Account, Order, Position
-from binance_session.simulator.clock import Clock, LoopClock, ManualClock
+from binance_session.simulator.clock import Clock, DrivenClock, LoopClock, ManualClock
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.exchange import Exchange, Executed, Pushed, Received
 from binance_session.simulator.faults import FAULTS, Fault, Injected
@@ -20,6 +20,7 @@ __all__ = [
     "ApiKeyRecord",
     "Clock",
     "Connection",
+    "DrivenClock",
     "Exchange",
     "Executed",
     "Fault",

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock", "LoopClock", "ManualClock", "Timer"]
+__all__ = ["Clock", "DrivenClock", "LoopClock", "ManualClock", "Timer"]
 
 
 class Timer(Protocol):
@@ -76,6 +76,11 @@ class _ManualTimer:
     def cancel(self) -> None:
         self.callback = None
 
+    def fire(self) -> None:
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback()
+
 
 class ManualClock:
     """A clock that stands still until it is told to go on. ``start`` is in Unix seconds."""
@@ -106,11 +111,72 @@ class ManualClock:
         while self._timers and self._timers[0][0] <= until:
             when, _, timer = heapq.heappop(self._timers)
             self._now = max(self._now, when)
-            if timer.callback is not None:
-                timer.callback()
+            timer.fire()
         self._now = until
 
     @property
     def pending(self) -> int:
         """How many timers wait."""
         return sum(timer.callback is not None for _, _, timer in self._timers)
+
+
+class DrivenClock(LoopClock):
+    """A clock that follows the running event loop, and can be moved ahead of it.
+
+    Clients in other programs keep their own time, which does not move with it: while it is ``ahead`` (seconds), a
+    request's ``timestamp`` may be right by this clock or by what it would show had nobody moved it.
+    """
+
+    def __init__(self, start: float | None = None) -> None:
+        super().__init__(start)
+        self.ahead = 0.0
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, _ManualTimer]] = []
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def time(self) -> float:
+        """Return the exchange's time in Unix seconds. The first call needs a running event loop."""
+        return super().time() + self.ahead
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call ``callback`` from the loop, or from :meth:`advance`, once ``when`` (Unix seconds) has come."""
+        timer = _ManualTimer(when, callback)
+        heapq.heappush(self._timers, (when, next(self._order), timer))
+        self._set_alarm()
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock ahead, and call what falls due, in order and each at its own time.
+
+        Raises :class:`ValueError` for a negative number. What a callback raises is raised here.
+        """
+        if seconds < 0:
+            raise ValueError("a clock that is advanced goes forward")
+        now = super().time()
+        until = self.ahead + seconds
+        try:
+            while self._timers and self._timers[0][0] <= now + until:
+                when, _, timer = heapq.heappop(self._timers)
+                self.ahead = max(self.ahead, when - now)
+                timer.fire()
+        finally:
+            self.ahead = until
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._timers:
+            loop = self._bound()
+            self._alarm = loop.call_at(loop.time() + self._timers[0][0] - self.time(), self._due)
+
+    def _due(self) -> None:
+        now = self.time()
+        loop = self._bound()
+        while self._timers and self._timers[0][0] <= now:
+            # Each on its own: what one raises is the loop's to report, and keeps no other from its turn.
+            loop.call_soon(heapq.heappop(self._timers)[2].fire)
+        self._set_alarm()

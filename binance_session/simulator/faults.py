@@ -14,10 +14,10 @@ from binance_session.simulator.connections import Connection
 from binance_session.simulator.rules import Request
 from binance_session.venues import COIN_M, SPOT, USD_M, nearest
 
-__all__ = ["FAULTS", "Fault", "Faults", "Handshake", "Injected"]
+__all__ = ["FAULTS", "SELECTORS", "Fault", "Faults", "Handshake", "Injected"]
 
 #: Which of a fault's selectors there are for what it strikes.
-_KNOWN: Final = {
+SELECTORS: Final = {
     Kind.REQUEST: ("method", "key", "connection"),
     Kind.HANDSHAKE: ("stream",),
     Kind.EVENT: ("event", "connection"),
@@ -94,7 +94,7 @@ class Fault:
             raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}; its options: {takes}")
         selectors = {"method": method, "key": key, "connection": connection, "event": event, "stream": stream}
         wrong = [
-            selector for selector, value in selectors.items() if value is not None and selector not in _KNOWN[kind]
+            selector for selector, value in selectors.items() if value is not None and selector not in SELECTORS[kind]
         ]
         if wrong:
             raise ValueError(f"{name} strikes {kind.value}, which have no {', '.join(wrong)}")

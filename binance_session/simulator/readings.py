@@ -25,6 +25,9 @@ class Readings:
         ``userDataStream.ping`` without an active listenKey: -1125, or a new key (§11.4).
     ``accepts_listen_key_param``
         Whether futures' ``userDataStream.ping`` and ``.stop`` take a ``listenKey`` (§11.4).
+    ``unasked_signature``
+        Futures' ``userDataStream.start``, ``.ping`` and ``.stop`` ask for an ``apiKey`` and no signature, yet a client
+        signs them when it is not logged on: refused with -1106, or ignored.
     ``listen_key_per``
         One listenKey for the account, or one for each apiKey (§11.5).
     ``stop_pushes_expired``
@@ -71,6 +74,7 @@ class Readings:
     revoked_closes: bool = False
     ping_without_key: Literal["refused", "created"] = "refused"
     accepts_listen_key_param: bool = False
+    unasked_signature: Literal["refused", "ignored"] = "refused"
     listen_key_per: Literal["account", "key"] = "account"
     stop_pushes_expired: bool = True
     expired_pushes: int = 1

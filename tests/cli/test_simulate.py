@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from attrs import fields
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
-from binance_session import COIN_M, SPOT, Ed25519Key, HmacKey, RequestTimeout, Session
+from binance_session import COIN_M, SPOT, ApiError, Ed25519Key, HmacKey, RequestTimeout, Session
 from binance_session.cli import main
+from binance_session.simulator import FAULTS, Readings
 from tests.cli.conftest import API_KEY, KeyPair
 from tests.cli.program import TIMEOUT, run, running
 
@@ -115,6 +118,36 @@ async def test_a_fault() -> None:
 
 
 @unix_only
+async def test_a_fault_in_words_and_readings() -> None:
+    readings = ["--reading", "unknown_stream=refused", "--reading", "ban_after=3"]
+    with running("simulate", "--json", "--fault", "error method=session.status msg='in words'", *readings) as process:
+        line = first_line(process)
+        async with Session(COIN_M, url=line["url"]) as session:
+            with pytest.raises(ApiError, match="in words"):
+                await session.status()
+        with pytest.raises(InvalidStatus):
+            await connect(f"{line['stream_url']}/ws/nobody", proxy=None)
+        ended_well(process)
+
+
+def test_faults_and_readings_are_listed() -> None:
+    plain = run("simulate", "--list-faults", "--list-readings").stdout.splitlines()
+    assert len(plain) == len(FAULTS) + len(fields(Readings))
+    assert (
+        "late_answer delay=1.0 (requests): The request is executed at once; its answer comes delay seconds later,"
+        " by the exchange's clock."
+    ) in plain
+    assert "revoked_closes=true | false (default: false): Whether the socket is closed after it (§11.3)." in plain
+    listed = [json.loads(line) for line in run("simulate", "--json", "--list-faults").stdout.splitlines()]
+    assert {each["name"] for each in listed} == set(FAULTS)
+    assert all(each["text"] for each in listed)
+    assert [each["options"] for each in listed if each["name"] == "late_answer"] == [{"delay": 1.0}]
+    listed = [json.loads(line) for line in run("simulate", "--json", "--list-readings").stdout.splitlines()]
+    assert [each["name"] for each in listed] == [each.name for each in fields(Readings)]
+    assert all(each["text"] and each["values"] for each in listed)
+
+
+@unix_only
 async def test_a_listen_key_that_lives_shorter(ed25519: KeyPair, tmp_path: Path) -> None:
     (tmp_path / "public.pem").write_text(ed25519.public)
     options = ["--api-key", API_KEY, "--public-key", str(tmp_path / "public.pem"), "--listen-key-lifetime", "0.3"]
@@ -149,6 +182,13 @@ async def test_a_connection_that_lives_shorter() -> None:
         (["--fault", "late_answer:delay=soon"], "delay is something like 1.0, not 'soon'"),
         (["--fault", "late_answer:colour=red"], "its options: delay"),
         (["--fault", "late_answer:delay"], "options are KEY=VALUE"),
+        (["--fault", "late_answer dealy=2"], "its options: delay"),
+        (["--fault", "no_answer nth=first"], "nth"),
+        (["--reading", "revoked_close=true"], "did you mean 'revoked_closes'?"),
+        (["--reading", "gremlins=true"], "there is no reading 'gremlins'; there are revoked_answer,"),
+        (["--reading", "revoked_closes"], "revoked_closes is true | false"),
+        (["--reading", "unknown_stream=silnet"], "silent | refused, not 'silnet'; did you mean 'silent'?"),
+        (["--reading", "ban_after=-1"], "ban_after is a number from 0"),
         (["--fault", "no_answer:times=0"], "count from 1"),
         (["--listen-key-lifetime", "0"], "above 0"),
         (["--connection-lifetime", "nan"], "above 0"),

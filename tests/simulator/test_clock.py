@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from binance_session.simulator import LoopClock, ManualClock
+from binance_session.simulator import DrivenClock, LoopClock, ManualClock, virtual
 
 
 def test_a_manual_clock_stands_still_until_it_is_advanced() -> None:
@@ -65,3 +65,43 @@ async def test_a_loop_clock_follows_the_loop() -> None:
     clock.call_at(clock.time() + 0.01, fired.set)
     await fired.wait()
     assert clock.time() - 1000.0 == pytest.approx(loop.time() - began, abs=0.01)
+
+
+@pytest.mark.virtual
+async def test_a_driven_clock_runs_by_itself_and_is_moved_ahead() -> None:
+    loop = virtual.VirtualTimeLoop.running()
+    clock = DrivenClock()
+    began = clock.time()
+    assert began == loop.wall_time()
+    called: list[tuple[str, float]] = []
+    clock.call_at(began + 5, lambda: called.append(("by itself", clock.time() - began)))
+    clock.call_at(began + 20, lambda: called.append(("moved", clock.time() - began)))
+    clock.call_at(began + 20, lambda: called.append(("taken back", 0))).cancel()
+    clock.call_at(began + 130, lambda: called.append(("by itself, later", clock.time() - began)))
+    await asyncio.sleep(10)
+    assert called == [("by itself", 5)]
+    clock.advance(100)
+    assert called.pop() == ("moved", 20)
+    assert (clock.time() - began, clock.ahead) == (110, 100)
+    await asyncio.sleep(19)
+    assert len(called) == 1
+    await asyncio.sleep(2)
+    assert called[1:] == [("by itself, later", 130)]
+    with pytest.raises(ValueError, match="forward"):
+        clock.advance(-1)
+
+
+@pytest.mark.virtual
+async def test_what_a_callback_of_a_driven_clock_sets_is_called_in_the_same_advance() -> None:
+    clock = DrivenClock()
+    began = clock.time()
+    times: list[float] = []
+
+    def again() -> None:
+        times.append(clock.time() - began)
+        if len(times) < 3:
+            clock.call_at(clock.time() + 60, again)
+
+    clock.call_at(began + 60, again)
+    clock.advance(200)
+    assert times == [60, 120, 180]

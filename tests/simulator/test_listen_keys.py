@@ -88,6 +88,15 @@ async def test_a_listen_key_as_parameter() -> None:
         refused(await client.ask("userDataStream.ping", apiKey="ED", listenKey="x"), -1125)
 
 
+async def test_a_signature_that_is_not_asked_for() -> None:
+    async with simulated() as simulator, Client.connected(simulator) as client:
+        refused(await client.ask("userDataStream.start", apiKey="ED", signature="x"), -1106)
+    readings = Readings(unasked_signature="ignored")
+    async with simulated(readings=readings) as simulator, Client.connected(simulator) as client:
+        assert (await client.ask("userDataStream.start", apiKey="ED", signature="x"))["status"] == 200
+        refused(await client.ask("userDataStream.ping", apiKey="ED", symbol="BTCUSDT"), -1104)
+
+
 @pytest.mark.parametrize("venue", [COIN_M, USD_M], ids=lambda venue: venue.name)
 async def test_the_stream_is_told_of_the_expiry_and_stays_open(venue: Venue) -> None:
     async with simulated(venue) as simulator, Client.connected(simulator) as client:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from binance_session.cli.keys import from_environment, from_file
 from binance_session.cli.signals import on_stop_signal
+from binance_session.cli.simulate.answers import as_line, shown_option, written
+from binance_session.cli.simulate.options import fault_from_text, readings_of
+from binance_session.cli.simulate.standardinput import answer_lines
 from binance_session.cli.venues import VENUES, add_venue_option
 from binance_session.errors import ConfigurationError
 from binance_session.masking import masked, shown
 
 if TYPE_CHECKING:
-    from binance_session.simulator import Fault, Simulator
+    from binance_session.simulator import DrivenClock, Simulator
 
 __all__ = ["add"]
 
@@ -24,6 +27,19 @@ No key yet, so only public methods answer. To add one:
   binance-session keygen --out simulated.pem
   binance-session simulate --api-key simulated \\
     --public-key simulated.pem.pub"""
+
+_DRIVING = """\
+Lines on standard input drive it, and each is answered by one line, "ok ..." or "error: ..." (JSON with --json):
+
+  price BTCUSD_PERP 50000            orders that the price reaches are filled
+  fill CLIENT_ORDER_ID 2             a part of an order is filled, at its price
+  orders                             tells which orders are open
+  fault late_answer method=order.place delay=2
+  drop stream                        aborts connections: api, stream or all
+  advance 3600                       moves the exchange's clock ahead
+  help                               tells all that there is
+
+A line may be JSON, too: {"id": 1, "command": "price", "symbol": "BTCUSD_PERP", "price": "50000"}"""
 
 
 class _Proof(argparse.Action):
@@ -42,6 +58,7 @@ def add(commands: Any) -> None:
         help="serve a simulated exchange",
         description="Serve a simulated exchange on this machine until it is interrupted. Each --api-key is followed by"
         " one of --public-key, --secret-env, --secret-file; give as many pairs as you need.",
+        epilog=_DRIVING,
     )
     add_venue_option(parser, ("coin-m", "usd-m", "spot"))
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -54,32 +71,60 @@ def add(commands: Any) -> None:
     parser.add_argument("--secret-file", metavar="FILE", action=_Proof, help="file with its HMAC secret")
     parser.add_argument(
         "--fault",
-        metavar="NAME[:KEY=VALUE,...]",
+        metavar="'NAME [KEY=VALUE ...]'",
         action="append",
         default=[],
-        help="what is to go wrong, for example late_answer:delay=0.5,nth=2 (a wrong name lists them all)",
+        help="what is to go wrong, for example 'late_answer delay=0.5 nth=2', or late_answer:delay=0.5,nth=2",
     )
+    parser.add_argument("--list-faults", action="store_true", help="print all faults, a line each, and end")
+    parser.add_argument(
+        "--reading",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="how to read what Binance's documents leave open, for example revoked_closes=true",
+    )
+    parser.add_argument("--list-readings", action="store_true", help="print all readings, a line each, and end")
     parser.add_argument(
         "--listen-key-lifetime", metavar="S", type=float, help="seconds that a listenKey lives (default: 3600)"
     )
     parser.add_argument(
         "--connection-lifetime", metavar="S", type=float, help="seconds that a connection lives (default: 86400)"
     )
-    parser.add_argument("--json", action="store_true", help='begin with the line {"url": ..., "stream_url": ...}')
+    parser.add_argument(
+        "--end-with-input",
+        action="store_true",
+        help="end when standard input does, as when the program that feeds it ends",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help='begin with the line {"url": ..., "stream_url": ...}; answers and lists are lines of JSON too',
+    )
     parser.set_defaults(run=_run, proofs=[])
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.list_faults or arguments.list_readings:
+        if arguments.list_faults:
+            _print_faults(arguments.json)
+        if arguments.list_readings:
+            _print_readings(arguments.json)
+        return 0
     return asyncio.run(_serve(arguments))
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    simulator = _simulator(arguments)
+    from binance_session.cli.simulate.commands import Driver
+    from binance_session.simulator import DrivenClock
+
+    clock = DrivenClock()
+    simulator = _simulator(arguments, clock)
+    driver = Driver(simulator, clock)
     keys = _add_keys(simulator, arguments.api_key, arguments.proofs)
     for text in arguments.fault:
-        fault = _fault(text)
         try:
-            simulator.inject(fault)
+            driver.inject(fault_from_text(text))
         except ValueError as error:
             raise ConfigurationError(f"--fault {text}: {error}") from None
     stop = asyncio.Event()
@@ -94,13 +139,22 @@ async def _serve(arguments: argparse.Namespace) -> int:
         return 1
     try:
         _introduce(simulator, keys, as_json=arguments.json)
+
+        def treat(line: str) -> tuple[str, bool]:
+            return written(driver.treat(line), as_json=arguments.json), driver.over
+
+        def ended() -> None:
+            if driver.over or arguments.end_with_input:
+                stop.set()
+
+        answer_lines(treat, ended)
         await stop.wait()
     finally:
         await simulator.close()
     return 0
 
 
-def _simulator(arguments: argparse.Namespace) -> Simulator:
+def _simulator(arguments: argparse.Namespace, clock: DrivenClock) -> Simulator:
     from attrs import evolve
 
     from binance_session.simulator import Simulator
@@ -114,8 +168,14 @@ def _simulator(arguments: argparse.Namespace) -> Simulator:
     lives = {name: seconds for name, seconds in lives.items() if seconds is not None}
     if any(not 0 < seconds < float("inf") for seconds in lives.values()):
         raise ConfigurationError("--listen-key-lifetime and --connection-lifetime are numbers of seconds above 0")
+    try:
+        readings = readings_of(arguments.reading)
+    except ValueError as error:
+        raise ConfigurationError(f"--reading: {error}") from None
     # Nobody reads what was received, and a server may run for long: keep none of it.
-    return Simulator(evolve(venue, **lives), host=arguments.host, port=arguments.port, record=0)
+    return Simulator(
+        evolve(venue, **lives), host=arguments.host, port=arguments.port, clock=clock, readings=readings, record=0
+    )
 
 
 def _add_keys(simulator: Simulator, api_keys: list[str], proofs: list[tuple[str, str]]) -> list[str]:
@@ -144,40 +204,35 @@ def _add_keys(simulator: Simulator, api_keys: list[str], proofs: list[tuple[str,
     return lines
 
 
-def _fault(text: str) -> Fault:
-    """Read ``NAME:KEY=VALUE,…``: values are JSON where they can be, text where not."""
-    from binance_session.simulator import Fault
+def _print_readings(as_json: bool) -> None:
+    from binance_session.simulator.described import readings
 
-    name, _, rest = text.partition(":")
-    options: dict[str, Any] = {}
-    for pair in rest.split(",") if rest else ():
-        key, equals, value = pair.partition("=")
-        if not equals or key == "when":
-            raise ConfigurationError(f"--fault {text}: options are KEY=VALUE, separated by commas")
-        options[key] = _value(value)
-    try:
-        usual = Fault(name).options
-        fault = Fault(name, **options)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"--fault {text}: {error}") from None
-    for key, value in fault.options.items():
-        if not _is_like(value, usual[key]):
-            raise ConfigurationError(f"--fault {text}: {key} is something like {usual[key]!r}, not {value!r}")
-    return fault
+    for each in readings():
+        if as_json:
+            values = list(each.choices) or each.values
+            line = {"name": each.name, "values": values, "default": each.default, "text": each.text}
+            print(as_line(line))
+        else:
+            print(f"{each.name}={each.values} (default: {each.shown_default}): {each.text}")
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _print_faults(as_json: bool) -> None:
+    from binance_session.simulator.described import faults
 
-
-def _is_like(value: object, usual: object) -> bool:
-    """Tell whether a value is of the kind that a fault's option has by default."""
-    if usual is None or type(value) is type(usual):
-        return True
-    return type(value) is int and type(usual) is float
+    for each in faults():
+        if as_json:
+            line = {
+                "name": each.name,
+                "kind": each.kind,
+                "about": each.about,
+                "selectors": each.selectors,
+                "options": each.options,
+                "text": each.text,
+            }
+            print(as_line(line))
+        else:
+            options = "".join(f" {name}={shown_option(value)}" for name, value in each.options.items())
+            print(f"{each.name}{options} ({each.kind}): {each.text}")
 
 
 def _introduce(simulator: Simulator, keys: list[str], *, as_json: bool) -> None:

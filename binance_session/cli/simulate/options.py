@@ -1,0 +1,89 @@
+"""Faults and readings as they are written on a command line: ``NAME KEY=VALUE …``, ``NAME=VALUE``."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from binance_session.simulator import Fault, Readings
+
+__all__ = ["fault_from_text", "fault_of", "pairs", "readings_of", "value"]
+
+#: NAME:KEY=VALUE,KEY=VALUE, which needs no quotes in a shell
+_SHORT: Final = re.compile(r"\s*(\w+):(.*)", re.DOTALL)
+
+#: what a fault is aimed with, by example
+_SELECTORS: Final = {
+    "method": "order.place",
+    "key": "an apiKey",
+    "connection": 1,
+    "event": "ORDER_TRADE_UPDATE",
+    "stream": True,
+    "nth": 1,
+    "times": 1,
+}
+
+
+def fault_from_text(text: str) -> Fault:
+    """Read ``NAME KEY=VALUE …`` or ``NAME:KEY=VALUE,…``: values are JSON where they can be, text where not.
+
+    Raises :class:`ValueError` for what cannot be read, and for a fault that there is not.
+    """
+    short = _SHORT.fullmatch(text)
+    if short is None:
+        name, *words = shlex.split(text) or [""]
+    else:
+        name, rest = short.groups()
+        words = rest.split(",") if rest else []
+    return fault_of(name, pairs(words))
+
+
+def pairs(words: Iterable[str]) -> dict[str, Any]:
+    """Read words of the form ``KEY=VALUE``. Raises :class:`ValueError` for another."""
+    options = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"options are KEY=VALUE, not {word!r}")
+        options[key] = value(text)
+    return options
+
+
+def value(text: str) -> Any:
+    """Return what a text says as JSON, or the text if it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def fault_of(name: str, options: Mapping[str, Any]) -> Fault:
+    """Return a fault whose options are what this fault takes. Raises :class:`ValueError` if they are not."""
+    from binance_session.simulator import Fault
+
+    if "when" in options or "name" in options:
+        raise ValueError("options are KEY=VALUE; 'when' and 'name' are none of them")
+    usual = {**_SELECTORS, **Fault(name).options}
+    for key, given in options.items():
+        if key in usual and not _is_like(given, usual[key]) and (key, given) != ("times", None):
+            raise ValueError(f"{key} is something like {usual[key]!r}, not {given!r}")
+    return Fault(name, **options)
+
+
+def readings_of(texts: Iterable[str]) -> Readings:
+    """Return readings with some of them changed, each by ``NAME=VALUE``. Raises :class:`ValueError` for a wrong one."""
+    from binance_session.simulator import Readings
+    from binance_session.simulator.described import reading
+
+    return Readings(**dict(map(reading, texts)))
+
+
+def _is_like(given: object, usual: object) -> bool:
+    """Tell whether a value is of the kind that a fault's option has by default."""
+    if usual is None or type(given) is type(usual):
+        return True
+    return type(given) is int and type(usual) is float
