@@ -59,6 +59,9 @@ class Readings:
         documents say.
     ``decimal_numbers``
         The documents want DECIMAL parameters as strings; their own examples, and some clients, send JSON numbers.
+    ``cancelled_name``
+        Spot: whether a cancelled order is found by its own ``clientOrderId`` still, or by that of its cancellation
+        only, which the document says replaces it.
     ``deprecated_oco_counts``
         How many orders ``orderList.place`` counts as: its text says one, its example shows two, as for its successor.
     ``no_reference_price``
@@ -87,6 +90,7 @@ class Readings:
     events_come: Literal["after", "before"] = "after"
     int_text: bool = True
     decimal_numbers: Literal["refused", "accepted"] = "refused"
+    cancelled_name: Literal["kept", "replaced"] = "kept"
     deprecated_oco_counts: Literal[1, 2] = 2
     no_reference_price: Literal["error", "result"] = "error"
     subscription_expiry: Literal["milliseconds", "microseconds"] = "milliseconds"

@@ -174,12 +174,21 @@ def cancel_one(call: Call, order: Order, name: str) -> dict[str, Any]:
     orders = matching.list_of(account, order)
     if orders is None:
         matching.cancel(state, account, order, symbol, name)
-        report = cancelled(order, name)
+        report, gone = cancelled(order, name), [order]
     else:
-        open_orders = _cancel_list(call, orders, symbol, name)
-        report = list_report(orders, "ALL_DONE", [cancelled(order, name) for order in open_orders])
+        gone = _cancel_list(call, orders, symbol, name)
+        report = list_report(orders, "ALL_DONE", [cancelled(order, name) for order in gone])
+    _free_names(call, gone, name)
     matching.tell_balances(state, account, symbol)
     return report
+
+
+def _free_names(call: Call, orders: list[Order], name: str) -> None:
+    """Give cancelled orders the name of their cancellation, if the readings say that it replaces their own."""
+    if call.state.readings.cancelled_name == "replaced":
+        for order in orders:
+            old_name, order.client_order_id = order.client_order_id, name
+            call.account.rename(order, old_name)
 
 
 def _cancel_list(call: Call, orders: OrderList, symbol: Symbol, name: str) -> list[Order]:
@@ -222,6 +231,8 @@ def cancel_list(call: Call) -> dict[str, Any]:
         raise Refusal(400, *UNKNOWN_ORDER)
     if client_id not in (None, orders.client_id):
         raise Refusal(400, -2039, "Client order ID is not correct for this order ID.")
-    open_orders = _cancel_list(call, orders, symbol, name)
+    gone = _cancel_list(call, orders, symbol, name)
+    report = list_report(orders, "ALL_DONE", [cancelled(order, None) for order in gone])
+    _free_names(call, gone, name)
     matching.tell_balances(call.state, call.account, symbol)
-    return list_report(orders, "ALL_DONE", [cancelled(order, None) for order in open_orders])
+    return report

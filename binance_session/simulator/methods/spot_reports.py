@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any, Final
 
 from binance_session.simulator.accounts import Account, Order, OrderList
@@ -74,8 +75,9 @@ def _stp(order: Order) -> str:
 
 
 def fills_of(account: Account, order: Order, *, sor: bool = False) -> list[dict[str, Any]]:
-    """Return the fills of an order that has just been placed."""
-    return [_fill(trade, sor=sor) for trade in account.trades if trade.order_id == order.order_id]
+    """Return the fills of an order that has just been placed: they are among the newest trades."""
+    newest = takewhile(lambda trade: trade.time >= order.time, reversed(account.trades))
+    return [_fill(trade, sor=sor) for trade in newest if trade.order_id == order.order_id][::-1]
 
 
 def _fill(trade: Trade, *, sor: bool) -> dict[str, Any]:
