@@ -17,7 +17,7 @@ FILTERED = "/ws?listenKey={key}&events=ORDER_TRADE_UPDATE/ACCOUNT_UPDATE"
 
 
 def market(venue: Venue) -> dict[str, str]:
-    symbol = "BTCUSD_PERP" if venue is COIN_M else "BTCUSDT"
+    symbol = "BTCUSD_PERP" if venue.name == "COIN-M" else "BTCUSDT"
     return {"symbol": symbol, "side": "BUY", "type": "MARKET", "quantity": "1"}
 
 
@@ -29,6 +29,8 @@ def market(venue: Venue) -> dict[str, str]:
         (USD_M, Readings(), True),
         (evolve(USD_M, stream_path=BY_PATH), Readings(), False),
         (evolve(USD_M, stream_path=BY_PATH), Readings(usd_m_path="works"), True),
+        (USD_M, Readings(usd_m_query="silent"), False),
+        (evolve(USD_M, stream_path=FILTERED), Readings(usd_m_query="silent"), True),
         (evolve(USD_M_TESTNET, stream_path=BY_PATH), Readings(), True),
         (evolve(COIN_M, stream_path="/ws?listenKey={key}"), Readings(), True),
         (evolve(COIN_M, stream_path="/ws?listenKey={key}"), Readings(coin_m_query="silent"), False),
@@ -41,16 +43,16 @@ async def test_a_form_that_is_silent_looks_like_one_that_works(venue: Venue, rea
         session_to(simulator) as session,
         session.user_data_stream() as events,
     ):
-        await session.request("order.place", market(COIN_M if venue.name == "COIN-M" else venue))
-        assert [entry.connection is not None for entry in simulator.pushed] == [heard] * len(simulator.pushed)
-        assert simulator.pushed
+        await session.request("order.place", market(venue))
+        told = [entry.connection is not None for entry in simulator.pushed if entry.type == "ORDER_TRADE_UPDATE"]
+        assert told == [heard] * 2, "NEW and FILLED"
         if heard:
             assert (await anext(events)).type == "ORDER_TRADE_UPDATE"
         await asyncio.sleep(HOUR)
         assert session.listen_key is not None
         assert session.stats.stream_connections == 1
         assert session.stats.failed_pings == 0
-        await session.request("order.place", market(COIN_M if venue.name == "COIN-M" else venue))
+        await session.request("order.place", market(venue))
         assert (simulator.pushed[-1].connection is not None) == heard
 
 

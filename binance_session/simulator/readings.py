@@ -44,6 +44,9 @@ class Readings:
     ``usd_m_path``
         Whether the path form of USD-M's stream socket, ``/private/ws/KEY``, brings events in production: one document
         says so, a client's measurements say that it is silent. The testnet serves it (§1.2, §11.13).
+    ``usd_m_query``
+        Whether the query form without ``events``, ``/private/ws?listenKey=KEY``, brings events: it does by clients'
+        measurements, while the notice that introduced it names ``events`` in its example (§1.2, §11.13).
     ``coin_m_stops``
         Whether COIN-M's ``order.place`` refuses stop orders with -4120, as the notice of its integration with USD-M
         announces without a date, or takes them, as the SDKs still document (§11.15).
@@ -85,6 +88,7 @@ class Readings:
     unknown_stream: Literal["silent", "refused"] = "silent"
     coin_m_query: Literal["works", "silent"] = "works"
     usd_m_path: Literal["works", "silent"] = "silent"
+    usd_m_query: Literal["works", "silent"] = "works"
     coin_m_stops: Literal["refused", "taken"] = "refused"
     algo_triggered: Literal["after", "before"] = "after"
     events_come: Literal["after", "before"] = "after"

@@ -57,15 +57,19 @@ def read_address(target: str, base: str, *, public: bool, by_path: bool, reading
         return None
     form, rest = place
     keys: dict[str, Allowed] = dict.fromkeys(filter(None, rest.split("/") if by_path else ()))
+    asked = set()
     last = None
     for name, value in parse_qsl(url.query):
         if name == "listenKey" and (public or readings.coin_m_query == "works"):
             last = value
+            asked.add(value)
             keys.setdefault(value, None)
         elif name == "events" and last is not None:
             keys[last] = frozenset(value.split("/"))
         elif name == "streams":
             keys.update(dict.fromkeys(value.split("/")))
+    if public and readings.usd_m_query == "silent":
+        keys = {key: events for key, events in keys.items() if events is not None or key not in asked}
     return StreamAddress(keys, form == "stream", routed)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from binance_session import ApiError
 from binance_session.simulator import ManualClock, Readings, Simulator
 from binance_session.venues import COIN_M, USD_M
+from tests.exchange import exchange, session_to
 from tests.simulator.client import Client, refused, simulated
 
 STOP = {
@@ -98,6 +100,37 @@ async def test_a_stop_waits_is_triggered_and_sells() -> None:
         shown = (await client.timed("order.status", symbol="BTCUSDT", origClientOrderId="stop-1"))["result"]
         assert (shown["status"], shown["origType"], shown["type"]) == ("FILLED", "STOP_MARKET", "MARKET")
         refused(await client.timed("algoOrder.cancel", clientAlgoId="stop-1"), -2011)
+
+
+async def test_a_session_places_a_stop_and_hears_what_becomes_of_it() -> None:
+    async with (
+        exchange(USD_M) as simulator,
+        session_to(simulator) as session,
+        session.user_data_stream() as events,
+    ):
+        with pytest.raises(ApiError) as refusal:
+            await session.request("order.place", without(STOP, "algoType", "triggerPrice", stopPrice="59000"))
+        assert refusal.value.code == -4120
+        reply = await session.request("algoOrder.place", {**STOP, "clientAlgoId": "mine"})
+        assert reply.result["algoStatus"] == "NEW"
+        simulator.set_price("BTCUSDT", "59000")
+        heard = [await anext(events) for _ in range(8)]
+        assert [event.type for event in heard] == [
+            "ALGO_UPDATE",
+            "ALGO_UPDATE",
+            "ORDER_TRADE_UPDATE",
+            "TRADE_LITE",
+            "ACCOUNT_UPDATE",
+            "ORDER_TRADE_UPDATE",
+            "ALGO_UPDATE",
+            "ALGO_UPDATE",
+        ]
+        assert [event.data["o"]["X"] for event in heard if event.type == "ALGO_UPDATE"] == [
+            "NEW",
+            "TRIGGERING",
+            "TRIGGERED",
+            "FINISHED",
+        ]
 
 
 async def test_a_reading_tells_of_the_trigger_first() -> None:

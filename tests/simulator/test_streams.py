@@ -70,6 +70,20 @@ async def test_a_key_in_the_path_of_usd_m_is_silent_in_production(
             assert simulator.push_event("MARGIN_CALL") == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "heard"),
+    [
+        ("/ws?listenKey={key}", False),
+        ("/stream?listenKey={key}", False),
+        ("/ws?listenKey={key}&events=MARGIN_CALL", True),
+        ("/stream?streams={key}", True),
+    ],
+)
+async def test_a_key_in_the_query_of_usd_m_without_events_is_doubtful(path: str, heard: bool) -> None:
+    async with attended(USD_M, path, readings=Readings(usd_m_query="silent")) as (simulator, _, _):
+        assert simulator.push_event("MARGIN_CALL") == heard
+
+
 @FUTURES
 async def test_a_key_in_the_query_of_coin_m_is_doubtful(venue: Venue) -> None:
     readings = Readings(coin_m_query="silent")
