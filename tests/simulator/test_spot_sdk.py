@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from binance_session.simulator import Simulator
-from binance_session.simulator.market import Reference
+from binance_session.simulator import Reference, Simulator
 from binance_session.venues import SPOT
 from tests.simulator.client import SECRET, add_keys
 from tests.simulator.spotday import BOTH, BTC
