@@ -152,6 +152,17 @@ def test_weights_that_depend_on_the_parameters(venue: Venue, name: str, params: 
     assert venue.method(name).weight.of(params) == weight
 
 
+def test_what_is_free_when_it_succeeds() -> None:
+    """Spot's requests that place or cancel, by the change log of 2026-03-27; nothing on futures."""
+    free = {name for name, method in SPOT.methods.items() if method.free_if_done}
+    placing = {name for name, method in SPOT.methods.items() if method.orders}
+    assert free == placing | {"order.cancel", "openOrders.cancelAll", "orderList.cancel"}
+    assert "order.amend.keepPriority" not in free
+    assert SPOT.method("v3/order.place").free_if_done
+    for venue in (COIN_M, USD_M):
+        assert not [name for name, method in venue.methods.items() if method.free_if_done]
+
+
 @pytest.mark.parametrize(
     ("venue", "name", "orders"),
     [

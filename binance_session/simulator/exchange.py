@@ -7,6 +7,7 @@ each connection a function that performs :mod:`~binance_session.simulator.wire` 
 from __future__ import annotations
 
 import secrets
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 from decimal import Decimal
@@ -341,7 +342,7 @@ class Exchange:
         """
         if not 0 < validity <= _LONGEST_TOKEN:
             raise ValueError(f"a listenToken is good for more than 0 and at most {_LONGEST_TOKEN:.0f} seconds")
-        value = secrets.token_urlsafe(52)
+        value = b64encode(secrets.token_bytes(52)).decode().rstrip("=")
         expires = self.state.clock.time() + validity
         self.state.listen_tokens[value] = ListenToken(self.account if account is None else account, expires)
         return value

@@ -6,8 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from binance_session.simulator import Account, Simulator
-from binance_session.simulator.market import BlockTrade, PriceRange, Reference
+from binance_session.simulator import Account, BlockTrade, PriceRange, Reference, Simulator
 from tests.simulator.client import RSA, Client
 
 BTC = "BTCUSDT"

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from binance_session.simulator import Exchange, ManualClock, Readings
-from binance_session.simulator.market import PriceRange, Reference
+from binance_session.simulator import Exchange, ManualClock, PriceRange, Readings, Reference
 from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 from tests.simulator.client import Client, refused, simulated
 from tests.simulator.spotday import BTC, BUY, LIMIT, SELL

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from binance_session.simulator import ManualClock, Readings, Symbol
-from binance_session.simulator.market import BlockTrade, PriceRange, Reference
+from binance_session.simulator import BlockTrade, ManualClock, PriceRange, Readings, Reference, Symbol
 from binance_session.venues import SPOT
 from tests.simulator.client import Client, refused, simulated
 from tests.simulator.spotday import BOTH, BTC, BUY, SELL

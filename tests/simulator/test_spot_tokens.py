@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from binance_session.masking import Secrets
 from binance_session.simulator import Account, Exchange, ManualClock, Readings
 from binance_session.venues import SPOT, Auth
 from tests.simulator.client import Client, refused, simulated
@@ -93,6 +95,12 @@ async def test_an_ended_subscription_is_not_ended_again_when_its_token_runs_out(
         clock.advance(60)
         assert (await client.ask("ping"))["result"] == {}
         assert [entry.type for entry in simulator.pushed] == ["eventStreamTerminated"]
+
+
+def test_a_token_looks_like_the_documents_example() -> None:
+    token = Exchange(SPOT, ManualClock()).create_listen_token()
+    assert re.fullmatch(r"[A-Za-z0-9+/]{70}", token)
+    assert token not in Secrets().clean(f"no such token: {token}"), "it is masked wherever the exchange repeats it"
 
 
 @pytest.mark.parametrize("validity", [0, -1, 86_401])

@@ -48,8 +48,8 @@ def amend(call: Call) -> dict[str, Any]:
         raise _rejected("The requested action would change no state; rejecting")
     if quantity > order.quantity:
         raise _rejected("Order amend (quantity increase) is not supported.")
-    twin = account.find(symbol.name, None, name)
-    if twin is not None and twin is not order and twin.is_open:
+    same = account.find(symbol.name, None, name)
+    if same is not None and same is not order and same.is_open:
         raise _rejected("Duplicate order sent.")
     if sum(1 for item in account.amendments if item.order_id == order.order_id) >= AMENDMENTS:
         raise failed("MAX_NUM_ORDER_AMENDS")

@@ -43,7 +43,7 @@ STOPS: Final = frozenset({"STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_P
 _AT_ANY_PRICE: Final = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
 _ZERO: Final = Decimal(0)
 _BIPS: Final = Decimal(10_000)
-_ENDED_BY_TWIN: Final = "OCO_TRIGGER"
+_OCO_TRIGGER: Final = "OCO_TRIGGER"
 _UNFILLED: Final = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK_ORDER_EXPIRED"}
 
 
@@ -151,8 +151,8 @@ def peg(state: State, order: Order, symbol: Symbol) -> None:
 def admit(state: State, account: Account, order: Order, symbol: Symbol) -> None:
     """Refuse an order that the matching engine would not take (-2010): by its price, its name, or what it costs."""
     price = state.market.prices[symbol.name]
-    twin = account.find(symbol.name, None, order.client_order_id)
-    if twin is not None and twin is not order and twin.is_open:
+    same = account.find(symbol.name, None, order.client_order_id)
+    if same is not None and same is not order and same.is_open:
         raise Refusal(400, -2010, "Duplicate order sent.")
     if order.type == "LIMIT_MAKER" and _crosses(order, price):
         raise Refusal(400, -2010, "Order would immediately match and take.")
@@ -307,7 +307,7 @@ def _triggers(state: State, order: Order, price: Decimal) -> bool:
 def _trigger(state: State, account: Account, order: Order, symbol: Symbol) -> None:
     orders = list_of(account, order)
     if orders is not None:
-        _end_twin(state, account, orders, order, symbol)
+        _end_other(state, account, orders, order, symbol)
     _release(account, order, symbol)
     order.working_since = order.update_time = state.now_ms
     peg(state, order, symbol)
@@ -374,8 +374,8 @@ def cancel_list(state: State, account: Account, orders: OrderList, symbol: Symbo
 def _act_on_list(state: State, account: Account, orders: OrderList, order: Order, symbol: Symbol) -> None:
     """Let what happened to one order of a list act on the others."""
     if order in orders.pair:
-        if order.expiry != _ENDED_BY_TWIN:
-            _end_twin(state, account, orders, order, symbol)
+        if order.expiry != _OCO_TRIGGER:
+            _end_other(state, account, orders, order, symbol)
     elif order is not orders.orders[0]:
         pass  # a single pending order acts on nobody
     elif order.status == "FILLED":
@@ -390,11 +390,11 @@ def _act_on_list(state: State, account: Account, orders: OrderList, order: Order
         _close_list(state, account, orders, symbol)
 
 
-def _end_twin(state: State, account: Account, orders: OrderList, order: Order, symbol: Symbol) -> None:
+def _end_other(state: State, account: Account, orders: OrderList, order: Order, symbol: Symbol) -> None:
     """End the other order of a pair, since this one trades, works or has ended."""
     for other in orders.pair:
         if other is not order and other.is_open:
-            expire(state, account, other, symbol, _ENDED_BY_TWIN)
+            expire(state, account, other, symbol, _OCO_TRIGGER)
 
 
 def _activate(state: State, account: Account, orders: OrderList, symbol: Symbol) -> None:
