@@ -59,10 +59,11 @@ class Auth(Enum):
 
 @frozen
 class Weight:
-    """How much of the address's request weight a call uses.
+    """How much of the address's request weight a call uses: ``default`` unless a rule applies.
 
-    ``default`` unless a rule applies: ``without`` names a parameter whose absence costs ``without_cost``;
-    ``by_limit`` lists (highest ``limit``, cost) in rising order.
+    ``without`` names a parameter whose absence costs ``without_cost``, ``if_true`` one that costs ``if_true_cost`` when
+    it is true. ``by_limit`` lists (highest ``limit``, cost) in rising order. With ``symbols``, ``by_symbols`` lists
+    (highest number of them, cost) in rising order, or each one costs ``per_symbol``, up to ``most`` together.
     """
 
     default: int
@@ -70,25 +71,53 @@ class Weight:
     without_cost: int = 0
     by_limit: tuple[tuple[int, int], ...] = ()
     default_limit: int = 100
+    if_true: str | None = None
+    if_true_cost: int = 0
+    by_symbols: tuple[tuple[int, int], ...] = ()
+    per_symbol: int = 0
+    most: int = 0
 
     def of(self, params: Mapping[str, Any]) -> int:
         """Return the weight of a call with these parameters."""
-        if self.without is not None and self.without not in params and f"{self.without}s" not in params:
+        if (self.by_symbols or self.per_symbol) and "symbols" in params:
+            number = _number_of(params["symbols"])
+            if self.by_symbols:
+                return _step(self.by_symbols, number)
+            return min(self.per_symbol * max(number, 1), self.most)
+        if self.if_true is not None and params.get(self.if_true) in _TRUE:
+            return self.if_true_cost
+        if self.without is not None and self.without not in params:
             return self.without_cost
         if self.by_limit:
-            limit = params.get("limit", self.default_limit)
-            for highest, cost in self.by_limit:
-                if isinstance(limit, int) and limit <= highest:
-                    return cost
-            return self.by_limit[-1][1]
+            return _step(self.by_limit, params.get("limit", self.default_limit))
         return self.default
+
+
+#: how a boolean parameter says yes (PROTOCOL.md §2)
+_TRUE: Final = (True, "true", "TRUE")
+
+
+def _number_of(symbols: Any) -> int:
+    """Return how many symbols a parameter names: a list, or the text of one."""
+    if isinstance(symbols, str):
+        return symbols.count(",") + 1
+    return len(symbols) if isinstance(symbols, (list, tuple)) else 1
+
+
+def _step(steps: tuple[tuple[int, int], ...], value: Any) -> int:
+    """Return the cost of the first step that is as high as the value, or of the last."""
+    for highest, cost in steps:
+        if isinstance(value, int) and value <= highest:
+            return cost
+    return steps[-1][1]
 
 
 @frozen
 class Method:
     """One method of a venue's catalogue: its name, its security type, and what it costs.
 
-    ``orders`` is how many orders it adds to the account's ORDERS count.
+    ``orders`` is how many orders it adds to the account's ORDERS count. ``free_if_done`` tells that its weight is
+    charged only when it fails (Spot, since 2026-04-02; PROTOCOL.md §6).
     """
 
     name: str
@@ -96,6 +125,7 @@ class Method:
     weight: Weight
     auth: Auth
     orders: int = 0
+    free_if_done: bool = False
     #: whether it is parked only when asked for (an attribute, because every request asks)
     is_trade: bool = field(init=False)
     #: whether its answer tells about the connection: who is logged on, what time it is there, what it brings
@@ -261,7 +291,9 @@ class Venue:
         return Auth.SIGNED
 
 
-def _catalogue(user_stream: Auth, *methods: tuple[Any, ...]) -> dict[str, Method]:
+def _catalogue(
+    user_stream: Auth, *methods: tuple[Any, ...], free_if_done: frozenset[str] = frozenset()
+) -> dict[str, Method]:
     """Build a catalogue from rows (name, security, weight[, orders[, auth]])."""
     auths = {
         Security.NONE: Auth.NOTHING,
@@ -274,7 +306,7 @@ def _catalogue(user_stream: Auth, *methods: tuple[Any, ...]) -> dict[str, Method
         cost = weight if isinstance(weight, Weight) else Weight(weight)
         orders = more[0] if more else 0
         auth = more[1] if len(more) > 1 else auths[security]
-        catalogue[name] = Method(name, security, cost, auth, orders)
+        catalogue[name] = Method(name, security, cost, auth, orders, name in free_if_done)
     return catalogue
 
 
@@ -324,7 +356,26 @@ _USD_M_METHODS: Final = _catalogue(
     ("account.position", _DATA, 5),
 )
 
-_TICKERS: Final = Weight(2, without="symbol", without_cost=4)
+_TICKERS: Final = Weight(2, without="symbol", without_cost=4, by_symbols=((1, 4),))
+_STATISTICS: Final = Weight(4, per_symbol=4, most=200)
+_TESTING: Final = Weight(1, if_true="computeCommissionRates", if_true_cost=20)
+#: `order.amend.keepPriority` is none of them: it is free only if the order expires by it
+_FREE_IF_DONE: Final = frozenset(
+    {
+        "order.place",
+        "sor.order.place",
+        "order.cancel",
+        "openOrders.cancelAll",
+        "order.cancelReplace",
+        "orderList.place",
+        "orderList.place.oco",
+        "orderList.place.oto",
+        "orderList.place.otoco",
+        "orderList.place.opo",
+        "orderList.place.opoco",
+        "orderList.cancel",
+    }
+)
 
 _SPOT_METHODS: Final = _catalogue(
     Auth.SIGNED,
@@ -332,11 +383,13 @@ _SPOT_METHODS: Final = _catalogue(
     ("session.subscriptions", _NONE, 2),
     ("userDataStream.subscribe", _STREAM, 2, 0, Auth.SESSION),
     ("userDataStream.subscribe.signature", _STREAM, 2, 0, Auth.ALWAYS_SIGNED),
+    # Margin, on the Spot host: the token, which REST gives out, is the proof
+    ("userDataStream.subscribe.listenToken", _NONE, 2),
     ("userDataStream.unsubscribe", _NONE, 2),
     ("ping", _NONE, 1),
     ("time", _NONE, 1),
     ("exchangeInfo", _NONE, 20),
-    ("executionRules", _NONE, Weight(2, without="symbol", without_cost=40)),
+    ("executionRules", _NONE, Weight(2, without="symbol", without_cost=40, per_symbol=2, most=40)),
     ("depth", _NONE, Weight(5, by_limit=((100, 5), (500, 25), (1000, 50), (5000, 250)))),
     ("trades.recent", _NONE, 25),
     ("trades.historical", _NONE, 25),
@@ -345,15 +398,19 @@ _SPOT_METHODS: Final = _catalogue(
     ("klines", _NONE, 2),
     ("uiKlines", _NONE, 2),
     ("avgPrice", _NONE, 2),
-    ("ticker.24hr", _NONE, Weight(2, without="symbol", without_cost=80)),
-    ("ticker.tradingDay", _NONE, 4),
-    ("ticker", _NONE, 4),
+    (
+        "ticker.24hr",
+        _NONE,
+        Weight(2, without="symbol", without_cost=80, by_symbols=((20, 2), (100, 40), (101, 80))),
+    ),
+    ("ticker.tradingDay", _NONE, _STATISTICS),
+    ("ticker", _NONE, _STATISTICS),
     ("ticker.price", _NONE, _TICKERS),
     ("ticker.book", _NONE, _TICKERS),
     ("referencePrice", _NONE, 2),
     ("referencePrice.calculation", _NONE, 2),
     ("order.place", _TRADE, 1, 1),
-    ("order.test", _TRADE, Weight(20, without="computeCommissionRates", without_cost=1)),
+    ("order.test", _TRADE, _TESTING),
     ("order.cancel", _TRADE, 1),
     ("order.cancelReplace", _TRADE, 1, 1),
     ("order.amend.keepPriority", _TRADE, 4),
@@ -366,7 +423,7 @@ _SPOT_METHODS: Final = _catalogue(
     ("orderList.place.opoco", _TRADE, 1, 3),
     ("orderList.cancel", _TRADE, 1),
     ("sor.order.place", _TRADE, 1, 1),
-    ("sor.order.test", _TRADE, Weight(20, without="computeCommissionRates", without_cost=1)),
+    ("sor.order.test", _TRADE, _TESTING),
     ("account.status", _DATA, 20),
     ("order.status", _DATA, 4),
     ("openOrders.status", _DATA, Weight(6, without="symbol", without_cost=80)),
@@ -381,6 +438,7 @@ _SPOT_METHODS: Final = _catalogue(
     ("account.commission", _DATA, 20),
     ("order.amendments", _DATA, 4),
     ("myFilters", _DATA, 40),
+    free_if_done=_FREE_IF_DONE,
 )
 
 COIN_M: Final = Venue(

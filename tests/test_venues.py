@@ -117,7 +117,22 @@ def test_a_method_is_as_documented(row: list[str]) -> None:
         (SPOT, "depth", {"symbol": "BTCUSDT", "limit": "many"}, 250),
         (SPOT, "ticker.24hr", {"symbol": "BTCUSDT"}, 2),
         (SPOT, "ticker.24hr", {}, 80),
-        (SPOT, "ticker.price", {"symbols": ["BTCUSDT"]}, 2),
+        (SPOT, "ticker.24hr", {"symbols": ["BTCUSDT"] * 20}, 2),
+        (SPOT, "ticker.24hr", {"symbols": ["BTCUSDT"] * 21}, 40),
+        (SPOT, "ticker.24hr", {"symbols": ["BTCUSDT"] * 101}, 80),
+        (SPOT, "ticker.price", {"symbols": ["BTCUSDT"]}, 4),
+        (SPOT, "ticker.book", {"symbols": '["BTCUSDT"]'}, 4),
+        (SPOT, "ticker", {"symbol": "BTCUSDT"}, 4),
+        (SPOT, "ticker", {"symbols": ["BTCUSDT", "ETHUSDT"]}, 8),
+        (SPOT, "ticker", {"symbols": '["BTCUSDT","ETHUSDT","BNBBTC"]'}, 12),
+        (SPOT, "ticker.tradingDay", {"symbols": ["BTCUSDT"] * 51}, 200),
+        (SPOT, "ticker.tradingDay", {"symbols": 7}, 4),
+        (SPOT, "executionRules", {"symbol": "BTCUSDT"}, 2),
+        (SPOT, "executionRules", {"symbols": ["BTCUSDT"] * 3}, 6),
+        (SPOT, "executionRules", {"symbols": ["BTCUSDT"] * 30}, 40),
+        (SPOT, "executionRules", {"symbols": []}, 2),
+        (SPOT, "executionRules", {"symbolStatus": "TRADING"}, 40),
+        (SPOT, "executionRules", {}, 40),
         (SPOT, "ticker.price", {"symbol": "BTCUSDT"}, 2),
         (SPOT, "ticker.price", {}, 4),
         (SPOT, "openOrders.status", {"symbol": "BTCUSDT"}, 6),
@@ -128,11 +143,24 @@ def test_a_method_is_as_documented(row: list[str]) -> None:
         (SPOT, "myPreventedMatches", {"symbol": "BTCUSDT", "orderId": 1}, 20),
         (SPOT, "order.test", {}, 1),
         (SPOT, "order.test", {"computeCommissionRates": True}, 20),
+        (SPOT, "order.test", {"computeCommissionRates": "true"}, 20),
+        (SPOT, "sor.order.test", {"computeCommissionRates": False}, 1),
     ],
 )
 def test_weights_that_depend_on_the_parameters(venue: Venue, name: str, params: dict[str, Any], weight: int) -> None:
     """Some calls cost more without a symbol, or with a deeper book."""
     assert venue.method(name).weight.of(params) == weight
+
+
+def test_what_is_free_when_it_succeeds() -> None:
+    """Spot's requests that place or cancel, by the change log of 2026-03-27; nothing on futures."""
+    free = {name for name, method in SPOT.methods.items() if method.free_if_done}
+    placing = {name for name, method in SPOT.methods.items() if method.orders}
+    assert free == placing | {"order.cancel", "openOrders.cancelAll", "orderList.cancel"}
+    assert "order.amend.keepPriority" not in free
+    assert SPOT.method("v3/order.place").free_if_done
+    for venue in (COIN_M, USD_M):
+        assert not [name for name, method in venue.methods.items() if method.free_if_done]
 
 
 @pytest.mark.parametrize(

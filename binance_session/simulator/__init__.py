@@ -4,13 +4,13 @@
 :class:`Exchange` is the same without a network.
 """
 
-from binance_session.simulator.accounts import Account, Order, Position
+from binance_session.simulator.accounts import Account, Order, OrderList, Position
 from binance_session.simulator.clock import Clock, DrivenClock, LoopClock, ManualClock
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.exchange import Exchange, Executed, Pushed, Received
 from binance_session.simulator.faults import FAULTS, Fault, Injected
 from binance_session.simulator.keys import ApiKeyRecord
-from binance_session.simulator.market import Market, Symbol
+from binance_session.simulator.market import BlockTrade, Market, PriceRange, Reference, Symbol
 from binance_session.simulator.readings import Readings
 from binance_session.simulator.server import Simulator
 
@@ -18,6 +18,7 @@ __all__ = [
     "FAULTS",
     "Account",
     "ApiKeyRecord",
+    "BlockTrade",
     "Clock",
     "Connection",
     "DrivenClock",
@@ -29,10 +30,13 @@ __all__ = [
     "ManualClock",
     "Market",
     "Order",
+    "OrderList",
     "Position",
+    "PriceRange",
     "Pushed",
     "Readings",
     "Received",
+    "Reference",
     "Simulator",
     "Symbol",
 ]

@@ -54,6 +54,8 @@ class Outcome:
     messages: list[dict[str, Any]] = field(factory=list)
     ending: list[Action] = field(factory=list)
     key: ApiKeyRecord | None = None
+    #: whether its weight is taken back
+    costs_nothing: bool = False
 
     def actions(self) -> list[Action]:
         """Return what the connection is to do."""
@@ -121,6 +123,8 @@ class Answering:
         try:
             self.state.limits.charge(connection.address, cost, self.state.clock.time())
             message = {"id": request.id, "status": 200, "result": execute()}
+            if outcome.costs_nothing:
+                self.state.limits.refund(connection.address, cost)
         except Refusal as refusal:
             message = {"id": request.id, "status": refusal.status, "error": refusal.error()}
             if refusal.status == 418:
@@ -151,11 +155,19 @@ class Answering:
             self._proof(method),
             int_text=state.readings.int_text,
             fine_window=not state.product.futures,
+            decimal_numbers=state.readings.decimal_numbers == "accepted",
         )
         key = self._authenticate(connection, request, method, values)
         outcome.key = key
-        result = entry.answer(Call(state, connection, request.method, values, request.params, key))
+        call = Call(state, connection, request.method, values, request.params, key)
+        try:
+            result = entry.answer(call)
+        except Refusal as refusal:
+            if refusal.took_effect:
+                self._executed.append(Executed(request.id, connection, request.method, request.params))
+            raise
         self._executed.append(Executed(request.id, connection, request.method, request.params))
+        outcome.costs_nothing = method.free_if_done or call.costs_nothing
         return result
 
     def _unknown(self, request: Request) -> Refusal:

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock, Timer
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.wire import Action, Close, Drop, Mute, SendPing, SendText, Wait, say
@@ -17,11 +18,15 @@ __all__ = ["Connection", "Subscription"]
 
 @define(eq=False)
 class Subscription:
-    """A Spot user data subscription of a connection: by the logon, or by its own signature (PROTOCOL.md §5.4)."""
+    """A Spot user data subscription of a connection (PROTOCOL.md §5.4).
+
+    By the logon, by its own signature, or by a listenToken, which ends at ``expires`` (Unix seconds).
+    """
 
     id: int
-    key: ApiKeyRecord
-    by_logon: bool
+    account: Account
+    by_logon: bool = False
+    expires: float | None = None
 
 
 @define(eq=False)
@@ -181,5 +186,5 @@ class Connection:
     def subscriptions_of(self, account: object) -> Iterator[Subscription]:
         """Yield the subscriptions through which an account's events go (Spot)."""
         for subscription in self.subscriptions.values():
-            if subscription.key.account is account:
+            if subscription.account is account:
                 yield subscription

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from binance_session.simulator.accounts import Account, Order
 from binance_session.simulator.futuresevents import Trade, account_update, algo_update, order_trade_update, trade_lite
-from binance_session.simulator.orderevents import balance_update, execution_report, outbound_account_position
 from binance_session.simulator.product import Product
+from binance_session.simulator.spotevents import balance_update, execution_report, outbound_account_position
 from binance_session.simulator.state import State
 from binance_session.simulator.stoporders import AlgoOrder, Trigger
 
@@ -23,7 +23,9 @@ def _order(state: State) -> Order:
     symbol = next(iter(state.market.symbols.values()))
     price = state.market.prices[symbol.name]
     now = state.now_ms
-    return Order(8886774, "TEST", symbol.name, "SELL", "LIMIT", Decimal(1), price, "GTC", now, now)
+    order = Order(8886774, "TEST", symbol.name, "SELL", "LIMIT", Decimal(1), price, "GTC", now, now)
+    order.working_since = now
+    return order
 
 
 def _symbol(state: State) -> str:

@@ -6,9 +6,11 @@ each connection a function that performs :mod:`~binance_session.simulator.wire` 
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import field, frozen
 
 from binance_session.errors import ConfigurationError
-from binance_session.masking import shown
+from binance_session.simulator import driving
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.answering import Answering, Executed, Outcome
 from binance_session.simulator.behaviours import Occasion, PingOccasion
@@ -29,8 +31,6 @@ from binance_session.simulator.futuresevents import account_update
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
-from binance_session.simulator.methods import futures, spot
-from binance_session.simulator.orderevents import balance_update, outbound_account_position
 from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
 from binance_session.simulator.refusals import Refusal
@@ -41,7 +41,7 @@ from binance_session.simulator.rules import (
     is_request_id,
     read_request,
 )
-from binance_session.simulator.state import State
+from binance_session.simulator.state import ListenToken, State
 from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, read_address, treat_stream_request
 from binance_session.simulator.userdata import Pushed, UserData
 from binance_session.simulator.wire import Action
@@ -56,6 +56,8 @@ __all__ = ["Exchange", "Executed", "Pushed", "Received"]
 _CONTROL_FRAMES: Final = 5
 #: Seconds that a client has to answer the closing handshake; undocumented.
 _CLOSE_TIMEOUT: Final = 10.0
+#: Seconds that a listenToken is good for at most.
+_LONGEST_TOKEN: Final = 86400.0
 _API_SOCKET: Final = StreamAddress({}, combined=False, routed=True)
 
 
@@ -302,11 +304,7 @@ class Exchange:
         Then USD-M's algo orders are triggered, and what they become meets the same price.
         (Setting ``market.prices`` fills nothing.) Raises :class:`Refusal` for a symbol that is not listed.
         """
-        traded = self.market.symbol(symbol)
-        self.market.prices[symbol] = Decimal(price)
-        fill_resting = futures.fill_resting if self.state.product.futures else spot.fill_resting
-        for account in self.accounts:
-            fill_resting(self.state, account, traded)
+        driving.set_price(self.state, self.accounts, symbol, Decimal(price))
         self._user_data.deliver()
 
     def fill(self, symbol: str, client_order_id: str, quantity: Decimal | str) -> None:
@@ -316,26 +314,16 @@ class Exchange:
         symbol or an order that there is not, an order that is not on the book (a stop order that waits, a pending one),
         and a quantity that is none, has too many digits, or is more than the order has left.
         """
-        traded = self.market.symbols.get(symbol)
-        if traded is None:
-            raise ValueError(f"{self.venue.name} has no symbol {shown(symbol, 40)!r} here")
-        found = [
-            (account, order)
-            for account in self.accounts
-            if (order := account.find(symbol, None, client_order_id)) is not None and order.is_open
-        ]
-        if not found:
-            raise ValueError(f"no open order of {symbol} has the client order id {shown(client_order_id, 40)!r}")
-        account, order = found[0]
-        try:
-            amount = Decimal(quantity)
-        except InvalidOperation:
-            raise ValueError(f"{shown(str(quantity), 40)!r} is no quantity") from None
-        if not amount.is_finite() or not 0 < amount <= order.remaining:
-            raise ValueError(f"the order has {order.remaining} left to be filled, not {amount}")
-        if amount != round(amount, traded.quantity_digits):
-            raise ValueError(f"a quantity of {symbol} has at most {traded.quantity_digits} digits after the point")
-        futures.fill_part(self.state, account, order, traded, amount)
+        driving.fill(self.state, self.accounts, symbol, client_order_id, quantity)
+        self._user_data.deliver()
+
+    def let_meet(self, symbol: str, maker: str, taker: str) -> None:
+        """Let two resting orders of one account meet, which self-trade prevention keeps from trading (Spot).
+
+        They are named by their ``newClientOrderId``; the taker's ``selfTradePreventionMode`` says what becomes of them.
+        Raises :class:`ValueError` for orders that there are not, that would not meet, or that may trade.
+        """
+        driving.let_meet(self.state, self.accounts, symbol, maker, taker)
         self._user_data.deliver()
 
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
@@ -344,16 +332,20 @@ class Exchange:
         Spot: ``balanceUpdate`` and ``outboundAccountPosition``. Futures: ``ACCOUNT_UPDATE`` with the reason
         DEPOSIT or WITHDRAW.
         """
-        state, account, change = self.state, self.account if account is None else account, Decimal(change)
-        account.balances[asset] = account.balances.get(asset, Decimal(0)) + change
-        account.update_time = state.now_ms
-        if state.product.futures:
-            reason = "DEPOSIT" if change > 0 else "WITHDRAW"
-            state.tell(account, account_update(state, account, reason, asset, change=change))
-        else:
-            state.tell(account, balance_update(state, asset, change))
-            state.tell(account, outbound_account_position(state, account, (asset,)))
+        driving.transfer(self.state, self.account if account is None else account, asset, Decimal(change))
         self._user_data.deliver()
+
+    def create_listen_token(self, account: Account | None = None, *, validity: float = 86400.0) -> str:
+        """Return a new listenToken of an account, as REST does, for ``userDataStream.subscribe.listenToken`` (Spot).
+
+        It is good for ``validity`` seconds, 24 hours at most; raises :class:`ValueError` for other numbers.
+        """
+        if not 0 < validity <= _LONGEST_TOKEN:
+            raise ValueError(f"a listenToken is good for more than 0 and at most {_LONGEST_TOKEN:.0f} seconds")
+        value = b64encode(secrets.token_bytes(52)).decode().rstrip("=")
+        expires = self.state.clock.time() + validity
+        self.state.listen_tokens[value] = ListenToken(self.account if account is None else account, expires)
+        return value
 
     def charge_funding(self, symbol: str, change: Decimal | str, account: Account | None = None) -> None:
         """Take a position's funding fee from the balance, or pay it in, and tell of it (futures).

@@ -163,8 +163,13 @@ class Limits:
 
         An exhausted longer window refuses although a shorter one is free. A refused order is not counted.
         """
-        counters = self.orders(account, now)
-        for counter in counters:
+        self.check_orders(account, orders, now)
+        for counter in self.orders(account, now):
+            counter.count += orders
+
+    def check_orders(self, account: object, orders: int, now: float) -> None:
+        """Refuse as :meth:`charge_orders` does, and count nothing."""
+        for counter in self.orders(account, now):
             if self._enforce and counter.count + orders > counter.limit:
                 raise Refusal(
                     429,
@@ -173,8 +178,16 @@ class Limits:
                     f" per {counter.number} {counter.interval}.",
                     {"serverTime": int(now * 1000), "retryAfter": counter.ends},
                 )
-        for counter in counters:
-            counter.count += orders
+
+    def refund(self, address: str, cost: int) -> None:
+        """Take back the weight of a request that turned out to cost nothing."""
+        weight = self.traffic(address).weight
+        weight.count = max(weight.count - cost, 0)
+
+    def uncharge_orders(self, account: object, orders: int, now: float) -> None:
+        """Take orders off the account's counts again: they were refused, or are filled for the first time (Spot)."""
+        for counter in self.orders(account, now):
+            counter.count = max(counter.count - orders, 0)
 
 
 def _banned(until: float, now: float) -> Refusal:

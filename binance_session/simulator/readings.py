@@ -59,7 +59,19 @@ class Readings:
     ``int_text``
         The documents want INT parameters as JSON integers, yet Binance's own Python SDKs send all of them but
         ``timestamp`` as strings, and lists as strings of JSON. ``True`` takes these too, ``False`` does as the
-        documents say. DECIMAL parameters are strings in both.
+        documents say.
+    ``decimal_numbers``
+        The documents want DECIMAL parameters as strings; their own examples, and some clients, send JSON numbers.
+    ``cancelled_name``
+        Spot: whether a cancelled order is found by its own ``clientOrderId`` still, or by that of its cancellation
+        only, which the document says replaces it.
+    ``deprecated_oco_counts``
+        How many orders ``orderList.place`` counts as: its text says one, its example shows two, as for its successor.
+    ``no_reference_price``
+        How ``referencePrice`` says that there is none: as an error (-2043), which its sibling does, or with the status
+        200 and the code in the ``result``, which its example shows.
+    ``subscription_expiry``
+        What ``userDataStream.subscribe.listenToken`` tells its ``expirationTime`` in: as all times, or as its example.
     ``ban_after``
         How many refusals with 429 in one interval an address may ignore before it is banned; undocumented.
     """
@@ -81,4 +93,9 @@ class Readings:
     algo_triggered: Literal["after", "before"] = "after"
     events_come: Literal["after", "before"] = "after"
     int_text: bool = True
+    decimal_numbers: Literal["refused", "accepted"] = "refused"
+    cancelled_name: Literal["kept", "replaced"] = "kept"
+    deprecated_oco_counts: Literal[1, 2] = 2
+    no_reference_price: Literal["error", "result"] = "error"
+    subscription_expiry: Literal["milliseconds", "microseconds"] = "milliseconds"
     ban_after: int = 10

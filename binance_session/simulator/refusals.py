@@ -23,14 +23,18 @@ class Refusal(Exception):
     """A request is answered with this error instead of a result.
 
     ``status`` is as in HTTP, ``code`` and ``message`` are Binance's, ``data`` is ``error.data`` or ``None``.
+    ``took_effect`` tells that a part of the request was executed all the same.
     """
 
-    def __init__(self, status: int, code: int, message: str, data: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, status: int, code: int, message: str, data: dict[str, Any] | None = None, *, took_effect: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.data = data
+        self.took_effect = took_effect
 
     def error(self) -> dict[str, Any]:
         """Return the ``error`` object of the answer."""

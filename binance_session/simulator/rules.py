@@ -141,28 +141,39 @@ class _Kind(Enum):
     DECIMAL = auto()
     BOOL = auto()
     LIST = auto()
+    LIST_OR_NAME = auto()
     WINDOW = auto()
 
 
 _INTS: Final = """
-    aboveTrailingDelta belowTrailingDelta cancelOrderId endTime fromId goodTillDate limit modifyId newOrderListId
+    cancelOrderId endTime fromId goodTillDate limit modifyId newOrderListId
     orderId orderListId algoId origOrderId preventedMatchId startTime strategyId strategyType subscriptionId timestamp
     tradeId trailingDelta pegOffsetValue allocationId fromAllocationId fromPreventedMatchId fromExecutionId fromTradeId
 """
 _DECIMALS: Final = """
     activationPrice activatePrice callbackRate cancelNewQty icebergQty newQty price quantity quoteOrderQty stopPrice
-    triggerPrice
+    stopLimitPrice triggerPrice
 """
+#: the orders of a list name their parameters behind these: ``aboveStopPrice`` is a ``stopPrice``
+_ORDERS_OF_LISTS: Final = ["above", "below", "working", "pending", "pendingAbove", "pendingBelow", "limit", "stop"]
 _BOOLS: Final = """
     closePosition computeCommissionRates omitZeroBalances priceProtect reduceOnly returnRateLimits showPermissionSets
 """
+
+
+def _of_lists(names: str) -> list[str]:
+    return [prefix + name[0].upper() + name[1:] for prefix in _ORDERS_OF_LISTS for name in names.split()]
+
+
 #: Every parameter that is not a plain text. A name means the same in every method.
 _KINDS: Final = {
+    **dict.fromkeys(_of_lists("strategyId strategyType trailingDelta pegOffsetValue"), _Kind.INT),
+    **dict.fromkeys(_of_lists("price stopPrice quantity icebergQty"), _Kind.DECIMAL),
     **dict.fromkeys(_INTS.split(), _Kind.INT),
     **dict.fromkeys(_DECIMALS.split(), _Kind.DECIMAL),
     **dict.fromkeys(_BOOLS.split(), _Kind.BOOL),
     "symbols": _Kind.LIST,
-    "permissions": _Kind.LIST,
+    "permissions": _Kind.LIST_OR_NAME,
     "recvWindow": _Kind.WINDOW,
 }
 
@@ -187,15 +198,21 @@ class Shape:
 
 
 def check_params(
-    params: Mapping[str, Any], shape: Shape, auth: Iterable[str], *, int_text: bool, fine_window: bool
+    params: Mapping[str, Any],
+    shape: Shape,
+    auth: Iterable[str],
+    *,
+    int_text: bool,
+    fine_window: bool,
+    decimal_numbers: bool = False,
 ) -> dict[str, Any]:
     """Return the values of a request's parameters by name, numbers as ``int`` and ``Decimal``.
 
     ``auth`` names the parameters that may prove who sends the request. ``int_text`` takes integers (``timestamp``
-    excepted) and lists also as strings. ``fine_window`` allows a ``recvWindow``
-    with up to three decimals (Spot). Raises :class:`Refusal`: -1102 for what is missing, -1104 for what is
-    unknown, -1106 for a proof where none is wanted, -1105 for an empty value, and -1100, -1108 or -1130 for a value of
-    the wrong form.
+    excepted) and lists also as strings, ``decimal_numbers`` takes JSON numbers for decimals. ``fine_window`` allows
+    a ``recvWindow`` with up to three decimals (Spot). Raises :class:`Refusal`: -1102 for what is missing, -1104 for
+    what is unknown, -1106 for a proof where none is wanted, -1105 for an empty value, and -1100, -1108 or -1130 for a
+    value of the wrong form.
     """
     known = 0
     for name in params:
@@ -219,6 +236,8 @@ def check_params(
             raise mandatory(name) if required else invalid(name)
         if value == "":
             raise mandatory(name) if required else Refusal(400, -1105, f"Parameter '{name}' was empty.")
+        if decimal_numbers and _KINDS.get(name) is _Kind.DECIMAL and type(value) in (int, DecimalLiteral):
+            value = value.literal if isinstance(value, DecimalLiteral) else str(value)
         values[name] = _value(name, value, required, int_text, fine_window)
     return values
 
@@ -250,6 +269,8 @@ def _value(name: str, value: Any, required: bool, int_text: bool, fine_window: b
             return value.lower() == "true"
     elif isinstance(value, list):
         return value
+    elif kind is _Kind.LIST_OR_NAME and isinstance(value, str) and not value.startswith("["):
+        return [value]
     elif int_text and isinstance(value, str):
         return _list(name, value)
     raise mandatory(name) if required else invalid(name)

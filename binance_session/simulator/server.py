@@ -200,9 +200,17 @@ class Simulator:
         """Fill a part of a resting order, at its own price; raises :class:`ValueError` for what cannot be."""
         self.exchange.fill(symbol, client_order_id, quantity)
 
+    def let_meet(self, symbol: str, maker: str, taker: str) -> None:
+        """Let two orders of one account meet, which self-trade prevention keeps from trading (Spot)."""
+        self.exchange.let_meet(symbol, maker, taker)
+
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
         """Change a balance as a deposit or a withdrawal does, and tell of it."""
         self.exchange.transfer(asset, change, account)
+
+    def create_listen_token(self, account: Account | None = None, *, validity: float = 86400.0) -> str:
+        """Return a new listenToken of an account, good for ``validity`` seconds, as REST gives them out (Spot)."""
+        return self.exchange.create_listen_token(account, validity=validity)
 
     def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
         """End an account's listenKeys as if their time had run out, with a word to the sockets or without."""

@@ -18,7 +18,7 @@ from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
 from binance_session.venues import Venue
 
-__all__ = ["Call", "Notice", "State"]
+__all__ = ["Call", "ListenToken", "Notice", "State"]
 
 
 @frozen
@@ -42,6 +42,14 @@ def _nothing() -> None:
     """Stand where somebody will send notices."""
 
 
+@frozen
+class ListenToken:
+    """What REST gives out (``POST /sapi/v1/userListenToken``): ``expires`` is in Unix seconds."""
+
+    account: Account
+    expires: float
+
+
 @define(eq=False)
 class State:
     """The exchange's memory: keys, accounts, prices, listenKeys, counters, and who is connected."""
@@ -61,11 +69,14 @@ class State:
     #: algo orders are counted from where the exchange's are of late, far from the orders' ids
     last_algo_id: int = 1_000_000_000_000_000
     last_execution_id: int = 0
+    last_list_id: int = 0
     #: what is to be sent to the accounts' listeners
     notices: list[Notice] = field(factory=list)
     on_listen_key_end: Callable[[ListenKeyRecord], None] = _nobody
-    #: sends the notices; whoever reads requests calls it when one is done
+    #: sends the notices, for what happens without a request
     deliver: Callable[[], None] = _nothing
+    #: by their values: what Spot's subscriptions may be made with
+    listen_tokens: dict[str, ListenToken] = field(factory=dict, repr=False)
     #: whether events that nobody hears are kept in the record
     keeps_record: bool = True
     _timers: set[Timer] = field(factory=set, init=False, repr=False)
@@ -114,7 +125,7 @@ class State:
     def tell_terminated(self, connection: Connection, subscription: Subscription) -> None:
         """Let ``eventStreamTerminated`` be sent to a subscription that has ended (Spot)."""
         event = {"e": "eventStreamTerminated", "E": self.now_ms}
-        self.notices.append(Notice(subscription.key.account, event, connection, subscription.id))
+        self.notices.append(Notice(subscription.account, event, connection, subscription.id))
 
 
 @define(eq=False)
@@ -131,6 +142,8 @@ class Call:
     params: Mapping[str, Any]
     sent: Mapping[str, Any]
     key: ApiKeyRecord | None
+    #: whether it turned out that the request costs no weight
+    costs_nothing: bool = False
 
     @property
     def account(self) -> Account:

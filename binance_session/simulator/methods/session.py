@@ -36,7 +36,7 @@ def _status(call: Call) -> dict[str, Any]:
         "serverTime": call.now_ms,
     }
     if not call.state.product.futures:
-        status["userDataStream"] = any(item.by_logon for item in connection.subscriptions.values())
+        status["userDataStream"] = bool(connection.subscriptions)
     return status
 
 

@@ -1,357 +1,238 @@
-"""Orders and balances of Spot (PROTOCOL.md §6). An order is filled whole when it arrives, or it rests."""
+"""Placing and cancelling single orders on Spot, with smart order routing or without (PROTOCOL.md §6)."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.accounts import Order, OrderList
+from binance_session.simulator.filters import check_number_of_orders
 from binance_session.simulator.market import Symbol, text
+from binance_session.simulator.methods import spot_matching as matching
 from binance_session.simulator.methods.entry import Table
-from binance_session.simulator.methods.orders import (
-    check_digits,
-    choice,
-    client_order_id,
-    duplicate,
-    find_order,
-    marketable,
-    needs,
-    new_order,
-)
-from binance_session.simulator.orderevents import execution_report, outbound_account_position
+from binance_session.simulator.methods.spot_reports import cancelled, fills_of, list_report, placed
+from binance_session.simulator.methods.spot_rules import Draft, check, make, name_of, response_type
 from binance_session.simulator.refusals import Refusal
-from binance_session.simulator.state import Call, State
+from binance_session.simulator.state import Call
 
-__all__ = ["SPOT_ORDERS", "fill_resting"]
+__all__ = [
+    "NEW_ORDER",
+    "SPOT_ORDERS",
+    "UNKNOWN_ORDER",
+    "cancel_one",
+    "check_restrictions",
+    "draft_of",
+    "find",
+    "find_open",
+    "order_symbol",
+    "place_checked",
+]
 
 SPOT_ORDERS = Table()
 
-_ZERO: Final = Decimal(0)
-_STOP_TYPES: Final = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
-_TYPES: Final = ("LIMIT", "MARKET", "LIMIT_MAKER", *_STOP_TYPES)
-_PLACE_OPTIONAL: Final = (
+#: what a new order may have besides ``symbol side type``
+NEW_ORDER: Final = (
     "timeInForce price quantity quoteOrderQty newClientOrderId newOrderRespType stopPrice trailingDelta icebergQty"
     " strategyId strategyType selfTradePreventionMode pegPriceType pegOffsetType pegOffsetValue"
 )
-_UNKNOWN_ORDER: Final = (-2011, "Unknown order sent.")
+_SOR: Final = (
+    "timeInForce price newClientOrderId newOrderRespType icebergQty strategyId strategyType selfTradePreventionMode"
+)
+#: a test order may ask for what its trades would cost
+_RATES: Final = " computeCommissionRates"
+UNKNOWN_ORDER: Final = (-2011, "Unknown order sent.")
+_RESTRICTIONS: Final = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
+NO_RATES: Final = {"maker": text(Decimal(0)), "taker": text(Decimal(0))}
+DISCOUNT: Final = {
+    "enabledForAccount": False,
+    "enabledForSymbol": False,
+    "discountAsset": "BNB",
+    "discount": text(Decimal(0)),
+}
 
 
-def _order(order: Order, *, listing: bool = False) -> dict[str, Any]:
-    sent = order.sent
-    answer: dict[str, Any] = {
-        "symbol": order.symbol,
-        "orderId": order.order_id,
-        "orderListId": -1,
-        "clientOrderId": order.client_order_id,
-    }
-    if not listing:
-        answer["transactTime"] = order.update_time
-    answer |= {
-        "price": text(order.price),
-        "origQty": text(order.quantity),
-        "executedQty": text(order.executed),
-        "origQuoteOrderQty": text(sent.get("quoteOrderQty", _ZERO)),
-        "cummulativeQuoteQty": text(order.value),
-        "status": order.status,
-        "timeInForce": order.time_in_force,
-        "type": order.type,
-        "side": order.side,
-    }
-    for name in ("stopPrice", "icebergQty"):
-        if name in sent or listing:
-            answer[name] = text(sent.get(name, _ZERO))
-    for name in ("trailingDelta", "strategyId", "strategyType"):
-        if name in sent:
-            answer[name] = sent[name]
-    if listing:
-        answer |= {"time": order.time, "updateTime": order.update_time, "isWorking": True}
-    answer["workingTime"] = order.time
-    answer["selfTradePreventionMode"] = sent.get("selfTradePreventionMode", "NONE")
-    return answer
+def order_symbol(call: Call) -> Symbol:
+    """Return the symbol that a request names."""
+    return call.state.market.symbol(call.params["symbol"])
 
 
-def _held(order: Order, symbol: Symbol) -> tuple[str, Decimal]:
-    """Return which asset a resting order holds, and how much of it."""
-    return _cost(order, symbol, order.price)
+def draft_of(call: Call) -> Draft:
+    """Return the new order that a request describes, checked."""
+    draft = Draft(order_symbol(call), call.params)
+    check(draft)
+    return draft
 
 
-def _cost(order: Order, symbol: Symbol, price: Decimal) -> tuple[str, Decimal]:
-    """Return which asset a fill at this price takes, and how much of it."""
-    if order.side == "BUY":
-        return symbol.quote, order.quantity * price
-    return symbol.base, order.quantity
+def place_checked(call: Call, draft: Draft, *, sor: bool = False) -> Order:
+    """Let a checked order meet the matching engine, or refuse it (-2010)."""
+    state, account = call.state, call.account
+    order = make(state, draft, sor=sor)
+    matching.peg(state, order, draft.symbol)
+    matching.admit(state, account, order, draft.symbol)
+    matching.enter(state, account, order, draft.symbol)
+    return order
 
 
-def _hold(account: Account, order: Order, symbol: Symbol, sign: int) -> None:
-    asset, amount = _held(order, symbol)
-    account.locked[asset] = account.locked.get(asset, _ZERO) + sign * amount
+def _place(call: Call, *, sor: bool = False) -> dict[str, Any]:
+    kind = response_type(call)
+    draft = draft_of(call)
+    check_number_of_orders(call.account, draft.symbol, 1)
+    limits, now = call.state.limits, call.state.clock.time()
+    limits.charge_orders(call.account, 1, now)
+    try:
+        order = place_checked(call, draft, sor=sor)
+    except Refusal:
+        limits.uncharge_orders(call.account, 1, now)
+        raise
+    return placed(order, kind, fills_of(call.account, order, sor=sor))
 
 
-def _afford(account: Account, asset: str, amount: Decimal) -> None:
-    if account.free(asset) < amount:
-        raise Refusal(400, -2010, "Account has insufficient balance for requested action.")
-
-
-def _fill(state: State, account: Account, order: Order, symbol: Symbol) -> list[dict[str, Any]]:
-    """Fill an order whole, at its own price if it rested and at the market's if not; return its ``fills``."""
-    price = order.price if order.order_id in account.orders else state.market.prices[symbol.name]
-    value = order.quantity * price
-    paid, got = (symbol.quote, symbol.base) if order.side == "BUY" else (symbol.base, symbol.quote)
-    cost, gain = (value, order.quantity) if order.side == "BUY" else (order.quantity, value)
-    account.balances[paid] = account.balances.get(paid, _ZERO) - cost
-    account.balances[got] = account.balances.get(got, _ZERO) + gain
-    account.update_time = order.update_time = state.now_ms
-    state.last_trade_id += 1
-    order.status = "FILLED"
-    order.executed, order.value, order.average = order.quantity, value, price
-    return [
-        {
-            "price": text(price),
-            "qty": text(order.quantity),
-            "commission": text(_ZERO),
-            "commissionAsset": got,
-            "tradeId": state.last_trade_id,
-        }
-    ]
-
-
-def _tell(state: State, account: Account, order: Order, execution: str, **more: Any) -> None:
-    if state.wants_events(account):
-        state.tell(account, execution_report(state, order, execution, **more))
-
-
-def _tell_balances(state: State, account: Account, symbol: Symbol) -> None:
-    account.update_time = state.now_ms
-    if state.wants_events(account):
-        state.tell(account, outbound_account_position(state, account, (symbol.base, symbol.quote)))
-
-
-def fill_resting(state: State, account: Account, symbol: Symbol) -> None:
-    """Fill the account's orders that the market's price has reached, each at its own price."""
-    for order in list(account.open_orders(symbol.name)):
-        if order.type not in _STOP_TYPES and marketable(order, state.market.prices[symbol.name]):
-            _hold(account, order, symbol, -1)
-            _fill(state, account, order, symbol)
-            _tell(state, account, order, "TRADE", maker=True)
-            _tell_balances(state, account, symbol)
-
-
-def _checked(call: Call) -> tuple[Symbol, Decimal]:
-    """Check a new order's parameters, and return its symbol and quantity."""
-    params = call.params
-    symbol = call.state.market.symbol(params["symbol"])
-    choice(call, "side", ("BUY", "SELL"), (-1117, "Invalid side."))
-    kind = choice(call, "type", _TYPES, (-1116, "Invalid orderType."))
-    choice(call, "timeInForce", ("GTC", "IOC", "FOK"), (-1115, "Invalid timeInForce."))
-    choice(
-        call,
-        "newOrderRespType",
-        ("ACK", "RESULT", "FULL"),
-        (-1130, "Data sent for parameter 'newOrderRespType' is not valid."),
-    )
-    if kind == "LIMIT":
-        needs(call, ("timeInForce", "price", "quantity"), ("stopPrice", "quoteOrderQty"))
-    elif kind == "LIMIT_MAKER":
-        needs(call, ("price", "quantity"), ("timeInForce", "stopPrice", "quoteOrderQty"))
-    elif kind == "MARKET":
-        needs(call, (), ("timeInForce", "price", "stopPrice"))
-        if ("quantity" in params) == ("quoteOrderQty" in params):
-            if "quantity" in params:
-                raise Refusal(400, -1128, "Combination of optional parameters invalid.")
-            needs(call, ("quantity",))
-    else:
-        needs(call, ("quantity",), ("quoteOrderQty",))
-        if kind.endswith("_LIMIT"):
-            needs(call, ("timeInForce", "price"))
-        if "stopPrice" not in params and "trailingDelta" not in params:
-            needs(call, ("stopPrice",))
-    check_digits(symbol, price=params.get("price"), quantity=params.get("quantity"))
-    if params.get("quantity", 1) <= 0 or params.get("quoteOrderQty", 1) <= 0:
-        raise Refusal(400, -1013, "Invalid quantity.")
-    if params.get("price", 1) <= 0:
-        raise Refusal(400, -1013, "Invalid price.")
-    quantity = params.get("quantity")
-    if quantity is None:
-        quantity = round(params["quoteOrderQty"] / call.state.market.prices[symbol.name], 8)
-    return symbol, quantity
-
-
-@SPOT_ORDERS.method("order.place", "symbol side type", _PLACE_OPTIONAL)
+@SPOT_ORDERS.method("order.place", "symbol side type", NEW_ORDER)
 def place(call: Call) -> dict[str, Any]:
     """Take an order: what can be filled at the market's price is filled at that price, whole."""
-    params, state, account = call.params, call.state, call.account
-    symbol, quantity = _checked(call)
-    name = client_order_id(call)
-    if duplicate(account, symbol.name, name):
-        raise Refusal(400, -2010, "Duplicate order sent.")
-    order = new_order(call, symbol, name, quantity)
-    now = order.type not in _STOP_TYPES and marketable(order, state.market.prices[symbol.name])
-    if order.type == "LIMIT_MAKER" and now:
-        raise Refusal(400, -2010, "Order would immediately match and take.")
-    fills: list[dict[str, Any]] = []
-    price = state.market.prices[symbol.name] if now else order.price
-    _afford(account, *_cost(order, symbol, price))
-    state.limits.charge_orders(account, 1, state.clock.time())
-    if now:
-        _tell(state, account, order, "NEW")
-        fills = _fill(state, account, order, symbol)
-        _tell(state, account, order, "TRADE")
-        _tell_balances(state, account, symbol)
-    elif order.time_in_force in ("IOC", "FOK"):
-        _tell(state, account, order, "NEW")
-        order.status = "EXPIRED"
-        _tell(state, account, order, "EXPIRED")
-    else:
-        _hold(account, order, symbol, 1)
-        _tell(state, account, order, "NEW")
-        _tell_balances(state, account, symbol)
-    account.add(order)
-    kind = params.get("newOrderRespType", "FULL" if order.type in ("MARKET", "LIMIT") else "ACK")
-    answer = _order(order)
-    if kind == "ACK":
-        return {name: answer[name] for name in ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")}
-    if kind == "FULL":
-        answer["fills"] = fills
+    return _place(call)
+
+
+@SPOT_ORDERS.method("sor.order.place", "symbol side type quantity", _SOR)
+def place_sor(call: Call) -> list[dict[str, Any]]:
+    """Take an order for smart order routing, which finds no better price than the market's here."""
+    _check_sor(call)
+    return [_place(call, sor=True)]
+
+
+def _check_sor(call: Call) -> None:
+    if call.params["type"] not in ("LIMIT", "MARKET"):
+        raise Refusal(400, -1116, "Invalid orderType.")
+
+
+@SPOT_ORDERS.method("order.test", "symbol side type", NEW_ORDER + _RATES)
+def test(call: Call) -> dict[str, Any]:
+    """Check a new order without placing it."""
+    draft_of(call)
+    response_type(call)
+    if not call.params.get("computeCommissionRates"):
+        return {}
+    return {
+        "standardCommissionForOrder": NO_RATES,
+        "specialCommissionForOrder": NO_RATES,
+        "taxCommissionForOrder": NO_RATES,
+        "discount": DISCOUNT,
+    }
+
+
+@SPOT_ORDERS.method("sor.order.test", "symbol side type quantity", _SOR + _RATES)
+def test_sor(call: Call) -> dict[str, Any]:
+    """Check a new order for smart order routing without placing it; its answer has no special commission."""
+    _check_sor(call)
+    answer: dict[str, Any] = test(call)
+    answer.pop("specialCommissionForOrder", None)
     return answer
 
 
-@SPOT_ORDERS.method("order.test", "symbol side type", _PLACE_OPTIONAL + " computeCommissionRates")
-def test(call: Call) -> dict[str, Any]:
-    """Check a new order without placing it."""
-    _checked(call)
-    client_order_id(call)
-    if not call.params.get("computeCommissionRates"):
-        return {}
-    rates = {"maker": "0.00000000", "taker": "0.00000000"}
-    return {
-        "standardCommissionForOrder": rates,
-        "specialCommissionForOrder": rates,
-        "taxCommissionForOrder": rates,
-        "discount": {
-            "enabledForAccount": False,
-            "enabledForSymbol": False,
-            "discountAsset": "BNB",
-            "discount": "0.00000000",
-        },
-    }
+def find(
+    call: Call, number: str = "orderId", name: str = "origClientOrderId", *, refusal: tuple[int, str] = UNKNOWN_ORDER
+) -> Order:
+    """Return the order that a request names by its id, by the client's, or by both.
+
+    Refuses a request without either (-1102), one whose two names are not of one order (-2039), and with ``refusal``
+    (code, text) one that names no order.
+    """
+    symbol, params = order_symbol(call), call.params
+    if number not in params and name not in params:
+        message = f"Param '{name}' or '{number}' must be sent, but both were empty/null!"
+        raise Refusal(400, -1102, message)
+    order = call.account.find(symbol.name, params.get(number), params.get(name))
+    if order is None:
+        raise Refusal(400, *refusal)
+    if number in params and params.get(name, order.client_order_id) != order.client_order_id:
+        raise Refusal(400, -2039, "Client order ID is not correct for this order ID.")
+    return order
 
 
-def _cancel(call: Call, order: Order, name: str | None = None) -> dict[str, Any]:
-    symbol = call.state.market.symbol(order.symbol)
-    _hold(call.account, order, symbol, -1)
-    order.status = "CANCELED"
-    order.update_time = call.now_ms
-    _tell(call.state, call.account, order, "CANCELED", cancel_name=name)
-    _tell_balances(call.state, call.account, symbol)
-    answer = _order(order)
-    answer.pop("workingTime")
-    return {
-        "symbol": answer.pop("symbol"),
-        "origClientOrderId": order.client_order_id,
-        "orderId": answer.pop("orderId"),
-        "orderListId": answer.pop("orderListId"),
-        **answer,
-        "clientOrderId": name or order.client_order_id,
-    }
+def find_open(call: Call, number: str = "orderId", name: str = "origClientOrderId") -> Order:
+    """Return the open order that a request names, and that ``cancelRestrictions`` let it cancel."""
+    order = find(call, number, name)
+    if not order.is_open:
+        raise Refusal(400, *UNKNOWN_ORDER)
+    wanted = _RESTRICTIONS.get(call.params.get("cancelRestrictions", ""), order.status)
+    if wanted != order.status:
+        raise Refusal(400, -2011, "Order was not canceled due to cancel restrictions.")
+    return order
+
+
+def check_restrictions(call: Call) -> None:
+    """Refuse ``cancelRestrictions`` that do not exist."""
+    if call.params.get("cancelRestrictions", "ONLY_NEW") not in _RESTRICTIONS:
+        message = "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`."
+        raise Refusal(400, -1145, message)
+
+
+def cancel_one(call: Call, order: Order, name: str) -> dict[str, Any]:
+    """Cancel an order, and with it the list that it belongs to; return the report of what was cancelled."""
+    state, account = call.state, call.account
+    symbol = state.market.symbol(order.symbol)
+    orders = matching.list_of(account, order)
+    if orders is None:
+        matching.cancel(state, account, order, symbol, name)
+        report, gone = cancelled(order, name), [order]
+    else:
+        gone = _cancel_list(call, orders, symbol, name)
+        report = list_report(orders, "ALL_DONE", [cancelled(order, name) for order in gone])
+    _free_names(call, gone, name)
+    matching.tell_balances(state, account, symbol)
+    return report
+
+
+def _free_names(call: Call, orders: list[Order], name: str) -> None:
+    """Give cancelled orders the name of their cancellation, if the readings say that it replaces their own."""
+    if call.state.readings.cancelled_name == "replaced":
+        for order in orders:
+            old_name, order.client_order_id = order.client_order_id, name
+            call.account.rename(order, old_name)
+
+
+def _cancel_list(call: Call, orders: OrderList, symbol: Symbol, name: str) -> list[Order]:
+    """Cancel what is open of a list, and return it."""
+    open_orders = [order for order in orders.orders if order.is_open]
+    matching.cancel_list(call.state, call.account, orders, symbol, name)
+    return open_orders
 
 
 @SPOT_ORDERS.method("order.cancel", "symbol", "orderId origClientOrderId newClientOrderId cancelRestrictions")
 def cancel(call: Call) -> dict[str, Any]:
-    """Cancel a resting order."""
-    choice(
-        call,
-        "cancelRestrictions",
-        ("ONLY_NEW", "ONLY_PARTIALLY_FILLED"),
-        (-1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`."),
-    )
-    order = find_order(call, code=-2011, message="Unknown order sent.")
-    if not order.is_open:
-        raise Refusal(400, *_UNKNOWN_ORDER)
-    if call.params.get("cancelRestrictions") == "ONLY_PARTIALLY_FILLED":
-        raise Refusal(400, -2011, "Order was not canceled due to cancel restrictions.")
-    return _cancel(call, order, client_order_id(call))
+    """Cancel an open order, or the whole list that it belongs to."""
+    check_restrictions(call)
+    name = name_of(call)
+    return cancel_one(call, find_open(call), name)
 
 
 @SPOT_ORDERS.method("openOrders.cancelAll", "symbol")
 def cancel_all(call: Call) -> list[dict[str, Any]]:
-    """Cancel every resting order of a symbol."""
-    symbol = call.state.market.symbol(call.params["symbol"])
+    """Cancel every open order of a symbol, lists included."""
+    symbol = order_symbol(call)
     orders = list(call.account.open_orders(symbol.name))
     if not orders:
-        raise Refusal(400, *_UNKNOWN_ORDER)
-    name = client_order_id(call)
-    return [_cancel(call, order, name) for order in orders]
+        raise Refusal(400, *UNKNOWN_ORDER)
+    name = name_of(call)
+    return [cancel_one(call, order, name) for order in orders if order.is_open]
 
 
-@SPOT_ORDERS.method("order.status", "symbol", "orderId origClientOrderId")
-def order_status(call: Call) -> dict[str, Any]:
-    """Tell what became of an order."""
-    return _order(find_order(call, code=-2013, message="Order does not exist."), listing=True)
-
-
-@SPOT_ORDERS.method("openOrders.status", optional="symbol")
-def open_orders(call: Call) -> list[dict[str, Any]]:
-    """List the resting orders."""
-    name = call.state.market.symbol(call.params["symbol"]).name if "symbol" in call.params else None
-    return [_order(order, listing=True) for order in call.account.open_orders(name)]
-
-
-@SPOT_ORDERS.method("allOrders", "symbol", "orderId startTime endTime limit")
-def all_orders(call: Call) -> list[dict[str, Any]]:
-    """List the orders of a symbol, whatever became of them."""
-    symbol = call.state.market.symbol(call.params["symbol"])
-    limit = min(call.params.get("limit", 500), 1000)
-    first = call.params.get("orderId", 0)
-    orders = [
-        order
-        for order in call.account.orders.values()
-        if order.symbol == symbol.name
-        and order.order_id >= first
-        and call.params.get("startTime", 0) <= order.time <= call.params.get("endTime", order.time)
-    ]
-    return [_order(order, listing=True) for order in (orders[:limit] if first else orders[-limit:])]
-
-
-@SPOT_ORDERS.method("account.status", optional="omitZeroBalances")
-def account_status(call: Call) -> dict[str, Any]:
-    """Show the account and its balances."""
-    account = call.account
-    balances = [
-        {
-            "asset": asset,
-            "free": text(account.free(asset)),
-            "locked": text(account.locked.get(asset, _ZERO)),
-        }
-        for asset, amount in account.balances.items()
-        if amount or not call.params.get("omitZeroBalances")
-    ]
-    return {
-        "makerCommission": 0,
-        "takerCommission": 0,
-        "buyerCommission": 0,
-        "sellerCommission": 0,
-        "canTrade": True,
-        "canWithdraw": True,
-        "canDeposit": True,
-        "commissionRates": {
-            "maker": "0.00000000",
-            "taker": "0.00000000",
-            "buyer": "0.00000000",
-            "seller": "0.00000000",
-        },
-        "brokered": False,
-        "requireSelfTradePrevention": False,
-        "preventSor": False,
-        "updateTime": account.update_time,
-        "accountType": "SPOT",
-        "balances": balances,
-        "permissions": ["SPOT"],
-        "uid": 354937868,
-    }
-
-
-@SPOT_ORDERS.method("account.rateLimits.orders")
-def order_counts(call: Call) -> list[dict[str, Any]]:
-    """Show the account's order counts. A filled order is not taken off again here, as it is on the exchange."""
-    counters = call.state.limits.orders(call.account, call.state.clock.time())
-    return [counter.entry() for counter in counters]
+@SPOT_ORDERS.method("orderList.cancel", "symbol", "orderListId listClientOrderId newClientOrderId")
+def cancel_list(call: Call) -> dict[str, Any]:
+    """Cancel what is open of an order list."""
+    symbol, params = order_symbol(call), call.params
+    number, client_id = params.get("orderListId"), params.get("listClientOrderId")
+    if number is None and client_id is None:
+        message = "Param 'listClientOrderId' or 'orderListId' must be sent, but both were empty/null!"
+        raise Refusal(400, -1102, message)
+    name = name_of(call)
+    orders = call.account.find_list(number, client_id)
+    if orders is None or not orders.is_open or orders.symbol != symbol.name:
+        raise Refusal(400, *UNKNOWN_ORDER)
+    if client_id not in (None, orders.client_id):
+        raise Refusal(400, -2039, "Client order ID is not correct for this order ID.")
+    gone = _cancel_list(call, orders, symbol, name)
+    report = list_report(orders, "ALL_DONE", [cancelled(order, None) for order in gone])
+    _free_names(call, gone, name)
+    matching.tell_balances(call.state, call.account, symbol)
+    return report

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.connections import Subscription
-from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.methods.entry import Table
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.state import Call
@@ -14,21 +14,22 @@ __all__ = ["SUBSCRIPTIONS"]
 
 SUBSCRIPTIONS = Table()
 
-_ACTIVE = 1000
-_LIFETIME = 65_535
+_ACTIVE: Final = 1000
+_LIFETIME: Final = 65_535
 
 
-def _subscribe(call: Call, key: ApiKeyRecord, *, by_logon: bool) -> dict[str, Any]:
+def _subscribe(call: Call, account: Account, *, by_logon: bool = False, expires: float | None = None) -> Subscription:
     connection = call.connection
-    if any(True for _ in connection.subscriptions_of(key.account)):
-        # One per account and connection; the code is not documented.
-        raise Refusal(400, -1020, "This operation is not supported.")
-    if len(connection.subscriptions) >= _ACTIVE or connection.next_subscription >= _LIFETIME:
+    if any(True for _ in connection.subscriptions_of(account)):
+        raise Refusal(400, -2035, "User Data Stream subscription already active.")
+    if len(connection.subscriptions) >= _ACTIVE:
         raise Refusal(400, -1034, f"Too many concurrent connections; current limit is '{_ACTIVE}'.")
+    if connection.next_subscription >= _LIFETIME:
+        raise Refusal(400, -2042, "Maximum subscription ID reached for this connection.")
     number = connection.next_subscription
     connection.next_subscription += 1
-    connection.subscriptions[number] = Subscription(number, key, by_logon)
-    return {"subscriptionId": number}
+    subscription = connection.subscriptions[number] = Subscription(number, account, by_logon, expires)
+    return subscription
 
 
 @SUBSCRIPTIONS.method("userDataStream.subscribe")
@@ -36,7 +37,7 @@ def subscribe(call: Call) -> dict[str, Any]:
     """Subscribe to the events of the account that is logged on."""
     if call.key is None:
         raise RuntimeError("userDataStream.subscribe needs a logon")
-    return _subscribe(call, call.key, by_logon=True)
+    return {"subscriptionId": _subscribe(call, call.key.account, by_logon=True).id}
 
 
 @SUBSCRIPTIONS.method("userDataStream.subscribe.signature")
@@ -44,7 +45,31 @@ def subscribe_signature(call: Call) -> dict[str, Any]:
     """Subscribe to the events of the account whose key signed this request, logged on or not."""
     if call.key is None:
         raise RuntimeError("userDataStream.subscribe.signature is always signed")
-    return _subscribe(call, call.key, by_logon=False)
+    return {"subscriptionId": _subscribe(call, call.key.account).id}
+
+
+@SUBSCRIPTIONS.method("userDataStream.subscribe.listenToken", "listenToken")
+def subscribe_token(call: Call) -> dict[str, Any]:
+    """Subscribe to the events of the account that a listenToken is for, or have such a subscription last longer."""
+    token = call.state.listen_tokens.get(call.params["listenToken"])
+    if token is None or token.expires <= call.state.clock.time():
+        raise Refusal(400, -1209, "Invalid listenToken.")  # the code is documented, its text is not
+    connection = call.connection
+    renewed = [item for item in connection.subscriptions_of(token.account) if item.expires is not None]
+    subscription = renewed[0] if renewed else _subscribe(call, token.account, expires=token.expires)
+    subscription.expires = token.expires
+    connection.later(token.expires - call.state.clock.time(), _expire, call, subscription, token.expires)
+    unit = 1000 if call.state.readings.subscription_expiry == "milliseconds" else 1_000_000
+    return {"subscriptionId": subscription.id, "expirationTime": int(token.expires * unit)}
+
+
+def _expire(call: Call, subscription: Subscription, expires: float) -> None:
+    """End a subscription whose token has run out, unless it has ended or lasts longer by now."""
+    subscriptions = call.connection.subscriptions
+    if subscriptions.get(subscription.id) is subscription and subscription.expires == expires:
+        del subscriptions[subscription.id]
+        call.state.tell_terminated(call.connection, subscription)
+        call.state.deliver()
 
 
 @SUBSCRIPTIONS.method("userDataStream.unsubscribe", optional="subscriptionId")
@@ -53,7 +78,7 @@ def unsubscribe(call: Call) -> dict[str, Any]:
     subscriptions = call.connection.subscriptions
     wanted = call.params.get("subscriptionId")
     if wanted is not None and wanted not in subscriptions:
-        raise Refusal(400, -1130, "Data sent for parameter 'subscriptionId' is not valid.")
+        raise Refusal(400, -2036, "User Data Stream subscription not active.")
     for number in [wanted] if wanted is not None else list(subscriptions):
         call.state.tell_terminated(call.connection, subscriptions.pop(number))
     return {}
