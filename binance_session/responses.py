@@ -328,11 +328,11 @@ def _holds_too_long(value: Any) -> bool:
 def _decode_reference(data: bytes | bytearray) -> Envelope:
     try:
         message = decode_plainly(data)
-    except MalformedMessage:
+    except Unreadable:
         try:
             message = _decode_patiently(data)
         except (ValueError, RecursionError) as error:
-            raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
+            raise Unreadable(f"beyond what can be read: {type(error).__name__}") from None
     if type(message) is not dict:
         raise MalformedMessage(f"a JSON {type(message).__name__}, not an object")
     get = message.get

@@ -71,6 +71,9 @@ class Promotions(LinkWatcher):
         """Likewise."""
         return False
 
+    def event_unreadable(self, link: Link) -> None:
+        """Likewise."""
+
     async def let_go_of(self, link: Link) -> None:
         """Likewise."""
 

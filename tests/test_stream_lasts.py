@@ -375,13 +375,14 @@ async def test_deep_events_in_a_handover_come_once(depth: int) -> None:
         assert session.stats.malformed == 0
 
 
+@pytest.mark.parametrize("venue", [COIN_M, SPOT])
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000 + "]" * 100_000])
-async def test_an_event_that_cannot_be_read_is_a_gap(value: str) -> None:
+async def test_an_event_that_cannot_be_read_is_a_gap(value: str, venue: Venue) -> None:
     """It is JSON, and beyond what Python reads; what is no JSON at all is no event."""
-    async with streaming() as (simulator, session, events):
+    async with streaming(venue) as (simulator, session, events):
         (socket,) = sockets(simulator)
-        socket.send_text(f'{{"e":"ORDER_TRADE_UPDATE","E":1,"x":{value}}}')
-        socket.send_text('{"e":"ORDER_TRADE_UPDATE","E":NaN}')
+        for event in (f'{{"e":"ORDER_TRADE_UPDATE","E":1,"x":{value}}}', '{"e":"ORDER_TRADE_UPDATE","E":NaN}'):
+            socket.send_text(event if venue is COIN_M else f'{{"subscriptionId":0,"event":{event}}}')
         push(simulator, 2)
         gap = await anext(events)
         assert gap.is_gap
