@@ -121,7 +121,7 @@ async def _through_socks(
 class _Loop:
     """The running loop for python-socks, which names arguments that aiofastnet's loops take by position only.
 
-    It binds sockets to the local address, which not every version of the package can do.
+    It binds sockets to the local address, which not every version of the package can do, and closes them on failure.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, local_addr: str | None) -> None:
@@ -132,9 +132,13 @@ class _Loop:
         return getattr(self._loop, name)
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
-        if self._local_addr is not None:
-            sock.bind((self._local_addr, 0))
-        await reach(sock, address)
+        try:
+            if self._local_addr is not None:
+                sock.bind((self._local_addr, 0))
+            await reach(sock, address)
+        except BaseException:
+            sock.close()  # not every version of the package does
+            raise
 
 
 def _request(parts: SplitResult, host: str, port: int) -> bytes:

@@ -30,6 +30,7 @@ __all__ = [
     "RateLimit",
     "Response",
     "SessionStatus",
+    "Unreadable",
     "answered",
     "decode",
     "decode_json",
@@ -48,6 +49,10 @@ MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda self: "MISSING", "
 
 class MalformedMessage(ValueError):
     """The text is not a JSON object."""
+
+
+class Unreadable(MalformedMessage):
+    """It may be JSON, but is nested deeper than can be read, or has a number of more digits."""
 
 
 @frozen
@@ -250,18 +255,25 @@ class _PlainEnvelope:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise MalformedMessage(f"{name} is not JSON")
 
 
 _reference: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def decode_plainly(data: bytes | bytearray | memoryview) -> Any:
-    """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is none."""
+    """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is none.
+
+    Raises :class:`Unreadable` for what may be some, and is beyond what can be read.
+    """
     try:
         return _reference.decode(str(data, "utf-8"))
-    except (ValueError, RecursionError) as error:
+    except MalformedMessage:
+        raise
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"beyond what can be read: {type(error).__name__}") from None
 
 
 def readable(data: bytes | bytearray) -> Any:
@@ -316,11 +328,11 @@ def _holds_too_long(value: Any) -> bool:
 def _decode_reference(data: bytes | bytearray) -> Envelope:
     try:
         message = decode_plainly(data)
-    except MalformedMessage:
+    except Unreadable:
         try:
             message = _decode_patiently(data)
         except (ValueError, RecursionError) as error:
-            raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
+            raise Unreadable(f"beyond what can be read: {type(error).__name__}") from None
     if type(message) is not dict:
         raise MalformedMessage(f"a JSON {type(message).__name__}, not an object")
     get = message.get

@@ -505,20 +505,13 @@ class Session:
             if spec.name.endswith("session.logon"):
                 raise ConfigurationError("the connection is logged on with the session's own key", method=method)
         if self._hooks.prepare is not None:
-            params = self._prepared(self._hooks.prepare, method, params)
+            params = self._hooks.prepare(method, dict(params) if params is not None else {})
+            if params is None:
+                raise ConfigurationError("prepare() returned None: it returns the params to send", method=method)
         link = self._supervisor.link
         if link is not None:
             return link.submit(spec, params, credentials, timeout)
         return self._submit_unready(spec, params, credentials, timeout, on_unready)
-
-    def _prepared(self, prepare: Callable[[str, Params], Params], method: str, params: Params | None) -> Params:
-        try:
-            prepared = prepare(method, dict(params) if params is not None else {})
-        except asyncio.CancelledError as error:  # of something that it looked at: nobody cancelled the caller
-            raise ConfigurationError("prepare() raised CancelledError", method=method) from error
-        if prepared is None:
-            raise ConfigurationError("prepare() returned None: it returns the params to send", method=method)
-        return prepared
 
     def _submit_unready(
         self,

@@ -74,6 +74,9 @@ class LinkWatcher(Protocol):
         """Take an event, and return whether it was wanted."""
         return False
 
+    def event_unreadable(self, link: Link) -> None:
+        """Learn that an event came of which nothing can be made."""
+
     async def let_go_of(self, link: Link) -> None:
         """Return when a link that was replaced is needed no more."""
 
@@ -353,6 +356,11 @@ class Supervisor(LinkOwner):
         self._stats.events += 1
         if self._hooks.on_event is not None:
             self._hooks.on_event(event)
+
+    def event_unreadable(self, link: Link) -> None:
+        """Pass it on to who follows the events."""
+        if self.watcher is not None:
+            self.watcher.event_unreadable(link)
 
     def message_unmatched(self, data: bytes | bytearray, *, is_text: bool) -> None:
         """Pass a message that is nobody's to the hook, as readable as it can be made."""

@@ -391,6 +391,24 @@ async def test_deep_events_in_a_handover_come_once(depth: int) -> None:
         assert session.stats.malformed == 0
 
 
+@pytest.mark.parametrize("venue", [COIN_M, SPOT])
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000 + "]" * 100_000])
+async def test_an_event_that_cannot_be_read_is_a_gap(value: str, venue: Venue) -> None:
+    """It is JSON, and beyond what Python reads; what is no JSON at all is no event."""
+    async with streaming(venue) as (simulator, session, events):
+        (socket,) = sockets(simulator)
+        for event in (f'{{"e":"ORDER_TRADE_UPDATE","E":1,"x":{value}}}', '{"e":"ORDER_TRADE_UPDATE","E":NaN}'):
+            socket.send_text(event if venue is COIN_M else f'{{"subscriptionId":0,"event":{event}}}')
+        push(simulator, 2)
+        gap = await anext(events)
+        assert gap.is_gap
+        assert gap.data["over"]
+        assert "could not be read" in gap.data["cause"]
+        assert await take(events, 1) == [2]
+        assert events.is_live
+        assert session.stats.malformed == 2
+
+
 # What the exchange sends back of ours
 
 _FILES = ("listenkey.py", "feed.py", "streamsockets.py", "stream.py", "eventsocket.py")
