@@ -38,6 +38,7 @@ the exchange's: what it says is masked and cut (:mod:`binance_session.masking`) 
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import ssl as ssl_module
@@ -287,6 +288,8 @@ class ApiError(BinanceSessionError):
         """Say what the exchange said, and what that means for the request."""
         what = f"{self.method}: " if self.method else ""
         message = self.message or "an error without a text"
+        if self.outcome == "not_sent":  # these words are the session's: the exchange was not asked
+            return f"{what}{message}; {self.advice}"
         return f"{what}{message} (code {self.code}, status {self.status}); {self.advice}"
 
 
@@ -322,6 +325,14 @@ class RateLimited(ApiError):
             status, code, message, data, response, request_id=request_id, method=method, outcome=outcome, advice=advice
         )
         self._now = now if now is not None else time.time()
+
+    def __str__(self) -> str:
+        """Say what the exchange said, what that means for the request, and how long to wait."""
+        wait, at = self.retry_in, self.retry_at
+        if not wait or at is None:
+            return super().__str__()
+        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(math.ceil(at)))
+        return f"{super().__str__()}; wait {math.ceil(wait)} s (until {until})"
 
     @property
     def retry_at(self) -> float | None:
@@ -416,6 +427,8 @@ def api_error(
         kind = ApiError
         if status == 409:  # some parts of it succeeded; `data` says which
             outcome = "unknown"
+    if kind is InvalidTimestamp:
+        hint = "repeat it: the session has asked for the exchange's time"
     if (outcome or kind.default_outcome) != "unknown":
         advice = f"{_ADVICE['rejected']}; {hint}" if hint is not None else None
     more: dict[str, Any] = {"now": now} if issubclass(kind, RateLimited) else {}
@@ -449,7 +462,7 @@ def why(error: BaseException, *, tls: bool = False) -> str:
     name = type(error).__name__
     if isinstance(error, ssl_module.SSLCertVerificationError):
         return f"the certificate is not accepted: {shown(error.verify_message) or text or name}"
-    if isinstance(error, ssl_module.SSLError) and error.reason in _NO_TLS:
+    if isinstance(error, ssl_module.SSLError) and getattr(error, "reason", None) in _NO_TLS:
         return f"the port does not speak TLS; is it a ws:// address, or another port? ({error.reason})"
     if isinstance(error, socket.gaierror):
         return f"the name of the host cannot be looked up: is it right, and is the network there? ({text or name})"

@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import functools
 import itertools
-import math
 import ssl as ssl_module
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from attrs import evolve
 
 from binance_session.answer import Answer
 from binance_session.checks import (
+    check_can_log_on,
     check_choice,
     check_clock,
     check_count,
@@ -26,6 +26,7 @@ from binance_session.checks import (
     check_keepalive,
     check_name,
     check_number,
+    check_patience,
     check_policy,
     check_proxy,
     check_recv_window,
@@ -367,8 +368,8 @@ class Session:
         logon, :class:`RateLimited` when this address is held back for longer, :class:`SessionClosed` when the session
         was closed. Cancelling it closes the session. A second call waits for what the first began.
         """
-        if patience is not None and patience != math.inf:
-            check_number("patience", patience)
+        if patience is not None:
+            check_patience(patience)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             watch(self, Session._inherited)
@@ -429,8 +430,16 @@ class Session:
         if timeout is not None:
             check_number("timeout", timeout)
         self._demand_loop()
-        async with asyncio.timeout(timeout):
-            await self._supervisor.wait_for(state)
+        deadline = asyncio.timeout(timeout)
+        try:
+            async with deadline:
+                await self._supervisor.wait_for(state)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise TimeoutError(
+                f"the session is {self.state.name}: it did not become {state.name} within {timeout:g} s"
+            ) from None
 
     def _inherited(self) -> None:
         """Called in a forked child: the session is the parent's, and no loop here is its own."""
@@ -621,7 +630,7 @@ class Session:
         With ``logon=False`` this holds for the connection that there is: the next one carries keys again.
         Raises :class:`ConfigurationError` when the key cannot log on and :class:`ApiError` when the exchange refuses.
         """
-        decide_logon(True, self.venue, self._credentials)
+        check_can_log_on(self.venue, self._credentials)
         return SessionStatus.from_result((await self.request("session.logon")).result)
 
     async def logout(self) -> SessionStatus:
@@ -675,7 +684,8 @@ class Session:
         """
         if self._events is None:
             raise ConfigurationError(
-                "where the stream is, is not known: give the session its stream_url, as it was given a url of its own"
+                "the session has no stream_url: you gave url= but not stream_url=. Give both (of a simulator:"
+                " simulator.stream_url)"
             )
         return UserDataStream(
             self._events,
@@ -713,8 +723,7 @@ class Session:
         self._demand_loop()
         if not self.venue.has_listen_key:
             raise ConfigurationError(
-                f"{self.venue.name} has no listenKeys: its events arrive on this connection after"
-                " userDataStream.subscribe"
+                f"{self.venue.name} has no listenKeys: session.user_data_stream() brings its events without one"
             )
 
     # Attributes

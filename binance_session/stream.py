@@ -13,6 +13,7 @@ from binance_session.checks import check_choice, check_count
 from binance_session.errors import BinanceSessionError, ConfigurationError, EventsOverflow
 from binance_session.feed import Reader
 from binance_session.log import SessionLog, session_log
+from binance_session.masking import kind_of
 from binance_session.responses import Event, size_of
 from binance_session.stats import Stats
 
@@ -93,9 +94,11 @@ class UserDataStream(Reader):
         check_choice("on_full", on_full, ("fail", "pause"))
         if on_full == "pause" and not source.can_pause:
             raise ConfigurationError(
-                'on_full="pause" cannot be had here: events come on the connection that brings the answers'
+                'on_full="pause" is not available here: events come on the connection that brings the answers'
             )
-        if callback is not None and (not callable(callback) or inspect.iscoroutinefunction(callback)):
+        if callback is not None and not callable(callback):
+            raise ConfigurationError(f"callback must be a function that takes an Event, not {kind_of(callback)}")
+        if inspect.iscoroutinefunction(callback):
             raise ConfigurationError("callback must be a plain function that takes an Event, not async")
         self._source = source
         self._stats = stats
