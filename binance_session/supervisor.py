@@ -519,7 +519,7 @@ class Supervisor(LinkOwner):
                 cause.refusals = refusals
             if not self._was_ready and not self._may_open_after(cause):
                 if self._may_try_until > -math.inf and isinstance(cause, ConnectError) and not cause.retryable:
-                    cause.args = (f"{cause}; open(patience=...) does not try this again",)
+                    cause.args = (f"{cause}; this is not tried again, whatever the patience",)
                 raise cause
             if self._machine.can(_E.LOST):
                 self._machine.advance(_E.LOST, cause)

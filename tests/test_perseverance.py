@@ -387,7 +387,7 @@ async def test_a_patience_that_is_none_is_refused(patience: Any) -> None:
     ("status", "wait", "patience", "words"),
     [
         (403, None, None, "HTTP 403: most likely a firewall"),
-        (404, None, 60.0, r"HTTP 404.*path; open\(patience=\.\.\.\) does not try this again"),
+        (404, None, 60.0, r"HTTP 404.*path; this is not tried again, whatever the patience"),
         (429, 7, None, "HTTP 429: too many requests.*; it asks to wait 7 s$"),
         (418, 120, None, "HTTP 418: this address is banned; it asks to wait 120 s$"),
     ],
