@@ -5,7 +5,7 @@
     BinanceSessionError
     ├── ConfigurationError          bad input, refused before anything was sent
     │   └── InsecureTransportError  credentials would have gone over plain ws://
-    ├── ConnectError                no connection could be had
+    ├── ConnectError                no connection could be opened
     ├── LogonRejected               the exchange refused session.logon
     ├── SessionRevoked              the key stopped being valid while logged on
     ├── SessionClosed               the session is over
@@ -453,7 +453,7 @@ _NO_TLS: Final = frozenset(
 
 
 def why(error: BaseException, *, tls: bool = False) -> str:
-    """Say why a connection could not be had or was lost: the error's own words, and the likeliest cause.
+    """Say why a connection failed or was lost: the error's own words, and the likeliest cause.
 
     Never empty. ``tls``: the connection was to speak TLS, so that an end without a word is most likely a port that
     does not. The text names no secret that the error does not name: pass it to :meth:`Secrets.clean` if it may.

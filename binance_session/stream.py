@@ -75,7 +75,7 @@ class UserDataStream(Reader):
 
     Iteration ends when the listenKey was stopped by this session. It raises :class:`SessionClosed` when the session is
     over, :class:`EventsOverflow` when the reader was too slow, and :class:`ConnectError` or :class:`ApiError` when the
-    stream cannot be had any more; events that came before are read first.
+    stream is not available any more; events that came before are read first.
     """
 
     def __init__(
@@ -220,8 +220,8 @@ class UserDataStream(Reader):
             bound = "buffer" if len(events) >= self._bound else f"and no more than {self._most_bytes >> 20} MiB"
             self.end(
                 EventsOverflow(
-                    f"{len(events)} events waited unread ({bound}) when the next came, which was not kept, nor is any"
-                    " after it: ask the exchange what became of orders and positions, and open the stream again. Read"
+                    f"{len(events)} events waited unread ({bound}) when the next one came: it is lost, and so is every"
+                    " later one. Ask the exchange what became of orders and positions, and open the stream again. Read"
                     ' faster, take a larger buffer, or on_full="pause"'
                 )
             )
