@@ -154,14 +154,14 @@ class Event:
 
     ``type`` is the event's ``e``; ``time`` its ``E`` in ms, 0 if it has none, and in ms also where the exchange says
     it in µs (Spot with ``timeUnit=MICROSECOND``); ``data`` the whole event, untouched. ``is_gap`` marks an event made
-    by this package to say that events may have been missed.
+    by this package to say that events may have been missed. ``subscription_id`` is, on Spot, the number of the
+    subscription that brought it, ``None`` if the exchange did not tell.
     """
 
     type: str
     time: int
     data: dict[str, Any]
     is_gap: bool = False
-    #: Spot: the number of the subscription that brought it, if it was told
     subscription_id: int | None = None
     # about how many bytes of memory it takes, for what bounds the memory of events that wait
     _size: int = field(default=0, repr=False, eq=False, kw_only=True, alias="_size")
