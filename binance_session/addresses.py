@@ -18,7 +18,7 @@ from itertools import chain, zip_longest
 from threading import Thread
 from typing import Any, Final, Literal
 
-__all__ = ["AddressInfo", "Family", "connect_first", "connect_tcp", "look_up", "reach"]
+__all__ = ["AddressInfo", "Family", "bind", "connect_first", "connect_tcp", "look_up", "reach"]
 
 Family = Literal["ipv4", "ipv6"]
 #: (family, type, protocol, canonical name, address), as ``socket.getaddrinfo`` gives them
@@ -27,9 +27,9 @@ AddressInfo = tuple[int, int, int, str, Any]
 #: seconds for which the first address is silent before the second is tried beside it (RFC 8305 §5)
 _HEAD_START: Final = 0.25
 _FAMILIES: Final = {None: socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-#: what a resolver says when there are only addresses of the other kind
-_NONE_OF_THAT_KIND: Final = frozenset(
-    getattr(socket, name) for name in ("EAI_ADDRFAMILY", "EAI_NODATA", "EAI_FAMILY") if hasattr(socket, name)
+#: what a look-up says of a host that has addresses of the other family only; not every system knows both
+_NONE_OF_THE_FAMILY: Final = frozenset(
+    getattr(socket, name) for name in ("EAI_ADDRFAMILY", "EAI_NODATA") if hasattr(socket, name)
 )
 #: event loops whose own look-ups run in a pool of threads that others wait for
 _ORDINARY: Final = ("asyncio", "uvloop")
@@ -51,7 +51,7 @@ async def look_up(host: str, port: int, family: Family | None, local_addr: str |
         else:
             found = await loop.getaddrinfo(host, port, family=wanted, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        if wanted == socket.AF_UNSPEC or error.errno not in _NONE_OF_THAT_KIND:
+        if wanted == socket.AF_UNSPEC or not (error.errno in _NONE_OF_THE_FAMILY or _is_address(host)):
             raise
         found = []
     found = [info for info in dict.fromkeys(found) if wanted in (socket.AF_UNSPEC, info[0])]
@@ -59,12 +59,18 @@ async def look_up(host: str, port: int, family: Family | None, local_addr: str |
         raise OSError("the host has no usable address")
     if not found:
         kind = "ipv6" if wanted == socket.AF_INET6 else "ipv4"
-        raise OSError(
-            f"the host has no {kind} address, and {'family' if local_addr is None else 'local_addr'} asks for one"
-        )
+        raise OSError(f"the host has no {kind} address, and {'family' if family else 'local_addr'} allows no other")
     first = [info for info in found if info[0] == found[0][0]]
     others = [info for info in found if info[0] != found[0][0]]
     return [info for info in chain.from_iterable(zip_longest(first, others)) if info is not None]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _brings_its_own(loop: asyncio.AbstractEventLoop) -> bool:
@@ -76,8 +82,7 @@ def _brings_its_own(loop: asyncio.AbstractEventLoop) -> bool:
 
 async def _look_up_aside(loop: asyncio.AbstractEventLoop, host: str, port: int, family: int) -> list[Any]:
     """Look a name up in a thread that nothing waits for at the end of the process."""
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host.partition("%")[0])
+    if _is_address(host):
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
     answer: asyncio.Future[list[Any]] = loop.create_future()
 
@@ -150,12 +155,22 @@ async def connect_tcp(info: AddressInfo, local_addr: str | None) -> socket.socke
     try:
         sock.setblocking(False)
         if local_addr is not None:
-            _bind(sock, local_addr)
+            bind(sock, local_addr)
         await reach(sock, address)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def bind(sock: socket.socket, local_addr: str) -> None:
+    """Have a socket leave from ``local_addr``."""
+    try:
+        sock.bind((local_addr, 0))
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        raise OSError(f"local_addr {local_addr} is no address of this machine") from error
 
 
 async def reach(sock: socket.socket, address: Any) -> None:
@@ -183,12 +198,3 @@ async def reach(sock: socket.socket, address: Any) -> None:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _bind(sock: socket.socket, local_addr: str) -> None:
-    try:
-        sock.bind((local_addr, 0))
-    except OSError as error:
-        if error.errno != errno.EADDRNOTAVAIL:
-            raise
-        raise OSError(error.errno, f"local_addr {local_addr} is no address of this machine") from None

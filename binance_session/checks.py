@@ -21,6 +21,7 @@ from binance_session.venues import Venue
 
 __all__ = [
     "InsecureTransportWarning",
+    "check_can_log_on",
     "check_choice",
     "check_clock",
     "check_count",
@@ -29,6 +30,7 @@ __all__ = [
     "check_keepalive",
     "check_name",
     "check_number",
+    "check_patience",
     "check_policy",
     "check_proxy",
     "check_recv_window",
@@ -56,6 +58,12 @@ def check_number(name: str, value: Any, method: str | None = None, *, unit: str 
         raise ConfigurationError(f"{name} must be a number{unit}, not {value!r}", method=method)
     if not 0 < value < _ENDLESS:
         raise ConfigurationError(f"{name} must be a finite number{unit} above 0, not {value!r}", method=method)
+
+
+def check_patience(value: Any) -> None:
+    """Refuse what is no number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ConfigurationError(f"patience must be a number of seconds above 0, or math.inf, not {value!r}")
 
 
 def check_count(name: str, value: object, *, least: int) -> None:
@@ -135,6 +143,18 @@ def decide_logon(logon: object, venue: Venue, credentials: Credentials | None) -
             f"logon=True, but {who} cannot log on at {venue.name}: session.logon takes Ed25519 keys only"
         )
     return True
+
+
+def check_can_log_on(venue: Venue, credentials: Credentials | None) -> None:
+    """Refuse a logon that the key or the venue does not allow."""
+    if credentials is None:
+        raise ConfigurationError(
+            "session.logon takes Ed25519 keys only, and this session has no credentials", method="session.logon"
+        )
+    if not credentials.can_logon or not venue.has_logon:
+        raise ConfigurationError(
+            f"session.logon takes Ed25519 keys only; this is {kind_of(credentials)}", method="session.logon"
+        )
 
 
 def check_url(name: str, url: object, ssl: ssl_module.SSLContext | None) -> None:

@@ -575,7 +575,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_open and self._protocol.state is not State.OPEN:
             self._is_open = self._scanning = False
             if self._cause is None:
-                self._cause = f"it was given up: {_close_words(apply_mask(self._farewell[6:], self._farewell[2:6]))}"
+                said = _close_words(apply_mask(self._farewell[6:], self._farewell[2:6]))
+                bound = "; max_size is the bound" if said.startswith("1009") else ""
+                self._cause = f"it was given up: {said}{bound}"
         if not self._is_open and self._cause is not None:
             self._tell_ending()
 

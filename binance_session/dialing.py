@@ -25,6 +25,14 @@ __all__ = ["Transport", "dial"]
 
 #: seconds: the shortest ban (PROTOCOL.md §8)
 _SHORTEST_BAN: Final = 120.0
+#: the likeliest cause by the status of a refused handshake (PROTOCOL.md §8)
+_HTTP_CAUSES: Final = {
+    403: ": most likely a firewall of the exchange, or this address or its country is not served",
+    404: ": there is nothing at the address's path",
+    418: ": this address is banned",
+    429: ": too many requests came from this address",
+    451: ": this address or its country is not served",
+}
 
 
 @frozen
@@ -55,13 +63,19 @@ class Transport:
     name: str = "binance_session"
 
     @property
+    def chosen_proxy(self) -> str | None:
+        """The URL of the proxy in use, which may hold a password: the one given, or the environment's."""
+        if self.proxy is None:
+            return None
+        parts = urlsplit(self.url)
+        secure = parts.scheme == "wss"
+        return chosen_proxy(self.proxy, parts.hostname or "", parts.port or (443 if secure else 80), secure=secure)
+
+    @property
     def way_out(self) -> str:
         """What tells one way to the exchange from another: it sees an address for each, and counts by that."""
-        proxy = ""
-        if self.proxy is not None:
-            parts = urlsplit(self.url)
-            chosen = chosen_proxy(self.proxy, parts.hostname or "", parts.port or 443, secure=parts.scheme == "wss")
-            proxy = "" if chosen is None else urlsplit(chosen).netloc.rpartition("@")[2]
+        chosen = self.chosen_proxy
+        proxy = "" if chosen is None else urlsplit(chosen).netloc.rpartition("@")[2]
         return f"{proxy} {self.local_addr or ''} {self.family or ''}"
 
 
@@ -154,7 +168,7 @@ async def _connect(transport: Transport, protocol: ClientProtocol, receiver: Rec
     port = parts.port or (443 if secure else 80)
     tls = (transport.ssl or _default_tls()) if secure else None
     family, local_addr = transport.family, transport.local_addr
-    proxy = chosen_proxy(transport.proxy, host, port, secure=secure)
+    proxy = transport.chosen_proxy
     if proxy is not None:
         protocol_made = await connect_through(proxy, host, port, make, tls, family, local_addr)
         assert isinstance(protocol_made, Connection)
@@ -170,12 +184,13 @@ def _connect_error(error: Exception, transport: Transport) -> ConnectError:
     """Return what it means for the session that a connection could not be opened."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
+        retry_after = _retry_after(error.response)
         return ConnectError(
-            f"the server refused the WebSocket handshake with HTTP {status}"
-            + (": there is nothing at the address's path" if status == 404 else ""),
+            f"the server refused the WebSocket handshake with HTTP {status}{_HTTP_CAUSES.get(status, '')}"
+            + (f"; it asks to wait {retry_after:g} s" if retry_after is not None else ""),
             status=status,
             retryable=status in (418, 429) or not 300 <= status < 500,
-            retry_after=_retry_after(error.response),
+            retry_after=retry_after,
         )
     if isinstance(error, InvalidHandshake):  # its words may be the server's
         return ConnectError(f"no connection: what answered is no WebSocket server ({type(error).__name__})")
@@ -183,7 +198,8 @@ def _connect_error(error: Exception, transport: Transport) -> ConnectError:
         said = getattr(error, "verify_message", "") or type(error).__name__
         return ConnectError(f"the server's certificate was not accepted: {said}", retryable=False)
     if isinstance(error, TimeoutError) and error.errno is None:
-        return ConnectError(f"no connection within {transport.open_timeout} s")
+        silent = "" if transport.chosen_proxy is None else ": the proxy is silent, or what is behind it"
+        return ConnectError(f"no connection within {transport.open_timeout} s{silent}")
     if isinstance(error, (InvalidURI, UnicodeError)):  # their messages hold the address
         return ConnectError("the address is not one that a WebSocket can be opened to", retryable=False)
     if isinstance(error, ImportError) and transport.proxy is not None:

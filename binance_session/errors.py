@@ -5,7 +5,7 @@
     BinanceSessionError
     ├── ConfigurationError          bad input, refused before anything was sent
     │   └── InsecureTransportError  credentials would have gone over plain ws://
-    ├── ConnectError                no connection could be had
+    ├── ConnectError                no connection could be opened
     ├── LogonRejected               the exchange refused session.logon
     ├── SessionRevoked              the key stopped being valid while logged on
     ├── SessionClosed               the session is over
@@ -38,6 +38,7 @@ the exchange's: what it says is masked and cut (:mod:`binance_session.masking`) 
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import ssl as ssl_module
@@ -287,6 +288,8 @@ class ApiError(BinanceSessionError):
         """Say what the exchange said, and what that means for the request."""
         what = f"{self.method}: " if self.method else ""
         message = self.message or "an error without a text"
+        if self.outcome == "not_sent":  # these words are the session's: the exchange was not asked
+            return f"{what}{message}; {self.advice}"
         return f"{what}{message} (code {self.code}, status {self.status}); {self.advice}"
 
 
@@ -322,6 +325,14 @@ class RateLimited(ApiError):
             status, code, message, data, response, request_id=request_id, method=method, outcome=outcome, advice=advice
         )
         self._now = now if now is not None else time.time()
+
+    def __str__(self) -> str:
+        """Say what the exchange said, what that means for the request, and how long to wait."""
+        wait, at = self.retry_in, self.retry_at
+        if not wait or at is None:
+            return super().__str__()
+        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(math.ceil(at)))
+        return f"{super().__str__()}; wait {math.ceil(wait)} s (until {until})"
 
     @property
     def retry_at(self) -> float | None:
@@ -416,6 +427,8 @@ def api_error(
         kind = ApiError
         if status == 409:  # some parts of it succeeded; `data` says which
             outcome = "unknown"
+    if kind is InvalidTimestamp:
+        hint = "repeat it: the session has asked for the exchange's time"
     if (outcome or kind.default_outcome) != "unknown":
         advice = f"{_ADVICE['rejected']}; {hint}" if hint is not None else None
     more: dict[str, Any] = {"now": now} if issubclass(kind, RateLimited) else {}
@@ -440,7 +453,7 @@ _NO_TLS: Final = frozenset(
 
 
 def why(error: BaseException, *, tls: bool = False) -> str:
-    """Say why a connection could not be had or was lost: the error's own words, and the likeliest cause.
+    """Say why a connection failed or was lost: the error's own words, and the likeliest cause.
 
     Never empty. ``tls``: the connection was to speak TLS, so that an end without a word is most likely a port that
     does not. The text names no secret that the error does not name: pass it to :meth:`Secrets.clean` if it may.

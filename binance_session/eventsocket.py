@@ -17,7 +17,7 @@ from binance_session.errors import ConnectError, why
 from binance_session.feed import HELD_BYTES, HELD_EVENTS
 from binance_session.log import SessionLog
 from binance_session.masking import Secrets
-from binance_session.responses import Event, MalformedMessage, decode_json, event_of, memory_of, readable
+from binance_session.responses import Event, MalformedMessage, Unreadable, decode_json, event_of, memory_of, readable
 
 __all__ = ["EventSocket", "EventSocketOwner"]
 
@@ -27,6 +27,9 @@ class EventSocketOwner(Protocol):
 
     def event_received(self, socket: EventSocket, event: Event) -> None:
         """Take an event."""
+
+    def event_unreadable(self, socket: EventSocket) -> None:
+        """Learn that an event came of which nothing can be made."""
 
     def message_unmatched(self, message: object) -> None:
         """Take a message that is none."""
@@ -131,8 +134,10 @@ class EventSocket(Receiver):
     def _handle(self, data: bytes | bytearray) -> None:
         try:
             message: Any = decode_json(data)
-        except MalformedMessage:
+        except MalformedMessage as error:
             self._unmatched(readable(data))
+            if isinstance(error, Unreadable) and not self._closed:
+                self._owner.event_unreadable(self)
             return
         wrapped = type(message) is dict and "stream" in message and "data" in message
         event = event_of(message["data"] if wrapped else message, size=memory_of(data))

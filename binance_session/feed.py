@@ -138,8 +138,14 @@ class Feed:
     def lost(self, error: Exception) -> None:
         """Take note that an event came and could not be handled: it is told as a gap that is over at once."""
         self._log.error("an event could not be handled: this is a defect of binance_session", exc_info=error)
-        now = self._clock.now_ms()
-        self.open_gap(now, f"an event could not be handled ({type(error).__name__})")
+        self._is_missing(f"an event could not be handled ({type(error).__name__})")
+
+    def unreadable(self) -> None:
+        """Take note that an event came of which nothing can be made, likewise."""
+        self._is_missing("an event could not be read: it is nested too deeply, or a number has too many digits")
+
+    def _is_missing(self, why: str) -> None:
+        self.open_gap(self._clock.now_ms(), why)
         if self.leading is not None:
             self.gap_is_over()
 

@@ -97,11 +97,15 @@ class Gate(Guest):
 
     def refusal(self, hold: Hold, method: str | None) -> RateLimited:
         """Return the error for what is not sent because the exchange does not listen."""
-        kind, status, why = (IpBanned, 418, "banned") if hold.is_ban else (RateLimited, 429, "out of request weight")
+        kind, status = (IpBanned, 418) if hold.is_ban else (RateLimited, 429)
+        if hold is self._host.ordinary:
+            why = "held back here: weight_reserve keeps the rest of the request weight for cancels and pings"
+        else:
+            why = f"this address is {'banned' if hold.is_ban else 'out of request weight'}"
         return kind(
             status,
             -1003,
-            f"this address is {why} until {hold.retry_at:.0f} (Unix seconds)",
+            why,
             {"retryAfter": int(hold.retry_at * 1000)},
             method=method,
             outcome="not_sent",

@@ -41,19 +41,22 @@ class KeepaliveStatus:
     """What a keepalive policy is told: the life of one listenKey so far.
 
     All times are seconds on one monotonic clock of the caller's; ``None`` means "not known" or "never".
+
+    ::
+
+        now                   the time of asking, right after the answer or the failure that led to it
+        valid_until           when the key lapses unless it is pinged
+        last_success          when the key was last started or pinged with success
+        consecutive_failures  failed pings since then
+        last_error            the exchange's error code of the last failure; 0: no answer came; None: after a success
+        round_trip            how long the last successful ping took, in seconds
     """
 
-    #: the time of asking, right after the answer or the failure that led to it
     now: float
-    #: when the key lapses unless it is pinged
     valid_until: float | None = None
-    #: when the key was last started or pinged with success
     last_success: float | None = None
-    #: failed pings since then
     consecutive_failures: int = 0
-    #: the exchange's error code of the last failure, 0 if no answer came at all, ``None`` after a success
     last_error: int | None = None
-    #: how long the last successful ping took, in seconds
     round_trip: float | None = None
 
 

@@ -37,6 +37,7 @@ from binance_session.responses import (
     MalformedMessage,
     Response,
     SessionStatus,
+    Unreadable,
     decode,
     event_of,
     memory_of,
@@ -53,6 +54,10 @@ _NOTHING: Final = Auth.NOTHING
 #: "WebSocket session not authenticated", and "Invalid API-key, IP, or permissions for action" (PROTOCOL.md §9)
 _NOT_AUTHENTICATED: Final = -1193
 _KEY_REFUSED: Final = -2015
+
+
+#: bytes of a message in which its first fields stand
+_BEGINNING: Final = 200
 
 
 class LinkOwner(Protocol):
@@ -73,6 +78,9 @@ class LinkOwner(Protocol):
 
     def event_received(self, link: Link, event: Event) -> None:
         """Take an event that came without being asked for."""
+
+    def event_unreadable(self, link: Link) -> None:
+        """Learn that an event came of which nothing can be made."""
 
     def message_unmatched(self, data: bytes | bytearray, *, is_text: bool) -> None:
         """Take a message that is nobody's."""
@@ -321,9 +329,11 @@ class Link:
         """Hand an answer to its future, anything else to its owner."""
         try:
             envelope = decode(data)
-        except MalformedMessage:
+        except MalformedMessage as error:
             self._stats.malformed += 1
             self._owner.message_unmatched(data, is_text=True)
+            if isinstance(error, Unreadable) and b'"event"' in data[:_BEGINNING]:
+                self._owner.event_unreadable(self)
             return
         try:
             if envelope.id is None:

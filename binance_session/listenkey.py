@@ -262,7 +262,11 @@ class ListenKeyKeeper:
                 await self._start(on_unready="wait")
             else:
                 await self._renew(method, on_unready="wait")
-        except Exception as error:  # also what an overridden `prepare` raises: it must not end the pings
+        except (Exception, asyncio.CancelledError) as error:
+            # Also what an overridden `prepare` raises must not end the pings; were they cancelled, the task would be.
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise
             # After SessionClosed the key is kept too: the session lets go of it when it tells why it ended.
             self._failures += 1
             self._last_error = error.code if isinstance(error, ApiError) else 0

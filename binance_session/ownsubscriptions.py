@@ -103,7 +103,7 @@ class OwnSubscriptions:
         since = self._clock.ms_at(link.proven_at)
         if self._gap is not None:
             since, count = min(since, self._gap[0]), max(count, self._gap[2])
-        why = f"what was subscribed to by request() ended: {cause}"
+        why = f"your own subscription ended: {cause}"
         self._gap = (self._tell(since, why, over=False), why, count)
 
     def _tell(self, since: int, cause: str, *, over: bool) -> int:

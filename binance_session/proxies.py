@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from binance_session.addresses import Family, connect_first, connect_tcp, look_up, reach
+from binance_session.addresses import Family, bind, connect_first, connect_tcp, look_up, reach
+from binance_session.errors import why
 
 __all__ = ["ProxyError", "chosen_proxy", "connect_through"]
 
@@ -63,14 +64,22 @@ async def connect_through(
     parts = urlsplit(proxy)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("not the address of a proxy")
-    addresses = await look_up(parts.hostname, parts.port or _PORTS[parts.scheme], family, local_addr)
     loop = asyncio.get_running_loop()
-    if parts.scheme.startswith("socks"):
-        sock = await connect_first(addresses, lambda info: _through_socks(parts, info[4], host, port, local_addr))
+    is_socks = parts.scheme.startswith("socks")
+    try:
+        addresses = await look_up(parts.hostname, parts.port or _PORTS[parts.scheme], family, local_addr)
+        if is_socks:
+            sock = await connect_first(addresses, lambda info: _through_socks(parts, info[4], host, port, local_addr))
+        else:
+            sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr))
+    except ProxyError:
+        raise
+    except OSError as error:
+        raise ProxyError(f"the proxy cannot be reached: {why(error)}") from error
+    if is_socks:
         name = host if tls is not None else None
         _, protocol = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=name)
         return protocol
-    sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr))
     secure = parts.scheme == "https"
     transport, tunnel = await loop.create_connection(
         lambda: _Tunnel(_request(parts, host, port)),
@@ -113,7 +122,9 @@ async def _through_socks(
     )
     try:
         sock: socket.socket = await proxy.connect(host, port)
-    except (SocksError, ProxyConnectionError, ProxyTimeoutError) as error:
+    except (ProxyConnectionError, ProxyTimeoutError) as error:
+        raise ProxyError(f"the proxy cannot be reached ({type(error).__name__})") from None
+    except SocksError as error:
         raise ProxyError(f"the proxy opened no way ({type(error).__name__})") from None
     return sock
 
@@ -121,7 +132,7 @@ async def _through_socks(
 class _Loop:
     """The running loop for python-socks, which names arguments that aiofastnet's loops take by position only.
 
-    It binds sockets to the local address, which not every version of the package can do.
+    It binds sockets to the local address, which not every version of the package can do, and closes them on failure.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, local_addr: str | None) -> None:
@@ -132,9 +143,13 @@ class _Loop:
         return getattr(self._loop, name)
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
-        if self._local_addr is not None:
-            sock.bind((self._local_addr, 0))
-        await reach(sock, address)
+        try:
+            if self._local_addr is not None:
+                bind(sock, self._local_addr)
+            await reach(sock, address)
+        except BaseException:
+            sock.close()  # not every version of the package does
+            raise
 
 
 def _request(parts: SplitResult, host: str, port: int) -> bytes:
@@ -151,6 +166,7 @@ class _Tunnel(asyncio.Protocol):
 
     def __init__(self, request: bytes) -> None:
         self._request = request
+        self._gave_name = b"\r\nProxy-Authorization:" in request
         self._answer = bytearray()
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -170,8 +186,11 @@ class _Tunnel(asyncio.Protocol):
             elif status // 100 == 2 or not status:
                 self.opened.set_exception(ProxyError("the proxy's answer to CONNECT is not HTTP"))
             else:
-                why = " (it wants a name and a password)" if status == 407 else ""
-                self.opened.set_exception(ProxyError(f"the proxy refused with HTTP {status}{why}", status))
+                says = f"the proxy refused with HTTP {status}"
+                if status == 407:
+                    wants = "it refuses the name and the password that its URL gives"
+                    says += f" ({wants if self._gave_name else 'it wants a name and a password'})"
+                self.opened.set_exception(ProxyError(says, status))
         elif len(self._answer) > _LONGEST_ANSWER:
             self.opened.set_exception(ProxyError("the proxy's answer to CONNECT has no end"))
 

@@ -26,15 +26,17 @@ _DECIMAL: Final = frozenset(
         "stopPrice", "triggerPrice", "workingPrice", "workingQuantity",
     }
 )  # fmt: skip
+#: what a number is told where a text belongs; a text that is no number gets another code
+_MALFORMED: Final = (-1102, -1130)
 _NAMED: Final = re.compile(r"[Pp]arameter '(\w{1,40})'")
 
 
 def _hint(code: int, message: str) -> str | None:
     """Return what is most likely wrong with a parameter that the exchange names, where that can be known."""
-    found = _NAMED.search(message) if -1199 < code <= -1100 else None
+    found = _NAMED.search(message) if code in _MALFORMED else None
     if found is None or found[1] not in _DECIMAL:
         return None
-    return f'if {found[1]} was sent: it is a DECIMAL, which is written as text or Decimal, "1" and not 1'
+    return f'if {found[1]} was sent as a number: it is a DECIMAL, which is written as text or Decimal, "1" and not 1'
 
 
 class Refusals:

@@ -30,6 +30,7 @@ __all__ = [
     "RateLimit",
     "Response",
     "SessionStatus",
+    "Unreadable",
     "answered",
     "decode",
     "decode_json",
@@ -48,6 +49,10 @@ MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda self: "MISSING", "
 
 class MalformedMessage(ValueError):
     """The text is not a JSON object."""
+
+
+class Unreadable(MalformedMessage):
+    """It may be JSON, but is nested deeper than can be read, or has a number of more digits."""
 
 
 @frozen
@@ -149,14 +154,14 @@ class Event:
 
     ``type`` is the event's ``e``; ``time`` its ``E`` in ms, 0 if it has none, and in ms also where the exchange says
     it in µs (Spot with ``timeUnit=MICROSECOND``); ``data`` the whole event, untouched. ``is_gap`` marks an event made
-    by this package to say that events may have been missed.
+    by this package to say that events may have been missed. ``subscription_id`` is, on Spot, the number of the
+    subscription that brought it, ``None`` if the exchange did not tell.
     """
 
     type: str
     time: int
     data: dict[str, Any]
     is_gap: bool = False
-    #: Spot: the number of the subscription that brought it, if it was told
     subscription_id: int | None = None
     # about how many bytes of memory it takes, for what bounds the memory of events that wait
     _size: int = field(default=0, repr=False, eq=False, kw_only=True, alias="_size")
@@ -250,18 +255,25 @@ class _PlainEnvelope:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise MalformedMessage(f"{name} is not JSON")
 
 
 _reference: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def decode_plainly(data: bytes | bytearray | memoryview) -> Any:
-    """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is none."""
+    """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is none.
+
+    Raises :class:`Unreadable` for what may be some, and is beyond what can be read.
+    """
     try:
         return _reference.decode(str(data, "utf-8"))
-    except (ValueError, RecursionError) as error:
+    except MalformedMessage:
+        raise
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"beyond what can be read: {type(error).__name__}") from None
 
 
 def readable(data: bytes | bytearray) -> Any:
@@ -316,11 +328,11 @@ def _holds_too_long(value: Any) -> bool:
 def _decode_reference(data: bytes | bytearray) -> Envelope:
     try:
         message = decode_plainly(data)
-    except MalformedMessage:
+    except Unreadable:
         try:
             message = _decode_patiently(data)
         except (ValueError, RecursionError) as error:
-            raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
+            raise Unreadable(f"beyond what can be read: {type(error).__name__}") from None
     if type(message) is not dict:
         raise MalformedMessage(f"a JSON {type(message).__name__}, not an object")
     get = message.get

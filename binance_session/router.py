@@ -82,7 +82,7 @@ class Router:
         self._on_session_answer = on_session_answer
         self._pending: dict[int, _Entry] = {}
         self._odd: dict[int, _Entry] = {}
-        self._odd_deadlines: list[tuple[float, int]] = []
+        self._odd_deadlines: list[tuple[float, int, float]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = _NEVER
         self._purge_at = _SLACK
@@ -124,15 +124,19 @@ class Router:
         else:
             deadline = self._loop.time() + timeout
             self._odd[request_id] = (future, method, deadline, vouched)
-            heapq.heappush(self._odd_deadlines, (deadline, request_id))
+            heapq.heappush(self._odd_deadlines, (deadline, request_id, timeout))
             if len(self._odd) > self._purge_at:
                 self._purge_at = 2 * len(self) + _SLACK  # counting forgets those that were cancelled
             if len(self._odd_deadlines) > 2 * len(self._odd) + _SLACK:
-                self._odd_deadlines = [(entry[2], key) for key, entry in self._odd.items()]
-                heapq.heapify(self._odd_deadlines)
+                self._forget_deadlines()
         if deadline < self._wake_at:
             self._wake(deadline)
         return future
+
+    def _forget_deadlines(self) -> None:
+        """Keep the deadlines of what is in flight; not in :meth:`register`, where it would cost a closure each time."""
+        self._odd_deadlines = [entry for entry in self._odd_deadlines if entry[1] in self._odd]
+        heapq.heapify(self._odd_deadlines)
 
     def resolve(self, envelope: Envelope) -> bool:
         """End the future that waits for this answer; return whether there was one.
@@ -233,13 +237,13 @@ class Router:
         for request_id, entry in self._pending.items():
             if entry[2] > due:
                 break
-            expired.append(request_id)
+            expired.append((request_id, self.timeout))
         self._expire(self._pending, expired)
         expired = []
         while self._odd_deadlines and self._odd_deadlines[0][0] <= due:
-            _, request_id = heapq.heappop(self._odd_deadlines)
+            _, request_id, timeout = heapq.heappop(self._odd_deadlines)
             if request_id in self._odd:
-                expired.append(request_id)
+                expired.append((request_id, timeout))
         self._expire(self._odd, expired)
         self._wake(
             min(
@@ -248,14 +252,15 @@ class Router:
             )
         )
 
-    def _expire(self, requests: dict[int, _Entry], expired: list[int]) -> None:
-        for request_id in expired:
+    def _expire(self, requests: dict[int, _Entry], expired: list[tuple[int, float]]) -> None:
+        for request_id, timeout in expired:
             future, method, _, _ = requests.pop(request_id)
             if not future.done():
                 self._stats.timed_out += 1
                 future.set_exception(
                     RequestTimeout(
-                        f"{method.name} (request {request_id}) was sent and not answered in time; {method.if_unknown}",
+                        f"{method.name} (request {request_id}) was sent and not answered within {round(timeout, 2):g}"
+                        f" s; {method.if_unknown}",
                         request_id=request_id,
                         method=method.name,
                     )

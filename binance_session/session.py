@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import functools
 import itertools
-import math
 import ssl as ssl_module
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from attrs import evolve
 
 from binance_session.answer import Answer
 from binance_session.checks import (
+    check_can_log_on,
     check_choice,
     check_clock,
     check_count,
@@ -26,6 +26,7 @@ from binance_session.checks import (
     check_keepalive,
     check_name,
     check_number,
+    check_patience,
     check_policy,
     check_proxy,
     check_recv_window,
@@ -87,60 +88,69 @@ class Session:
 
     ``venue`` names the exchange, ``credentials`` the key (``None``: public methods only). Keyword parameters:
 
-    ``logon``
+    ``logon`` (``"auto"``)
         ``"auto"``: log on when the key can (Ed25519) and the venue offers it. ``True``: demand it. ``False``: never;
         each request then carries ``apiKey`` and a signature where it needs them.
-    ``keepalive``
+    ``keepalive`` (:class:`AdaptiveKeepalive`)
         When to send ``userDataStream.ping``, while the session owns a listenKey.
-    ``reconnect``
-        When to dial again after a connection was lost, or its logon refused. The first connection is not retried
-        without ``open(patience=...)``: ``open()`` says at once why it cannot be had.
-    ``request_timeout``
+    ``reconnect`` (:class:`ExponentialBackoff`)
+        When to dial again after a connection was lost, or its logon refused. The session does not retry the first
+        connection without ``open(patience=...)``: ``open()`` says at once why it failed.
+    ``request_timeout`` (10)
         Seconds from ``submit`` until :class:`RequestTimeout`.
-    ``recv_window``
-        Milliseconds, sent on signed requests when set (the exchange's default is 5000).
-    ``on_unready``
+    ``recv_window`` (``None``)
+        Milliseconds, sent on signed requests when set. ``None``: the exchange's default, 5000.
+    ``on_unready`` (``"auto"``)
         What a request does while the session is not READY. ``"wait"``: it waits, at most for its timeout, and is signed
         and stamped when it leaves. ``"fail"``: :class:`NotSent` at once. ``"auto"``: wait, but TRADE methods fail,
         because an order must not leave seconds late by surprise.
-    ``max_in_flight``
+    ``max_in_flight`` (10,000)
         A request beyond this many raises :class:`NotSent`.
-    ``url``, ``stream_url``
-        Instead of the venue's: a simulator, a gateway. With a ``url`` alone there is no user data stream on futures.
-    ``ssl``, ``proxy``
-        An :class:`ssl.SSLContext`, and a proxy's URL (``True``: the environment's, ``None``: none), as in websockets.
-        Without a context the system's certificates are trusted, as they were when the process first needed them. A
-        context that does not verify who answers is warned about (:class:`InsecureTransportWarning`).
-    ``local_addr``, ``family``
-        The way out: the local address to connect from, ``"ipv4"`` or ``"ipv6"`` to use only addresses of that
+    ``url``, ``stream_url`` (the venue's)
+        A simulator or a gateway instead of the venue. ``stream_url`` is the address without ``/ws`` and the listenKey:
+        the session adds them. With a ``url`` alone there is no user data stream on futures. Spot has no ``stream_url``.
+    ``ssl`` (``None``)
+        An :class:`ssl.SSLContext`. ``None``: the system's certificates, which the process reads once, at its first
+        connection. A context that does not verify who answers causes an :class:`InsecureTransportWarning`.
+    ``proxy`` (``True``)
+        The URL of a proxy (``http``, ``https``, ``socks4``, ``socks4a``, ``socks5``, ``socks5h``). ``True``: the one of
+        the environment (``https_proxy`` and so on), if there is one. ``None``: no proxy.
+    ``local_addr``, ``family`` (``None``)
+        The way out: the local address to connect from; ``"ipv4"`` or ``"ipv6"`` to use only addresses of that
         kind. With a proxy they concern the connection to the proxy. What the exchange counts by address (request
         weight, bans, attempts) is counted for each way out.
-    ``headers``
+    ``headers`` (``None``)
         More headers for the WebSocket's handshakes: a mapping of names to texts.
-    ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``
-        Seconds for the WebSocket's handshakes and its ping frames; ``None`` switches one off. A half-open connection is
-        found within ``ping_interval + ping_timeout``; without pings of our own, when the server's stay away.
-    ``max_size``
+    ``open_timeout`` (10)
+        Seconds for a connection: TCP, proxy, TLS and the WebSocket's handshake together. The logon has
+        ``request_timeout`` on top. ``None``: no limit.
+    ``close_timeout`` (5)
+        Seconds for the closing handshake. ``None``: no limit.
+    ``ping_interval``, ``ping_timeout`` (10, 10)
+        Seconds between ping frames, and until one must be answered. A dead connection is found within
+        ``ping_interval + ping_timeout`` after its last byte. With ``ping_interval=None`` the session sends no pings; it
+        then takes a connection for dead when the server's own pings (every 3 minutes, on Spot every 20 s) stay away.
+    ``max_size`` (32 MiB)
         Bytes of the largest message taken, at least 64 KiB; a larger one ends the connection. It bounds what a peer
         that means harm can make the session hold; the answers of some queries have megabytes.
-    ``compression``
+    ``compression`` (``None``)
         ``"deflate"`` asks for compression; it costs latency.
-    ``coalesce``
+    ``coalesce`` (``False``)
         Whether requests that are submitted in one turn of the event loop leave together: the first at once, before
         ``submit()`` returns, the others in one write at the end of the turn. For baskets of orders it costs less CPU,
         above all over TLS; whoever keeps the loop busy after submitting delays all but the first.
-    ``rollover_after``
-        Seconds (or up to a tenth less, so that a fleet does not move together) after which a connection is replaced
-        ahead of the exchange's 24 hours: the next one is open and logged on before the first is let go, and what is
-        in flight on the first is waited for. ``serverShutdown`` has the same effect. ``None``: never.
-    ``weight_reserve``
+    ``rollover_after`` (82,800: 23 hours)
+        Seconds (or up to a tenth less, so that a fleet does not move together) after which the session replaces a
+        connection, at most the exchange's 24 hours. The next one is open and logged on before the first is closed, and
+        the first is closed when its last answer has come. ``serverShutdown`` has the same effect. ``None``: never.
+    ``weight_reserve`` (``None``)
         The share (such as 0.1) of the address's request weight that is kept for what must not wait: cancels, pings, the
-        logon. What else would use it waits for the next minute, or is refused, as after a 429. Where answers do not
-        tell the weight (``returnRateLimits=false``), what this session sends is counted, and ``session.status`` asked
-        for the address's count once in a while.
-    ``wall_clock``
+        logon. What else would use it waits for the next minute, or is refused, as after a 429. ``None``: no reserve.
+        Where answers do not tell the weight (``returnRateLimits=false``), the session counts what it sends, and asks
+        ``session.status`` for the address's count once in a while.
+    ``wall_clock`` (``time.time``)
         Unix time in seconds; a simulation passes its own.
-    ``name``
+    ``name`` (``None``)
         What log records and the names of tasks call the session. ``None``: the venue and a number.
 
     Raises :class:`ConfigurationError` for what cannot be right, and :class:`InsecureTransportError` when credentials
@@ -356,19 +366,19 @@ class Session:
 
         ``patience``
             Seconds for which it is tried again if it fails, when the ``reconnect`` policy says; ``math.inf``: for
-            ever. An attempt that was begun in time may end later. ``None``: one attempt. Not tried again is a
-            :class:`ConnectError` that is not ``retryable`` (a bad certificate, nothing at the address). A refused
-            logon is asked for again as after a lost connection: slowly, and some times only.
+            ever. An attempt that was begun in time may end later. ``None``: one attempt. A :class:`ConnectError` that
+            is not ``retryable`` is not tried again: a bad certificate, a redirect, HTTP 4xx (but 429 and 418 are). A
+            refused logon is asked for again as after a lost connection: slowly, and some times only.
 
         While it is known that this address is held back (a 429 or a ban that a neighbour met), it waits for
         ``open_timeout`` or ``patience`` seconds at most, whichever is longer.
 
-        Raises :class:`ConnectError` when no connection can be had, :class:`LogonRejected` when the exchange refuses the
+        Raises :class:`ConnectError` when there is no connection, :class:`LogonRejected` when the exchange refuses the
         logon, :class:`RateLimited` when this address is held back for longer, :class:`SessionClosed` when the session
         was closed. Cancelling it closes the session. A second call waits for what the first began.
         """
-        if patience is not None and patience != math.inf:
-            check_number("patience", patience)
+        if patience is not None:
+            check_patience(patience)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             watch(self, Session._inherited)
@@ -421,16 +431,27 @@ class Session:
     async def wait_for(self, state: SessionState, timeout: float | None = None) -> None:
         """Return when the session's state is ``state``.
 
-        Raises at once when it never can be (the error that ended the session, or :class:`SessionClosed`), and the
-        built-in ``TimeoutError`` after ``timeout`` seconds.
+        A session learns of a lost connection a moment after it happens. Until then its state is READY, and
+        ``wait_for(READY)`` returns at once: to wait for a reconnect, wait for WAITING first.
+
+        Raises at once when it never can be (the error that ended the session, or :class:`SessionClosed`;
+        :class:`ConfigurationError` for NEW), and the built-in ``TimeoutError`` after ``timeout`` seconds.
         """
         if not isinstance(state, SessionState):
             raise ConfigurationError(f"state must be a SessionState, not {state!r}")
         if timeout is not None:
             check_number("timeout", timeout)
         self._demand_loop()
-        async with asyncio.timeout(timeout):
-            await self._supervisor.wait_for(state)
+        deadline = asyncio.timeout(timeout)
+        try:
+            async with deadline:
+                await self._supervisor.wait_for(state)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise TimeoutError(
+                f"the session is {self.state.name}: it did not become {state.name} within {timeout:g} s"
+            ) from None
 
     def _inherited(self) -> None:
         """Called in a forked child: the session is the parent's, and no loop here is its own."""
@@ -505,20 +526,13 @@ class Session:
             if spec.name.endswith("session.logon"):
                 raise ConfigurationError("the connection is logged on with the session's own key", method=method)
         if self._hooks.prepare is not None:
-            params = self._prepared(self._hooks.prepare, method, params)
+            params = self._hooks.prepare(method, dict(params) if params is not None else {})
+            if params is None:
+                raise ConfigurationError("prepare() returned None: it returns the params to send", method=method)
         link = self._supervisor.link
         if link is not None:
             return link.submit(spec, params, credentials, timeout)
         return self._submit_unready(spec, params, credentials, timeout, on_unready)
-
-    def _prepared(self, prepare: Callable[[str, Params], Params], method: str, params: Params | None) -> Params:
-        try:
-            prepared = prepare(method, dict(params) if params is not None else {})
-        except asyncio.CancelledError as error:  # of something that it looked at: nobody cancelled the caller
-            raise ConfigurationError("prepare() raised CancelledError", method=method) from error
-        if prepared is None:
-            raise ConfigurationError("prepare() returned None: it returns the params to send", method=method)
-        return prepared
 
     def _submit_unready(
         self,
@@ -621,7 +635,7 @@ class Session:
         With ``logon=False`` this holds for the connection that there is: the next one carries keys again.
         Raises :class:`ConfigurationError` when the key cannot log on and :class:`ApiError` when the exchange refuses.
         """
-        decide_logon(True, self.venue, self._credentials)
+        check_can_log_on(self.venue, self._credentials)
         return SessionStatus.from_result((await self.request("session.logon")).result)
 
     async def logout(self) -> SessionStatus:
@@ -675,7 +689,8 @@ class Session:
         """
         if self._events is None:
             raise ConfigurationError(
-                "where the stream is, is not known: give the session its stream_url, as it was given a url of its own"
+                "the session has no stream_url: you gave url= but not stream_url=. Give both (of a simulator:"
+                " simulator.stream_url)"
             )
         return UserDataStream(
             self._events,
@@ -713,8 +728,7 @@ class Session:
         self._demand_loop()
         if not self.venue.has_listen_key:
             raise ConfigurationError(
-                f"{self.venue.name} has no listenKeys: its events arrive on this connection after"
-                " userDataStream.subscribe"
+                f"{self.venue.name} has no listenKeys: session.user_data_stream() brings its events without one"
             )
 
     # Attributes
@@ -798,7 +812,10 @@ class Session:
         """Called with the ``rateLimits`` of each answer that carries some."""
 
     def prepare(self, method: str, params: Params) -> Params:
-        """Return the params to send instead of ``params``; an exception here refuses the request."""
+        """Return the params to send instead of ``params``.
+
+        An exception here reaches the caller of ``submit()`` or ``request()`` as it is, and nothing is sent.
+        """
         return params
 
 

@@ -24,23 +24,27 @@ __all__ = [
 
 
 class SessionState(Enum):
-    """What a session is doing. ``state.is_final``: nothing can happen any more."""
+    """What a session is doing. ``state.is_final``: nothing can happen any more.
 
-    #: made, not opened
+    ::
+
+        NEW         made, not opened
+        CONNECTING  the TCP, TLS and WebSocket handshakes are under way
+        LOGGING_ON  connected; session.logon is sent and not yet answered
+        READY       requests leave the moment they are submitted
+        WAITING     no connection; the reconnect policy's delay runs before the next attempt
+        CLOSING     close() was called; the connection is being closed
+        CLOSED      closed by its owner
+        FAILED      given up: by open(), or by the reconnect policy
+    """
+
     NEW = "new"
-    #: the TCP, TLS and WebSocket handshakes are under way
     CONNECTING = "connecting"
-    #: connected; ``session.logon`` is sent and not yet answered
     LOGGING_ON = "logging on"
-    #: requests leave the moment they are submitted
     READY = "ready"
-    #: no connection; the reconnect policy's delay runs before the next attempt
     WAITING = "waiting"
-    #: ``close()`` was called; the connection is being closed
     CLOSING = "closing"
-    #: closed by its owner
     CLOSED = "closed"
-    #: given up: by ``open()``, or by the reconnect policy
     FAILED = "failed"
 
     @property

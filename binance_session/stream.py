@@ -13,6 +13,7 @@ from binance_session.checks import check_choice, check_count
 from binance_session.errors import BinanceSessionError, ConfigurationError, EventsOverflow
 from binance_session.feed import Reader
 from binance_session.log import SessionLog, session_log
+from binance_session.masking import kind_of
 from binance_session.responses import Event, size_of
 from binance_session.stats import Stats
 
@@ -74,7 +75,7 @@ class UserDataStream(Reader):
 
     Iteration ends when the listenKey was stopped by this session. It raises :class:`SessionClosed` when the session is
     over, :class:`EventsOverflow` when the reader was too slow, and :class:`ConnectError` or :class:`ApiError` when the
-    stream cannot be had any more; events that came before are read first.
+    stream is not available any more; events that came before are read first.
     """
 
     def __init__(
@@ -93,9 +94,11 @@ class UserDataStream(Reader):
         check_choice("on_full", on_full, ("fail", "pause"))
         if on_full == "pause" and not source.can_pause:
             raise ConfigurationError(
-                'on_full="pause" cannot be had here: events come on the connection that brings the answers'
+                'on_full="pause" is not available here: events come on the connection that brings the answers'
             )
-        if callback is not None and (not callable(callback) or inspect.iscoroutinefunction(callback)):
+        if callback is not None and not callable(callback):
+            raise ConfigurationError(f"callback must be a function that takes an Event, not {kind_of(callback)}")
+        if inspect.iscoroutinefunction(callback):
             raise ConfigurationError("callback must be a plain function that takes an Event, not async")
         self._source = source
         self._stats = stats
@@ -217,8 +220,8 @@ class UserDataStream(Reader):
             bound = "buffer" if len(events) >= self._bound else f"and no more than {self._most_bytes >> 20} MiB"
             self.end(
                 EventsOverflow(
-                    f"{len(events)} events waited unread ({bound}) when the next came, which was not kept, nor is any"
-                    " after it: ask the exchange what became of orders and positions, and open the stream again. Read"
+                    f"{len(events)} events waited unread ({bound}) when the next one came: it is lost, and so is every"
+                    " later one. Ask the exchange what became of orders and positions, and open the stream again. Read"
                     ' faster, take a larger buffer, or on_full="pause"'
                 )
             )

@@ -71,6 +71,9 @@ class Promotions(LinkWatcher):
         """Likewise."""
         return False
 
+    def event_unreadable(self, link: Link) -> None:
+        """Likewise."""
+
     async def let_go_of(self, link: Link) -> None:
         """Likewise."""
 
@@ -274,6 +277,11 @@ class StreamSockets(EventSource, EventSocketOwner):
             self._feed.withdraw()  # it is certain now
             self._feed.open_gap(event.time if is_plausible else alive_at, "the listenKey expired")
         self._keeper.expired(socket.key)
+
+    def event_unreadable(self, socket: EventSocket) -> None:
+        """Tell that an event is missing."""
+        if socket is self._feed.leading:
+            self._feed.unreadable()
 
     def message_unmatched(self, message: object) -> None:
         """Pass a message that is no event to the hook."""

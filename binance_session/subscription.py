@@ -238,6 +238,11 @@ class Subscription(EventSource, LinkWatcher):
             self._wake.set()
         return True
 
+    def event_unreadable(self, link: Link) -> None:
+        """Tell that an event is missing, if it may have been one of our subscription's."""
+        if link is self._feed.leading:
+            self._feed.unreadable()
+
     async def let_go_of(self, link: Link) -> None:
         """Return when a connection that was replaced has nothing more to bring."""
         if self._own.has_any(link):

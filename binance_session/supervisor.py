@@ -58,6 +58,14 @@ _OVERLAP: Final = 2.0
 _FALLBACK: Final = ExponentialBackoff()
 
 
+#: what a request that is not to wait is told
+_UNREADY: Final = {
+    SessionState.CONNECTING: "there is no connection now (CONNECTING: it is being made)",
+    SessionState.LOGGING_ON: "the connection is not logged on now (LOGGING_ON: the logon is not answered yet)",
+    SessionState.WAITING: "there is no connection now (WAITING: the next attempt comes soon)",
+}
+
+
 class LinkWatcher(Protocol):
     """Who follows the events of the API connection from one link to the next. Nothing here may raise."""
 
@@ -73,6 +81,9 @@ class LinkWatcher(Protocol):
     def event_received(self, link: Link, event: Event) -> bool:
         """Take an event, and return whether it was wanted."""
         return False
+
+    def event_unreadable(self, link: Link) -> None:
+        """Learn that an event came of which nothing can be made."""
 
     async def let_go_of(self, link: Link) -> None:
         """Return when a link that was replaced is needed no more."""
@@ -157,6 +168,10 @@ class Supervisor(LinkOwner):
         return self._serving is not None and self._serving.authenticated
 
     @property
+    def _is_over(self) -> bool:
+        return self.state.is_final or self.state is SessionState.CLOSING
+
+    @property
     def logs_on(self) -> bool:
         """Whether the session logs its connections on."""
         return self._logon is not None
@@ -208,6 +223,10 @@ class Supervisor(LinkOwner):
         if self.state is goal:
             return
         if not reachable(SESSION_TABLE, self.state, goal):
+            if goal is SessionState.NEW and not self._is_over:
+                raise ConfigurationError(
+                    f"the session is {self.state.name} and will never be NEW again: wait for another state"
+                )
             raise self._final_error(f"the session is {self.state.value} and will never be {goal.value}")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = (goal, future)
@@ -249,7 +268,7 @@ class Supervisor(LinkOwner):
         ``checked`` returns the params as they are now, or raises what is wrong with the request.
         """
         state = self.state
-        if state.is_final or state is SessionState.CLOSING:
+        if self._is_over:
             raise self._ended(f"the session is {state.value}; {method.name} was not sent", method.name)
         if state is SessionState.NEW:
             raise NotSent(f"the session is not open; {method.name} was not sent: open it first", method=method.name)
@@ -264,7 +283,8 @@ class Supervisor(LinkOwner):
             return future
         if not wait:
             raise NotSent(
-                f'the session is {state.value}; {method.name} was not sent (on_unready="wait" would have it wait)',
+                f"{_UNREADY.get(state, f'the session is {state.name}')}; {method.name} was not sent. To let it wait for"
+                ' the connection, pass on_unready="wait"',
                 method=method.name,
             )
         return self._parking.park(method, checked(), credentials, timeout)
@@ -353,6 +373,11 @@ class Supervisor(LinkOwner):
         self._stats.events += 1
         if self._hooks.on_event is not None:
             self._hooks.on_event(event)
+
+    def event_unreadable(self, link: Link) -> None:
+        """Pass it on to who follows the events."""
+        if self.watcher is not None:
+            self.watcher.event_unreadable(link)
 
     def message_unmatched(self, data: bytes | bytearray, *, is_text: bool) -> None:
         """Pass a message that is nobody's to the hook, as readable as it can be made."""
@@ -501,6 +526,8 @@ class Supervisor(LinkOwner):
                 refusals += 1
                 cause.refusals = refusals
             if not self._was_ready and not self._may_open_after(cause):
+                if self._may_try_until > -math.inf and isinstance(cause, ConnectError) and not cause.retryable:
+                    cause.args = (f"{cause}; this is not tried again, whatever the patience",)
                 raise cause
             if self._machine.can(_E.LOST):
                 self._machine.advance(_E.LOST, cause)
@@ -524,10 +551,16 @@ class Supervisor(LinkOwner):
 
     def _last_word(self, cause: BinanceSessionError) -> BinanceSessionError:
         """Return the reason for which the session ends when no attempt follows on ``cause``."""
-        if not isinstance(cause, LogonRejected) or not self._revoked:
+        if not isinstance(cause, LogonRejected):
+            return cause
+        given_up = f"given up after {cause.refusals} refused logons in a row"
+        if not self._revoked:
+            if cause.refusals > 1:
+                cause.args = (f"{str(cause).removesuffix('.')}; {given_up}",)
             return cause
         revoked = SessionRevoked(
-            f"the exchange revoked the logon and refused a new one: {cause.error.message} (code {cause.code})",
+            f"the exchange revoked the logon and refused a new one: {cause.error.message} (code {cause.code});"
+            f" {given_up}",
             outcome=None,
         )
         revoked.__cause__ = cause
@@ -776,7 +809,10 @@ class Supervisor(LinkOwner):
             # It signed before: a remote signer may be back soon.
             raise ConnectError(f"connected, but session.logon could not be signed: {error}") from error
         except InvalidTimestamp as error:  # a slow link or a clock in motion, nothing that is wrong with the key
-            raise ConnectError(f"connected, but session.logon came too late or too early: {error}") from error
+            raise ConnectError(
+                "connected, but session.logon was stamped too late or too early for the exchange: is the clock of this"
+                f" machine right? {error}"
+            ) from error
         except ApiError as error:
             if not error.is_passing:
                 raise LogonRejected(error) from error

@@ -185,8 +185,11 @@ _VERSION: Final = re.compile(r"v\d+/")
 #: TRADE methods that only try whether a request would be taken
 _TESTS: Final = frozenset({"order.test", "sor.order.test"})
 _NOBODY_KNOWS: Final = "what the documents of this method say tells whether it was"
-_BY_ORDER: Final = "(origClientOrderId is your newClientOrderId)"
-_BY_LIST: Final = "(origClientOrderId is your listClientOrderId)"
+_BY_ORDER: Final = (
+    "(origClientOrderId is your newClientOrderId; if you gave none, only the events and the open orders of the account"
+    " tell)"
+)
+_BY_LIST: Final = "(origClientOrderId is your listClientOrderId; if you gave none, ask openOrderLists.status)"
 #: USD-M: ``order.status`` says -2013 of an algo order, although it stands
 _ALGO: Final = (
     "REST GET /fapi/v1/algoOrder (clientAlgoId is yours), or wait for the event ALGO_UPDATE: no method of this API"

@@ -217,9 +217,9 @@ async def test_headers_are_sent_with_each_handshake() -> None:
 
 async def test_only_addresses_of_the_family_are_used() -> None:
     async with listening() as (port, peers):
-        with pytest.raises(ConnectError, match="no ipv6 address, and family asks for one"):
+        with pytest.raises(ConnectError, match="the host has no ipv6 address, and family"):
             await Session(USD_M, url=f"ws://127.0.0.1:{port}/x", family="ipv6").open()
-        with pytest.raises(ConnectError, match="no ipv6 address, and local_addr asks for one"):
+        with pytest.raises(ConnectError, match="the host has no ipv6 address, and local_addr"):
             await Session(USD_M, url=f"ws://127.0.0.1:{port}/x", local_addr="::1").open()
         assert peers == []
 

@@ -109,6 +109,22 @@ def test_a_limit_says_when_to_come_back(message: str, data: Any, retry_at: float
         assert error.retry_at == retry_at
 
 
+def test_a_limit_says_how_long_to_wait_in_words() -> None:
+    """In seconds, and as a time that people can read; nothing where the exchange told nothing."""
+    told = api_error(418, -1003, "banned", {"retryAfter": 1767225720000}, now=1767225600.0)
+    assert str(told).endswith("; wait 120 s (until 2026-01-01T00:02:00Z)")
+    assert "wait" not in str(api_error(429, -1003, "Too many requests."))
+    assert "wait" not in str(api_error(429, -1003, "Over.", {"retryAfter": 1767225600000}, now=1767225601.0))
+
+
+def test_a_clock_that_is_off_says_that_the_request_may_be_repeated() -> None:
+    assert "repeat it" in str(api_error(400, -1021, "Timestamp outside of the recvWindow.", method="order.place"))
+
+
+def test_a_tls_error_without_a_reason_is_told_as_it_is() -> None:
+    assert "handshake" in why(ssl.SSLError("handshake"))
+
+
 @pytest.mark.parametrize(
     ("kind", "outcome"),
     [

@@ -491,9 +491,10 @@ async def test_a_reserve_of_weight_is_kept_for_what_must_not_wait() -> None:
         assert simulator.clock.time() % 60 == pytest.approx(0, abs=0.1)
         while (await session.request("account.status")).rate_limits[-1].count < 2160:
             pass
-        with pytest.raises(RateLimited) as caught:
+        with pytest.raises(RateLimited, match=r"held back here: weight_reserve.*was not sent; wait") as caught:
             session.submit("account.status", timeout=5)
         assert caught.value.outcome == "not_sent"
+        assert "code" not in str(caught.value), "the exchange said nothing"
         with pytest.raises(RateLimited):
             session.submit("order.place", ORDER)
         await session.start_user_data_stream()

@@ -85,6 +85,16 @@ def test_demanding_a_logon_that_the_key_cannot_do(credentials: Any) -> None:
         Session(COIN_M, credentials, logon=True)
 
 
+@pytest.mark.parametrize(
+    ("credentials", "words"), [(HMAC, "HmacKey"), (PLAIN, "this is an ApiKey"), (None, "no credentials")]
+)
+async def test_asking_for_a_logon_that_the_key_cannot_do(credentials: Any, words: str) -> None:
+    """The message speaks of the call, and of no option that nobody wrote."""
+    with pytest.raises(ConfigurationError, match=rf"Ed25519 keys only.*{words}") as caught:
+        await Session(COIN_M, credentials).logon()
+    assert "logon=True" not in str(caught.value)
+
+
 async def test_a_rejected_logon_ends_the_session_and_is_not_repeated() -> None:
     """One attempt, the exchange's reason, no retries behind the caller's back; nothing else was sent."""
     async with exchange() as simulator:
@@ -303,7 +313,7 @@ async def test_a_dead_key_is_not_hammered() -> None:
         began = simulator.clock.time()
         with pytest.raises(SessionRevoked):
             await session.request("account.balance")
-        with pytest.raises(SessionRevoked, match="refused a new one") as caught:
+        with pytest.raises(SessionRevoked, match=r"refused a new one.*given up after 5 refused logons") as caught:
             await session.wait_for(READY)
         assert isinstance(caught.value.__cause__, LogonRejected)
         assert session.state is SessionState.FAILED

@@ -53,7 +53,7 @@ async def test_its_end_is_a_gap_that_is_over_when_it_is_made_again(
         await asyncio.sleep(30.0)
         (gap,) = bot.gaps
         assert gap.data["over"] is False
-        assert "request()" in gap.data["cause"]
+        assert "your own subscription" in gap.data["cause"]
         assert why in gap.data["cause"]
         assert gap.data["since"] <= before + 2000 <= gap.data["until"] + 2000
         push(simulator, 2)

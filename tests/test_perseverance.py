@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from binance_session import (
+    COIN_M,
     SPOT,
     ConfigurationError,
     ConnectError,
     IpBanned,
     LogonRejected,
+    NotSent,
     RateLimited,
     Session,
     SessionClosed,
@@ -378,6 +380,52 @@ async def test_a_patience_that_is_none_is_refused(patience: Any) -> None:
         assert session.state is SessionState.NEW
         await session.open()
         await session.close()
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize(
+    ("status", "wait", "patience", "words"),
+    [
+        (403, None, None, "HTTP 403: most likely a firewall"),
+        (404, None, 60.0, r"HTTP 404.*path; this is not tried again, whatever the patience"),
+        (429, 7, None, "HTTP 429: too many requests.*; it asks to wait 7 s$"),
+        (418, 120, None, "HTTP 418: this address is banned; it asks to wait 120 s$"),
+    ],
+)
+async def test_a_refused_handshake_is_explained(
+    status: int, wait: int | None, patience: float | None, words: str
+) -> None:
+    """With the likeliest cause, how long the server asks to wait, and whether patience helps."""
+    async with exchange() as simulator:
+        retry_after = None if wait is None else int((simulator.clock.time() + wait) * 1000)
+        simulator.inject(Fault("refuse_handshake", status=status, retry_after=retry_after))
+        with pytest.raises(ConnectError, match=words):
+            await session_to(simulator).open(patience)
+
+
+@pytest.mark.virtual
+async def test_a_logon_that_is_given_up_says_after_how_many() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("reject_logon", times=None))
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.FAILED)
+        with pytest.raises(LogonRejected, match="given up after 5 refused logons in a row"):
+            await session.wait_for(READY)
+
+
+@pytest.mark.virtual
+async def test_an_order_that_does_not_wait_is_told_why_and_how_it_would() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.connections[0].drop()
+        await session.wait_for(WAITING)
+        with pytest.raises(NotSent, match=r'no connection now \(WAITING.*pass on_unready="wait"'):
+            session.submit("order.place", {"symbol": "BTCUSD_PERP"})
+
+
+@pytest.mark.parametrize("patience", [-1, 0, float("nan"), "soon"])
+async def test_a_patience_that_is_none_names_what_may_be_given(patience: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"patience must be a number of seconds.*math\.inf"):
+        await Session(COIN_M).open(patience)
 
 
 @pytest.mark.virtual

@@ -158,7 +158,7 @@ async def test_a_proxys_second_address_is_tried_when_the_first_leads_nowhere(kin
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "HTTP 407.*name and a password"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "HTTP 407.*refuses the name and the password"),
         (b"HTTP/1.1 503 Out of order\r\nRetry-After: 9\r\n\r\n", "HTTP 503"),
         (b"SSH-2.0-x\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\r\n", "not HTTP"),
@@ -183,6 +183,35 @@ async def test_a_proxy_that_opens_no_way_is_a_failed_attempt(answer: bytes, word
         assert caught.value.retryable
         assert "s3cret" not in str(caught.value)
         assert "s3cret" not in repr(caught.value.__cause__)
+
+
+async def test_a_proxy_that_wants_a_password_and_was_given_none_says_so() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with serving(serve) as port:
+        session = Session(COIN_M, url="wss://exchange.invalid/x", proxy=f"http://127.0.0.1:{port}")
+        with pytest.raises(ConnectError, match="it wants a name and a password"):
+            await session.open()
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+async def test_a_proxy_that_is_dead_or_mute_is_named(kind: str) -> None:
+    """Nobody is to look for the fault at the exchange."""
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with serving(mute) as port:
+        options: dict[str, Any] = {"proxy": f"{kind}://127.0.0.1:{port}", "open_timeout": 0.2}
+        with pytest.raises(ConnectError, match=r"within 0\.2 s: the proxy is silent"):
+            await Session(COIN_M, url="wss://exchange.invalid/x", **options).open()
+    with pytest.raises(ConnectError, match="the proxy cannot be reached"):
+        await Session(COIN_M, url="wss://exchange.invalid/x", **options).open()
 
 
 def test_which_proxy_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+from typing import Any
 
+import attrs
 import pytest
 
 import binance_session
@@ -100,6 +103,24 @@ def test_everything_public_is_documented() -> None:
             for member, function in vars(value).items():
                 if inspect.isfunction(function) and not member.startswith("_"):
                     assert inspect.getdoc(function), f"{name}.{member}"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [binance_session.Stats, binance_session.KeepaliveStatus, binance_session.Event],
+    ids=lambda kind: kind.__name__,
+)
+def test_help_says_what_each_field_means(kind: Any) -> None:
+    """Comments in the source are not shown by help()."""
+    for field in attrs.fields(kind):
+        assert field.name.startswith("_") or re.search(rf"\b{field.name}\b", kind.__doc__), field.name
+
+
+def test_help_says_what_each_state_means() -> None:
+    doc = binance_session.SessionState.__doc__ or ""
+    assert [line.split()[0] for line in doc.splitlines() if line.startswith("        ")] == [
+        state.name for state in binance_session.SessionState
+    ]
 
 
 @pytest.mark.parametrize("unneeded", ["binance_session.simulator", "binance_session.cli", "argparse", "cryptography"])

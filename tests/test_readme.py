@@ -28,7 +28,9 @@ EXPECTED = [
     ),
     r"",
     r"",
+    r"",
     r"filled: mine-1\nmissed something\? .*\nposition: 1\nfilled: mine-2\n",
+    r"balanceUpdate\noutboundAccountPosition\n",
     (
         r"NEW -> CONNECTING \nCONNECTING -> LOGGING_ON \nsession\.logon 200\nLOGGING_ON -> READY \n"
         r"READY -> WAITING because .*\nWAITING -> CONNECTING \nCONNECTING -> LOGGING_ON \nsession\.logon 200\n"

@@ -156,7 +156,7 @@ async def test_a_message_over_max_size_ends_the_connection_with_a_clear_reason(
     """The limit is the bot's memory; what was in flight learns why at once."""
     async with exchange() as simulator, session_to(simulator, **options) as session:
         simulator.inject(Fault("huge", method="account.balance", size=limit + 1))
-        with pytest.raises(ConnectionLost, match=r"1009.*too big"):
+        with pytest.raises(ConnectionLost, match=r"1009.*too big.*max_size"):
             await session.request("account.balance")
         await session.wait_for(READY)
         assert (await session.request("account.balance")).status == 200
@@ -474,9 +474,9 @@ async def test_wait_for() -> None:
         await session.open()
         await waiter
         await session.wait_for(READY)
-        with pytest.raises(SessionClosed):
+        with pytest.raises(ConfigurationError, match=r"READY.*never be NEW"):  # it is not over
             await session.wait_for(SessionState.NEW)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError, match=r"READY.*CLOSED within 5 s"):
             await session.wait_for(SessionState.CLOSED, timeout=5)
         waiter = asyncio.ensure_future(session.wait_for(WAITING))
         closed = asyncio.ensure_future(session.wait_for(SessionState.CLOSED))
@@ -485,6 +485,8 @@ async def test_wait_for() -> None:
         with pytest.raises(SessionClosed):
             await waiter
         await closed
+        with pytest.raises(SessionClosed):
+            await session.wait_for(SessionState.NEW)
         with pytest.raises(ConfigurationError):
             await session.wait_for("READY")  # type: ignore[arg-type]
 
@@ -827,12 +829,19 @@ def test_a_tls_context_that_verifies_nothing_is_warned_about(trusting: str) -> N
 async def test_a_number_where_a_decimal_text_belongs_is_explained() -> None:
     """The exchange says no more than that the parameter is not valid."""
     async with exchange() as simulator, session_to(simulator) as session:
-        with pytest.raises(ApiError, match=r'quantity was sent: it is a DECIMAL, .* "1" and not 1') as caught:
+        with pytest.raises(ApiError, match=r'quantity was sent as a number: .* DECIMAL, .* "1" and not 1') as caught:
             await session.request("order.place", {**LIMIT_ORDER, "quantity": 1})
         assert caught.value.outcome == "rejected"
         with pytest.raises(ApiError) as caught:
             await session.request("order.place", {**LIMIT_ORDER, "side": "UP"})
         assert "DECIMAL" not in str(caught.value)
+        for no_number, code in (("abc", -1100), ("", -1105)):
+            fault = Fault("error", method="order.place", status=400, code=code, msg="Parameter 'price' was wrong.")
+            simulator.inject(fault)
+            with pytest.raises(ApiError) as caught:
+                await session.request("order.place", {**LIMIT_ORDER, "price": no_number})
+            assert caught.value.code == code
+            assert "DECIMAL" not in str(caught.value)
 
 
 async def test_a_request_too_large_hurts_nobody_else() -> None:
@@ -851,8 +860,14 @@ async def test_a_query_without_an_answer_is_not_said_to_have_been_executed() -> 
         with pytest.raises(RequestTimeout, match="repeating it does no harm") as query:
             await session.request("account.balance")
         assert "executed" not in str(query.value)
-        with pytest.raises(RequestTimeout, match=r"may have been executed: before repeating it ask order\.status"):
+        with pytest.raises(
+            RequestTimeout,
+            match=r"within 0\.05 s; .*may have been executed: before repeating it ask order\.status.*if you gave none",
+        ):
             await session.request("order.place", LIMIT_ORDER)
+        simulator.inject(Fault("no_answer"))
+        with pytest.raises(RequestTimeout, match=r"within 0\.06 s"):
+            await session.request("account.balance", timeout=0.06)
         simulator.inject(Fault("drop_after", method="account.position"))
         with pytest.raises(ConnectionLost) as lost:
             await session.request("account.position", timeout=5)

@@ -912,8 +912,13 @@ async def test_a_session_that_fails_takes_its_streams_along(venue: Venue) -> Non
 
 async def test_a_simulators_key_does_not_go_to_binance() -> None:
     """Whoever gives the session another address says where its stream is, too."""
-    with pytest.raises(ConfigurationError, match="stream_url"):
+    with pytest.raises(ConfigurationError, match="you gave url= but not stream_url="):
         Session(COIN_M, ED25519, url="ws://127.0.0.1:1").user_data_stream()
+
+
+def test_a_callback_that_is_no_function_is_called_what_it_is() -> None:
+    with pytest.raises(ConfigurationError, match="a function that takes an Event, not an int"):
+        Session(COIN_M, ED25519).user_data_stream(callback=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("venue", VENUES)

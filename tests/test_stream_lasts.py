@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import ssl
 import threading
 from collections.abc import Callable
@@ -109,7 +110,8 @@ async def test_each_new_kind_of_cause_is_warned_of_once(caplog: pytest.LogCaptur
             fault = simulator.inject(Fault("refuse_handshake", stream=True, status=status, times=None))
             await asyncio.sleep(300.0)
             fault.remove()
-        assert [text[-3:] for text in warnings(caplog, "no user data stream")] == ["403", "503"]
+        told = warnings(caplog, "no user data stream")
+        assert [re.findall(r"HTTP (\d+)", text) for text in told] == [["403"], ["503"]]
         await asyncio.sleep(60.0)
         assert events.is_live
 
@@ -389,6 +391,24 @@ async def test_deep_events_in_a_handover_come_once(depth: int) -> None:
         assert [(await anext(events)).time for _ in range(events.backlog)] == list(range(1, count + 1))
         assert session.stats.gaps == 0
         assert session.stats.malformed == 0
+
+
+@pytest.mark.parametrize("venue", [COIN_M, SPOT])
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000 + "]" * 100_000])
+async def test_an_event_that_cannot_be_read_is_a_gap(value: str, venue: Venue) -> None:
+    """It is JSON, and beyond what Python reads; what is no JSON at all is no event."""
+    async with streaming(venue) as (simulator, session, events):
+        (socket,) = sockets(simulator)
+        for event in (f'{{"e":"ORDER_TRADE_UPDATE","E":1,"x":{value}}}', '{"e":"ORDER_TRADE_UPDATE","E":NaN}'):
+            socket.send_text(event if venue is COIN_M else f'{{"subscriptionId":0,"event":{event}}}')
+        push(simulator, 2)
+        gap = await anext(events)
+        assert gap.is_gap
+        assert gap.data["over"]
+        assert "could not be read" in gap.data["cause"]
+        assert await take(events, 1) == [2]
+        assert events.is_live
+        assert session.stats.malformed == 2
 
 
 # What the exchange sends back of ours

@@ -294,12 +294,12 @@ def connect_advice(error: BinanceSessionError, url: str = "") -> str:
     return ""
 
 
-_NO_TLS: Final = "no TLS seems to be spoken at this port: is the port right? a simulator's URL begins with ws://"
+_NO_TLS: Final = "is the port right? a simulator's URL begins with ws://"
 _OTHER_SERVER: Final = "no WebSocket server seems to listen there: if it wants TLS, its URL begins with wss://"
 _HTTP_ADVICE: Final[tuple[tuple[Container[int], str], ...]] = (
-    ((418, 429), "too many requests from this address: wait before trying again"),
-    ((403, 451), "this machine's address, or its country, is not served"),
-    ((404,), "the server is there, but not this path: compare the URL with the venue's"),
+    ((418, 429), "wait before trying again"),
+    ((403, 451), "try it from another address"),
+    ((404,), "compare the URL with the venue's"),
     ((407,), "a proxy is in the way, and wants a name and a password"),
     ((400,), "the server takes this for no WebSocket handshake: is the port right? with TLS a URL begins with wss://"),
     (range(500, 600), "the server is there and in trouble: try again later"),
@@ -307,16 +307,16 @@ _HTTP_ADVICE: Final[tuple[tuple[Container[int], str], ...]] = (
 )
 #: what comes of a peer that does not take part in the handshake, of TLS or of WebSocket
 _NO_WEBSOCKET: Final = (ConnectionError, EOFError, InvalidMessage)
-#: the first that fits is told
+#: the first that fits is told; what the error itself says is not said again
 _CAUSE_ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (
         ssl.SSLCertVerificationError,
         "the certificate is not accepted: is the host right, and this machine's clock? does a proxy look into TLS?",
     ),
     (ssl.SSLError, _NO_TLS),
-    (socket.gaierror, "this name is not known: is the host right, and the network up?"),
-    (ConnectionRefusedError, "nothing listens there: are host and port right?"),
-    (TimeoutError, "nothing answers there: are host and port right? does a firewall keep connections out?"),
+    (socket.gaierror, ""),
+    (ConnectionRefusedError, "are host and port right?"),
+    (TimeoutError, "are host and port right? does a firewall keep connections out?"),
     (OSError, "there is no way to this address: is the network up?"),
 )
 

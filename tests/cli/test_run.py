@@ -570,6 +570,7 @@ def test_a_key_that_is_refused(exchange: Background, ed25519: KeyPair) -> None:
         assert process.stdout is not None
         assert process.stdout.read() == ""
     assert "refused session.logon" in log
+    assert ".;" not in log
     assert exchange.methods().count("session.logon") == 1
 
 

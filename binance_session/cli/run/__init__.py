@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
             _log.error("standard output cannot be written: %s", error)
             return _UNWRITABLE
         except Refused as error:
-            _log.error("%s; trying again would not help", error)
+            _log.error("%s; trying again would not help", str(error).removesuffix("."))
             return _REFUSED
 
 
