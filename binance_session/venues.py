@@ -193,25 +193,25 @@ _BY_LIST: Final = "(origClientOrderId is your listClientOrderId; if you gave non
 #: USD-M: ``order.status`` says -2013 of an algo order, although it stands
 _ALGO: Final = (
     "REST GET /fapi/v1/algoOrder (clientAlgoId is yours), or wait for the event ALGO_UPDATE: no method of this API"
-    " knows of algo orders, and order.status says -2013 although they stand"
+    " knows of algo orders, and order.status says -2013 although they are live"
 )
 #: method -> the method that tells whether it was executed, if there is one, and how it is asked
 _QUERIES: Final[Mapping[str, tuple[str | None, str]]] = {
     "order.place": ("order.status", _BY_ORDER),
     "order.modify": ("order.status", "(is it as you wanted it?)"),
-    "order.cancel": ("order.status", "(does it still stand?)"),
+    "order.cancel": ("order.status", "(is it still live?)"),
     "algoOrder.place": (None, _ALGO),
     "algoOrder.cancel": (None, _ALGO),
     "order.cancelReplace": ("order.status", "for both, the old order and the new"),
     "order.amend.keepPriority": ("order.amendments", "or order.status"),
-    "openOrders.cancelAll": ("openOrders.status", "(what still stands?)"),
+    "openOrders.cancelAll": ("openOrders.status", "(what is still live?)"),
     "orderList.place": ("orderList.status", _BY_LIST),
     "orderList.place.oco": ("orderList.status", _BY_LIST),
     "orderList.place.oto": ("orderList.status", _BY_LIST),
     "orderList.place.otoco": ("orderList.status", _BY_LIST),
     "orderList.place.opo": ("orderList.status", _BY_LIST),
     "orderList.place.opoco": ("orderList.status", _BY_LIST),
-    "orderList.cancel": ("orderList.status", "(does it still stand?)"),
+    "orderList.cancel": ("orderList.status", "(is it still live?)"),
     "sor.order.place": ("order.status", _BY_ORDER),
 }
 
