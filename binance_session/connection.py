@@ -271,8 +271,10 @@ class Connection(asyncio.BufferedProtocol):
                         continue
                     self._rest = bytearray()
                     return
-                # Masked, which no server may; of an unknown kind; too big: the library knows what to say.
+                # Masked, which no server may; of an unknown kind; too big: the library knows what to say, perhaps not
+                # before it has the rest of it.
                 if second > 127 or first not in _KNOWN or (begin <= size and length > max_size):
+                    self._scanning = False
                     self._rest = bytearray()
                     self._leave_to_library(bytes(data[position:]))
                     return

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.client import ClientProtocol
@@ -181,6 +181,7 @@ FRAMES = st.one_of(
 
 
 @settings(max_examples=300, deadline=None)
+@example([frame(TEXT, b"x"), b"\x08\x05\0\0\0\0", frame(TEXT, b"")], [5])
 @given(st.lists(FRAMES, min_size=1, max_size=12), st.lists(st.integers(1, 60), max_size=20))
 def test_frames_found_here_are_those_that_the_library_finds(frames: list[bytes], cuts: list[int]) -> None:
     """Any frames, good or bad, in any segments: what is handed on is the same as when the library parses all of it."""
