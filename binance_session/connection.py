@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import math
 import os
+import re
 from collections.abc import Callable
 from itertools import chain, repeat
 from mmap import ACCESS_COPY, mmap
@@ -59,6 +60,9 @@ _MASKS: Final = Struct("4s" * 64)
 _READ_SIZE: Final = 256 * 1024
 _TEXT, _BINARY, _CONT, _PONG, _CLOSE = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG, Opcode.CLOSE
 _END_OF_HEAD: Final = b"\r\n\r\n"
+#: bytes of a head; a longer one the library refuses
+_LONGEST_HEAD: Final = 64 * 1024
+_INFORMATIONAL: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r]")
 #: RFC 6455 §7.4.1
 _CLOSE_CODES: Final = {
     1000: "OK",
@@ -134,8 +138,9 @@ class Connection(asyncio.BufferedProtocol):
         # the close frame that was written
         self._farewell = b""
         self._ending_told = False
-        # the last bytes of the head of the handshake's answer, to find its end in
+        # the head of the handshake's answer, until its end has come; and whether its body is awaited
         self._head = b""
+        self._is_refused = False
         # whether frames are looked for here, and the beginning of one whose end is to come
         self._scanning = False
         self._rest = bytearray()
@@ -195,24 +200,30 @@ class Connection(asyncio.BufferedProtocol):
     def _read_head(self, data: bytes) -> None:
         """Give the library the answer to the handshake, and look for frames from the very byte behind it.
 
-        The answer may be cut anywhere, and the first frame may come with it.
+        The answer may be cut anywhere, and the first frame may come with it. What is only informational (1xx) may come
+        before it, and says nothing (RFC 9110 §15.2).
         """
-        seen = self._head + data
-        end = seen.find(_END_OF_HEAD)
-        size = len(data) if end < 0 else end + len(_END_OF_HEAD) - len(self._head)
-        self._head = seen[1 - len(_END_OF_HEAD) :]
-        self._protocol.receive_data(data[:size])
-        accepted = [event for event in self._protocol.events_received() if isinstance(event, Response)]
-        if accepted and self._protocol.handshake_exc is None:
-            self._is_open = True
-            # what an extension did to the bytes, only the library can undo
-            self._scanning = "Sec-WebSocket-Extensions" not in accepted[0].headers
-            self._answered.set_result(None)
-            if size < len(data):
-                self.data_received(data[size:])
-            return
-        if size < len(data):  # the body of a refusal
-            self._protocol.receive_data(data[size:])
+        self._head += data
+        while not self._is_refused:
+            end = self._head.find(_END_OF_HEAD)
+            if end < 0 and len(self._head) <= _LONGEST_HEAD:
+                return
+            size = len(self._head) if end < 0 else end + len(_END_OF_HEAD)
+            head, self._head = self._head[:size], self._head[size:]
+            if _INFORMATIONAL.match(head):
+                continue
+            self._protocol.receive_data(head)
+            accepted = [event for event in self._protocol.events_received() if isinstance(event, Response)]
+            if accepted and self._protocol.handshake_exc is None:
+                self._is_open = True
+                # what an extension did to the bytes, only the library can undo
+                self._scanning = "Sec-WebSocket-Extensions" not in accepted[0].headers
+                self._answered.set_result(None)
+                self.data_received(self._head)
+                return
+            self._is_refused = True
+        body, self._head = self._head, b""
+        self._protocol.receive_data(body)
         self._flush()
         if self._protocol.handshake_exc is not None:
             self._answered.set_result(None)

@@ -21,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -734,13 +734,42 @@ def test_frames_are_found_from_the_byte_behind_the_handshakes_answer(messages: l
     asyncio.run(run())
 
 
-async def test_the_body_of_a_refusal_may_look_like_anything() -> None:
-    """A thousand ends of heads in it: none of them is one."""
+@pytest.mark.parametrize("cut", [1, 30, 10_000])
+async def test_what_is_only_informational_is_no_answer(cut: int) -> None:
+    """A 1xx before the answer proper says nothing (RFC 9110 §15.2)."""
+    collector = Collector()
+    connection, protocol, _ = bare(collector)
+    async with shaking_hands(connection, protocol) as answer:
+        before = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        rest = before + answer + frame(TEXT, b"{}")
+        while rest:
+            connection.data_received(rest[:cut])
+            rest = rest[cut:]
+        assert collector.got == [("text", b"{}")]
+    connection.connection_lost(None)
+
+
+async def test_a_head_without_end_is_refused() -> None:
     connection, protocol, _ = bare(Collector())
-    body = b"\r\n\r\n" * 1000
     handshake = asyncio.ensure_future(connection.shake_hands(protocol.connect()))
     await asyncio.sleep(0)
-    connection.data_received(b"HTTP/1.1 503 Busy\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    connection.data_received(b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 20_000)
+    with pytest.raises(InvalidHandshake):
+        await handshake
+    connection.connection_lost(None)
+
+
+@pytest.mark.parametrize("body", [b"\r\n\r\n" * 1000, b"busy" * 1000])
+@pytest.mark.parametrize("cut", [10, 100, 10_000])
+async def test_the_body_of_a_refusal_may_look_like_anything(body: bytes, cut: int) -> None:
+    """A thousand ends of heads in it: none of them is one. And it may come in pieces."""
+    connection, protocol, _ = bare(Collector())
+    handshake = asyncio.ensure_future(connection.shake_hands(protocol.connect()))
+    await asyncio.sleep(0)
+    rest = b"HTTP/1.1 503 Busy\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    while rest:
+        connection.data_received(rest[:cut])
+        rest = rest[cut:]
     with pytest.raises(InvalidStatus):
         await handshake
     connection.connection_lost(None)
