@@ -80,8 +80,10 @@ def known(venue: Venue, language: str, name: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def node_modules(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """A folder with the SDKs for TypeScript."""
+    if "sdk" not in request.config.getoption("markexpr"):
+        pytest.skip("npm fetches packages for this only when asked with -m sdk")
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
     folder = tmp_path_factory.mktemp("typescript")
