@@ -48,6 +48,8 @@ class InsecureTransportWarning(UserWarning):
     """The ``ssl`` context of a session verifies no certificate, or no host name: anybody could be the exchange."""
 
 
+#: seconds that a connection lives at the exchange
+_LONGEST_LIFE: Final = 86_400.0
 #: what no timeout needs, and what fits a float
 _ENDLESS: Final = 1e15
 
@@ -80,12 +82,12 @@ def check_recv_window(value: object, venue: Venue) -> None:
         )
 
 
-def check_rollover(value: float | None, venue: Venue) -> None:
-    """Refuse a rollover that would come after the exchange has ended the connection by itself."""
-    if value is not None and value > venue.lifetime:
+def check_rollover(value: float | None) -> None:
+    """Refuse a rollover that would come after every exchange has ended the connection by itself (PROTOCOL.md §1.3)."""
+    if value is not None and value > _LONGEST_LIFE:
         raise ConfigurationError(
-            f"rollover_after must be at most {venue.lifetime:g} seconds, not {value!r}: {venue.name} ends each"
-            " connection then; None leaves it to the exchange"
+            f"rollover_after must be at most {_LONGEST_LIFE:g} seconds, not {value!r}: the exchange ends each connection"
+            " then; None leaves it to the exchange"
         )
 
 

@@ -218,7 +218,7 @@ class Session:
         check_proxy(proxy)
         check_tls(ssl)
         check_keepalive(keepalive, venue)
-        check_rollover(rollover_after, venue)
+        check_rollover(rollover_after)
         check_way_out(local_addr, family)
         check_headers(headers)
         check_name(name)
