@@ -86,8 +86,8 @@ def check_rollover(value: float | None) -> None:
     """Refuse a rollover that would come after every exchange has ended the connection by itself (PROTOCOL.md §1.3)."""
     if value is not None and value > _LONGEST_LIFE:
         raise ConfigurationError(
-            f"rollover_after must be at most {_LONGEST_LIFE:g} seconds, not {value!r}: the exchange ends each connection"
-            " then; None leaves it to the exchange"
+            f"rollover_after must be at most {_LONGEST_LIFE:g} seconds, not {value!r}: the exchange ends each"
+            " connection then; None leaves it to the exchange"
         )
 
 

@@ -234,6 +234,8 @@ class _End(asyncio.Transport):
         #: when bytes last arrived (loop time), how many have, and how many were written
         self.heard_at = connection.loop.time()
         self.heard = self.wrote = 0
+        #: when its protocol last began to read again (loop time)
+        self.resumed_at = 0.0
         #: whether the protocol has lost the connection, or will before anything else happens
         self.is_lost = False
 
@@ -260,6 +262,7 @@ class _End(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._reading = True
+        self.resumed_at = self._connection.loop.time()
         self._connection.loop.call_soon(self.deliver)
 
     def get_write_buffer_size(self) -> int:

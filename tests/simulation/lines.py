@@ -77,7 +77,9 @@ class Lines:
         if end.is_closing():
             return
         websocket = end.get_protocol()
-        silence, longest = self._world.loop.time() - end.heard_at, self.longest_silence
+        # who does not read does not hear what has come
+        silence = self._world.loop.time() - max(end.heard_at, end.resumed_at)
+        longest = self.longest_silence
         is_judged = websocket._liveness._task is not None and websocket._protocol.state is State.OPEN
         is_in_use = is_judged and end.is_reading()
         if silence < longest or not is_in_use:
