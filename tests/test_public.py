@@ -117,8 +117,8 @@ def test_help_says_what_each_field_means(kind: Any) -> None:
 
 
 def test_help_says_what_each_state_means() -> None:
-    doc = binance_session.SessionState.__doc__ or ""
-    assert [line.split()[0] for line in doc.splitlines() if line.startswith("        ")] == [
+    doc = inspect.getdoc(binance_session.SessionState) or ""
+    assert [line.split()[0] for line in doc.splitlines() if line.startswith("    ")] == [
         state.name for state in binance_session.SessionState
     ]
 
