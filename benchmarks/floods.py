@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from benchmarks.environment import LOOPS, PLAIN_LOOPS
 from benchmarks.report import Notes, Plan, Section, Sheet
-from binance_session.dialing import Transport, dial
+from binance_session.websocket.dialing import Transport, dial
 
 __all__ = ["run"]
 

@@ -23,6 +23,7 @@ from binance_session.errors import (
     SessionClosed,
     SessionRevoked,
 )
+from binance_session.events.stream import UserDataStream
 from binance_session.keepalive import (
     AdaptiveKeepalive,
     FixedInterval,
@@ -36,7 +37,6 @@ from binance_session.responses import Event, ListenKey, RateLimit, Response, Ses
 from binance_session.session import Session
 from binance_session.state import SessionState
 from binance_session.stats import Stats
-from binance_session.stream import UserDataStream
 from binance_session.venues import (
     COIN_M,
     COIN_M_TESTNET,

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from binance_session.answer import Answer
 from binance_session.checks import (
     check_can_log_on,
     check_choice,
@@ -39,31 +38,32 @@ from binance_session.checks import (
     is_exposed,
 )
 from binance_session.clock import ServerClock
+from binance_session.connections.link import Link
+from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
-from binance_session.dialing import Transport
 from binance_session.errors import ConfigurationError, NotSent, SessionClosed, why
-from binance_session.feed import Feed
-from binance_session.forks import watch
-from binance_session.handoff import Handoff
+from binance_session.events.feed import Feed
+from binance_session.events.listenkey import ListenKeyKeeper
+from binance_session.events.ownsubscriptions import OwnSubscriptions
+from binance_session.events.sockets import StreamSockets
+from binance_session.events.stream import OnFull, UserDataStream
+from binance_session.events.subscription import Subscription
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
-from binance_session.link import Link
-from binance_session.listenkey import ListenKeyKeeper
 from binance_session.log import session_log
 from binance_session.masking import kind_of, secrets_of
-from binance_session.ownsubscriptions import OwnSubscriptions
 from binance_session.params import Params, clean
-from binance_session.parking import Parking
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
-from binance_session.requests import RequestEncoder
+from binance_session.requests.answer import Answer
+from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.threads import Handoff
+from binance_session.requests.waiting import Parking
 from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
 from binance_session.state import SessionState
 from binance_session.stats import Stats
-from binance_session.stream import OnFull, UserDataStream
-from binance_session.streamsockets import StreamSockets
-from binance_session.subscription import Subscription
-from binance_session.supervisor import Supervisor
 from binance_session.venues import Method, Venue
+from binance_session.websocket.dialing import Transport
+from binance_session.websocket.forks import watch
 
 __all__ = ["Session"]
 

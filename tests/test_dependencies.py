@@ -90,7 +90,10 @@ def test_only_these_names_of_websockets_are_relied_on() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "files"),
-    [("ClientProtocol", ["connection.py", "dialing.py"]), ("ServerProtocol", ["simulator/socket.py"])],
+    [
+        ("ClientProtocol", ["websocket/connection.py", "websocket/dialing.py"]),
+        ("ServerProtocol", ["simulator/socket.py"]),
+    ],
 )
 def test_only_these_attributes_of_its_protocols_are_relied_on(kind: str, files: list[str]) -> None:
     used = {

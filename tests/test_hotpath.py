@@ -16,14 +16,14 @@ import pytest
 from websockets.frames import Opcode
 
 from binance_session import COIN_M, SPOT, BinanceSessionError, ConfigurationError, HmacKey, NotSent, Response, Stats
-from binance_session import connection as connection_module
 from binance_session.clock import ServerClock
 from binance_session.credentials import Credentials
 from binance_session.params import text
-from binance_session.requests import RequestEncoder
+from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.router import Router
 from binance_session.responses import answered
-from binance_session.router import Router
-from tests.test_connection import connected, frame
+from binance_session.websocket import connection as connection_module
+from tests.websocket.test_connection import connected, frame
 
 ORDER = COIN_M.methods["order.place"]
 LOGON = COIN_M.methods["session.logon"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from binance_session import COIN_M, ConfigurationError, HmacKey
 from binance_session.clock import ServerClock
 from binance_session.params import clean, clean_value, text
-from binance_session.requests import RequestEncoder
+from binance_session.requests.encoding import RequestEncoder
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 integers = st.integers(-(2**63), 2**63 - 1)

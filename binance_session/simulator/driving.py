@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
 from binance_session.masking import shown
-from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.futuresevents import account_update
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods import futures, spot_matching
 from binance_session.simulator.methods.spot_prevention import prevent
+from binance_session.simulator.orders import Order
 from binance_session.simulator.spotevents import balance_update, outbound_account_position
 from binance_session.simulator.state import State
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.futuresevents import Trade, account_update, algo_update, order_trade_update, trade_lite
+from binance_session.simulator.orders import Order
 from binance_session.simulator.product import Product
 from binance_session.simulator.spotevents import balance_update, execution_report, outbound_account_position
 from binance_session.simulator.state import State

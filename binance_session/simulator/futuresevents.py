@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from binance_session.simulator.accounts import Account, Order, Position
+from binance_session.simulator.accounts import Account, Position
 from binance_session.simulator.market import Symbol, text
+from binance_session.simulator.orders import Order
 from binance_session.simulator.product import Product
 from binance_session.simulator.state import State
 from binance_session.simulator.stoporders import AlgoOrder

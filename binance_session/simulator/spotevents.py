@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order, OrderList
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.market import text
+from binance_session.simulator.orders import Order, OrderList
 from binance_session.simulator.state import State
 from binance_session.simulator.trades import PreventedMatch
 

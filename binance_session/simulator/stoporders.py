@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from binance_session.simulator.accounts import Order
+from binance_session.simulator.orders import Order
 
 __all__ = ["ALGO_TYPES", "AlgoOrder", "Trigger"]
 

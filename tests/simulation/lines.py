@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 
 from websockets.protocol import State
 
-from binance_session.connection import Connection as WebSocket
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.wire import Action, SendPong, SendText
+from binance_session.websocket.connection import Connection as WebSocket
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

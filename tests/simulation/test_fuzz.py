@@ -26,17 +26,17 @@ from websockets.uri import parse_uri
 
 from binance_session import COIN_M, BinanceSessionError, Event
 from binance_session.clock import ServerClock
-from binance_session.connection import Connection
-from binance_session.dialing import Transport
+from binance_session.connections.link import Link
 from binance_session.errors import SessionClosed
-from binance_session.link import Link
 from binance_session.log import session_log
 from binance_session.masking import Secrets
-from binance_session.requests import RequestEncoder
+from binance_session.requests.encoding import RequestEncoder
 from binance_session.responses import Response
 from binance_session.simulator import Fault, virtual
 from binance_session.state import LinkEvent
 from binance_session.stats import Stats
+from binance_session.websocket.connection import Connection
+from binance_session.websocket.dialing import Transport
 from tests.exchange import ED25519, exchange, session_to
 
 #: seconds that an ordinary test run spends on each kind of fuzzing

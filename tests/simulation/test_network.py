@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from binance_session import ConnectError, addresses, liveness, reconnect
-from binance_session.liveness import Liveness
-from binance_session.streamsockets import StreamSockets
-from binance_session.supervisor import Supervisor
+from binance_session import ConnectError, reconnect
+from binance_session.connections.supervisor import Supervisor
+from binance_session.events.sockets import StreamSockets
+from binance_session.websocket import addresses, liveness
+from binance_session.websocket.liveness import Liveness
 from tests.simulation.recipe import Pace, Recipe
 from tests.simulation.world import tell
 

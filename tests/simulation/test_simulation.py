@@ -13,13 +13,13 @@ from typing import Any, Final
 import pytest
 
 from binance_session import COIN_M, ConnectionLost, NoKeepalive
-from binance_session.link import Link
-from binance_session.listenkey import ListenKeyKeeper
-from binance_session.parking import Parking
-from binance_session.requests import RequestEncoder
-from binance_session.router import Router
+from binance_session.connections.link import Link
+from binance_session.connections.supervisor import Supervisor
+from binance_session.events.listenkey import ListenKeyKeeper
+from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.router import Router
+from binance_session.requests.waiting import Parking
 from binance_session.state import SessionEvent
-from binance_session.supervisor import Supervisor
 from tests.simulation.networktroubles import NETWORK_TROUBLES
 from tests.simulation.recipe import DAY, Pace, Recipe
 from tests.simulation.troubles import TROUBLES

@@ -10,11 +10,11 @@ from typing import Any, Final
 import pytest
 
 from binance_session import Event
-from binance_session.feed import Feed
-from binance_session.listenkey import ListenKeyKeeper
-from binance_session.stream import UserDataStream
-from binance_session.streamsockets import StreamSockets
-from binance_session.subscription import Subscription
+from binance_session.events.feed import Feed
+from binance_session.events.listenkey import ListenKeyKeeper
+from binance_session.events.sockets import StreamSockets
+from binance_session.events.stream import UserDataStream
+from binance_session.events.subscription import Subscription
 from tests.simulation.networktroubles import NETWORK_TROUBLES
 from tests.simulation.recipe import Pace, Recipe
 from tests.simulation.streamtroubles import STREAM_TROUBLES

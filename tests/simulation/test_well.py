@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from binance_session.feed import Feed
-from binance_session.listenkey import ListenKeyKeeper
-from binance_session.streamsockets import StreamSockets
+from binance_session.events.feed import Feed
+from binance_session.events.listenkey import ListenKeyKeeper
+from binance_session.events.sockets import StreamSockets
 from tests.simulation.well import FAULTS, Combination, combinations, tell
 
 _ALL: Final = list(combinations())

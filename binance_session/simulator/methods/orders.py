@@ -7,8 +7,9 @@ import secrets
 from decimal import Decimal
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.market import Symbol
+from binance_session.simulator.orders import Order
 from binance_session.simulator.refusals import Refusal, malformed, mandatory, not_required
 from binance_session.simulator.state import Call
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order, OrderList
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.filters import AMENDMENTS, failed
 from binance_session.simulator.market import Symbol, text
 from binance_session.simulator.methods import spot_matching as matching
@@ -13,6 +13,7 @@ from binance_session.simulator.methods.spot import find, order_symbol
 from binance_session.simulator.methods.spot_queries import limit_of
 from binance_session.simulator.methods.spot_reports import conditional, list_report
 from binance_session.simulator.methods.spot_rules import name_of
+from binance_session.simulator.orders import Order, OrderList
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.state import Call, State
 from binance_session.simulator.trades import Amendment

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Order, OrderList
 from binance_session.simulator.filters import check_number_of_orders
 from binance_session.simulator.methods import spot_matching as matching
 from binance_session.simulator.methods.entry import Table
 from binance_session.simulator.methods.spot import order_symbol
 from binance_session.simulator.methods.spot_reports import fills_of, list_report, placed
 from binance_session.simulator.methods.spot_rules import Draft, check, make, name_of, names_of, response_type
+from binance_session.simulator.orders import Order, OrderList
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.state import Call
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order, OrderList
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.market import Symbol
+from binance_session.simulator.orders import Order, OrderList
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.spotevents import execution_report, list_status, outbound_account_position
 from binance_session.simulator.state import State

@@ -9,9 +9,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods import spot_matching as matching
+from binance_session.simulator.orders import Order
 from binance_session.simulator.state import State
 from binance_session.simulator.trades import PreventedMatch
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order, OrderList
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.market import text
 from binance_session.simulator.methods.spot_matching import STOPS
+from binance_session.simulator.orders import Order, OrderList
 from binance_session.simulator.trades import Trade
 
 __all__ = ["cancelled", "conditional", "fills_of", "list_report", "listed", "placed"]

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from binance_session.simulator.accounts import Order
 from binance_session.simulator.filters import check_filters
 from binance_session.simulator.market import Symbol
+from binance_session.simulator.orders import Order
 from binance_session.simulator.refusals import Refusal, invalid, malformed, mandatory, not_required
 from binance_session.simulator.state import Call, State
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Order
 from binance_session.simulator.market import text
+from binance_session.simulator.orders import Order
 from binance_session.simulator.product import Product
 from binance_session.simulator.state import State
 

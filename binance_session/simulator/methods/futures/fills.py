@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from binance_session.simulator.accounts import Account, Order, Position
+from binance_session.simulator.accounts import Account, Position
 from binance_session.simulator.futuresevents import Trade, account_update, order_trade_update, trade_lite
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods.futures.margins import unrealized, value
 from binance_session.simulator.methods.orders import marketable
+from binance_session.simulator.orders import Order
 from binance_session.simulator.product import Product
 from binance_session.simulator.state import State
 

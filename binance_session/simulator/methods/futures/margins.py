@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from binance_session.simulator.accounts import Account, Order, Position
+from binance_session.simulator.accounts import Account, Position
 from binance_session.simulator.market import Symbol
+from binance_session.simulator.orders import Order
 from binance_session.simulator.state import State
 
 __all__ = ["asset_margin", "asset_pnl", "closable", "insufficient", "margin", "unrealized", "value", "wallets"]

@@ -8,12 +8,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods.futures.checks import check_position
 from binance_session.simulator.methods.futures.fills import end, match, tell
 from binance_session.simulator.methods.futures.margins import closable, insufficient
 from binance_session.simulator.methods.orders import new_order
+from binance_session.simulator.orders import Order
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.state import Call, State
 from binance_session.simulator.stoporders import ALGO_TYPES, Trigger

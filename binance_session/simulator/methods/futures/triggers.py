@@ -6,13 +6,14 @@ import secrets
 from decimal import Decimal
 from typing import Final
 
-from binance_session.simulator.accounts import Account, Order
+from binance_session.simulator.accounts import Account
 from binance_session.simulator.futuresevents import algo_update
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods.futures.fills import end, fill, match, tell
 from binance_session.simulator.methods.futures.margins import closable, insufficient
 from binance_session.simulator.methods.futures.stops import watch_stop
 from binance_session.simulator.methods.orders import marketable
+from binance_session.simulator.orders import Order
 from binance_session.simulator.state import State
 from binance_session.simulator.stoporders import ALGO_TYPES, AlgoOrder
 

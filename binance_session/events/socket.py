@@ -1,0 +1,209 @@
+"""One connection to the exchange's stream of events: a socket whose address holds the listenKey.
+
+Documents: PROTOCOL.md §1.2 (addresses, bare and wrapped events), §1.3 (24 hours, pings), §5.3 (it outlives its key).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn, Protocol
+from urllib.parse import quote
+
+from attrs import evolve
+
+from binance_session.errors import ConnectError, why
+from binance_session.events.feed import HELD_BYTES, HELD_EVENTS
+from binance_session.jsontext import MalformedMessage, Unreadable, readable
+from binance_session.log import SessionLog
+from binance_session.masking import Secrets
+from binance_session.requests.decoding import decode_json, event_of, memory_of
+from binance_session.responses import Event
+from binance_session.websocket.connection import Connection, Receiver
+from binance_session.websocket.dialing import Transport, dial
+
+__all__ = ["EventSocket", "EventSocketOwner"]
+
+
+class EventSocketOwner(Protocol):
+    """What a socket tells upwards. Called inside ``data_received``: quick, and raising nothing."""
+
+    def event_received(self, socket: EventSocket, event: Event) -> None:
+        """Take an event."""
+
+    def event_unreadable(self, socket: EventSocket) -> None:
+        """Learn that an event came of which nothing can be made."""
+
+    def message_unmatched(self, message: object) -> None:
+        """Take a message that is none."""
+
+    def socket_ended(self, socket: EventSocket) -> None:
+        """Learn that the connection is over; its ``cause`` says why."""
+
+
+class EventSocket(Receiver):
+    """A stream socket for one listenKey. Times are the event loop's."""
+
+    def __init__(
+        self,
+        key: str,
+        transport: Transport,
+        owner: EventSocketOwner,
+        path: str,
+        secrets: Secrets,
+        log: SessionLog,
+    ) -> None:
+        """Connect, when told to, to ``transport.url`` and ``path`` behind it, ``{key}`` replaced by the key.
+
+        ``secrets`` are masked in what is said about the connection.
+        """
+        self.key = key
+        behind = path.replace("{key}", quote(key, safe=""))
+        self._transport = evolve(transport, url=transport.url.rstrip("/") + behind)
+        self._owner = owner
+        self._secrets = secrets
+        secrets.add(key)
+        self._log = log
+        self._connection: Connection | None = None
+        # what was read before a pause took effect, and its bytes
+        self._kept: list[bytes] | None = None
+        self._kept_bytes = 0
+        self._closed = False
+        #: whether the exchange announced that it will end this connection
+        self.is_retiring = False
+        #: when it was open
+        self.opened_at = 0.0
+        #: when it was told that its listenKey had expired
+        self.expired_at: float | None = None
+        #: set when it has ended, or its listenKey has
+        self.over = asyncio.Event()
+        #: why it ended, once it has
+        self.cause: str | None = None
+
+    async def open(self) -> None:
+        """Connect; raise :class:`ConnectError` if that cannot be had."""
+        try:
+            self._connection = await dial(self._transport, self)
+        except ConnectError as error:
+            self._raise_masked(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise ConnectError(
+                "no connection: the attempt was cancelled"
+            ) from None  # a resolver's, by whoever ended it
+        except Exception as error:  # of a resolver or an event loop that is ending, say
+            raise ConnectError(f"no connection: {self._secrets.clean(why(error))}") from None
+        if self.cause is not None:
+            raise ConnectError(f"the stream's connection ended at once: {self.cause}")
+        self.opened_at = asyncio.get_running_loop().time()
+        if self._kept is not None:  # paused meanwhile
+            self._connection.pause()
+
+    def _raise_masked(self, error: ConnectError) -> NoReturn:
+        """Raise ``error`` without the listenKey, which whoever answers may have sent back in a header."""
+        said = self._secrets.clean(str(error))
+        if said == str(error) and self.key not in str(error.__cause__):
+            raise error
+        raise ConnectError(
+            said, status=error.status, retryable=error.retryable, retry_after=error.retry_after
+        ) from None
+
+    @property
+    def proven_at(self) -> float:
+        """Return the last moment up to which all that was sent has certainly arrived."""
+        return self.opened_at if self._connection is None else self._connection.proven_at
+
+    def message_received(self, data: bytes | bytearray) -> None:
+        """Hand on an event, bare or wrapped; whatever else comes is nobody's."""
+        if self._kept is not None:
+            self._keep(bytes(data))
+            return
+        try:
+            self._handle(data)
+        except Exception:  # would end the connection
+            self._log.exception("a message could not be handled: this is a defect of binance_session")
+
+    def _keep(self, data: bytes) -> None:
+        assert self._kept is not None
+        if self._kept_bytes > HELD_BYTES or len(self._kept) >= HELD_EVENTS:
+            if self.cause is None and not self._closed:
+                self.connection_ending("more came while reading was paused than is kept")
+            return
+        self._kept.append(data)
+        self._kept_bytes += len(data)
+
+    def _handle(self, data: bytes | bytearray) -> None:
+        try:
+            message: Any = decode_json(data)
+        except MalformedMessage as error:
+            self._unmatched(readable(data))
+            if isinstance(error, Unreadable) and not self._closed:
+                self._owner.event_unreadable(self)
+            return
+        wrapped = type(message) is dict and "stream" in message and "data" in message
+        event = event_of(message["data"] if wrapped else message, size=memory_of(data))
+        if event is None:
+            self._unmatched(message)
+        elif not self._closed:
+            self._owner.event_received(self, event)
+
+    def binary_received(self, data: bytes | bytearray) -> None:
+        """Hand on a binary message, which is nobody's: this stream speaks text."""
+        self._unmatched(bytes(data))
+
+    def _unmatched(self, message: object) -> None:
+        if not self._closed:
+            self._owner.message_unmatched(message)
+
+    def connection_ending(self, reason: str) -> None:
+        """Take note of the end, and let the TCP connection go."""
+        if self.cause is not None:
+            return
+        self.cause = self._secrets.clean(reason)  # who closes may say which key was wrong
+        self.over.set()
+        if self._connection is not None:
+            self._connection.hang_up()
+        if not self._closed:
+            self._owner.socket_ended(self)
+
+    async def confirm(self, timeout: float | None) -> bool:
+        """Return whether a ping sent now is answered: then all that was sent before the answer has arrived."""
+        if self._connection is None or self.cause is not None:
+            return False
+        return await self._connection.confirm(timeout)
+
+    def check(self) -> None:
+        """Ping now, and end the connection if the answer does not come very soon."""
+        if self._connection is not None:
+            self._connection.check()
+
+    def pause(self) -> None:
+        """Read no more from the network, and judge no more whether the connection is alive."""
+        if self._kept is None and not self._closed:
+            self._kept = []
+            if self._connection is not None:
+                self._connection.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._kept is None:
+            return
+        kept, self._kept = self._kept, None
+        for position, data in enumerate(kept):
+            self._kept_bytes -= len(data)
+            self.message_received(data)
+            if self._kept is not None:  # that was enough again
+                self._kept = kept[position + 1 :]
+                return
+        if self._connection is not None:
+            self._connection.resume()
+
+    async def close(self) -> None:
+        """Close the connection, heeding nothing that still comes; return when it is gone."""
+        self._closed = True
+        self._kept = None
+        self._kept_bytes = 0
+        if self._connection is not None:
+            self._connection.resume()  # to read the peer's closing frame
+            await self._connection.close_surely(self._transport.close_timeout)

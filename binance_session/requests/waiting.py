@@ -1,0 +1,137 @@
+"""Requests that wait for the session to be READY.
+
+They are signed and stamped when they leave, in the order in which they came, with what is left of their time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from attrs import frozen
+
+from binance_session.credentials import Credentials
+from binance_session.errors import BinanceSessionError, NotSent
+from binance_session.params import Params
+from binance_session.responses import Response
+from binance_session.venues import Method
+
+__all__ = ["Parking"]
+
+
+class Writer(Protocol):
+    """A connection that takes requests."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests may be written."""
+        ...
+
+    def submit(
+        self,
+        method: Method,
+        params: Params | None,
+        credentials: Credentials | None,
+        timeout: float | None,
+        future: asyncio.Future[Response],
+    ) -> asyncio.Future[Response]:
+        """Write a request for which ``future`` waits."""
+        ...
+
+
+@frozen(eq=False)
+class _Parked:
+    method: Method
+    params: Params | None
+    credentials: Credentials | None
+    timer: asyncio.TimerHandle
+
+
+class Parking:
+    """The waiting requests of one session, at most ``bound`` of them."""
+
+    __slots__ = ("_bound", "_waiting")
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._waiting: dict[asyncio.Future[Response], _Parked] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def park(
+        self, method: Method, params: Params | None, credentials: Credentials | None, timeout: float
+    ) -> asyncio.Future[Response]:
+        """Keep a request; its future ends with :class:`NotSent` if it could not leave within ``timeout`` seconds.
+
+        Raises :class:`NotSent` at once when the bound is reached.
+        """
+        if len(self._waiting) >= self._bound:
+            raise NotSent(
+                f"{self._bound} requests wait already (max_in_flight); this one was not sent", method=method.name
+            )
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Response] = loop.create_future()
+
+        def expire() -> None:
+            if not future.done():
+                future.set_exception(
+                    NotSent(
+                        f"{method.name} could not leave within {timeout:g} s and was not sent",
+                        method=method.name,
+                    )
+                )
+
+        timer = loop.call_later(timeout, expire)
+        self._waiting[future] = _Parked(method, params, credentials, timer)
+        future.add_done_callback(self._leave)
+        return future
+
+    def _leave(self, future: asyncio.Future[Response]) -> None:
+        parked = self._waiting.pop(future, None)
+        if parked is not None:
+            parked.timer.cancel()
+
+    def send_all(
+        self, link: Writer, may_leave: Callable[[Method], bool], sent: Callable[[Method, Params | None], object]
+    ) -> None:
+        """Write what waits and ``may_leave``, in order; what is left when ``link`` ends goes on waiting.
+
+        ``sent`` is told of each, and may call this again.
+        """
+        now = asyncio.get_running_loop().time()
+        for future, parked in list(self._waiting.items()):
+            if (
+                future not in self._waiting
+                or future.done()
+                or parked.timer.when() <= now
+                or not may_leave(parked.method)
+            ):
+                continue
+            try:
+                link.submit(
+                    parked.method,
+                    parked.params,
+                    parked.credentials,
+                    parked.timer.when() - now,
+                    future,
+                )
+            except Exception as error:  # NotSent, or whatever somebody's credentials raise
+                if not link.is_open:
+                    return
+                if not future.done():  # somebody's credentials may have closed the session
+                    future.set_exception(error)
+                self._leave(future)
+            else:
+                self._leave(future)
+                sent(parked.method, parked.params)
+
+    def end_all(self, error: Callable[[str], BinanceSessionError], *, quietly: bool) -> None:
+        """End what waits with ``error(method)`` each; ``quietly`` as in :meth:`Router.end_all`."""
+        for future, parked in list(self._waiting.items()):
+            if not future.done():
+                future.set_exception(error(parked.method.name))
+                if quietly:
+                    future.cancel()
+            self._leave(future)

@@ -1,0 +1,211 @@
+"""Opening a connection: what is needed to reach the exchange, and what it means that it cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl as ssl_module
+from functools import cache
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.http11 import Response
+from websockets.uri import parse_uri
+
+from binance_session.errors import ConnectError, why
+from binance_session.reconnect import bounded_retry_after
+from binance_session.websocket.addresses import Family, connect_first, connect_tcp, look_up
+from binance_session.websocket.connection import Connection, Receiver
+from binance_session.websocket.proxies import chosen_proxy, connect_through
+
+__all__ = ["Transport", "dial"]
+
+#: seconds: the shortest ban (PROTOCOL.md §8)
+_SHORTEST_BAN: Final = 120.0
+#: the likeliest cause by the status of a refused handshake (PROTOCOL.md §8)
+_HTTP_CAUSES: Final = {
+    403: ": most likely a firewall of the exchange, or this address or its country is not served",
+    404: ": there is nothing at the address's path",
+    418: ": this address is banned",
+    429: ": too many requests came from this address",
+    451: ": this address or its country is not served",
+}
+
+
+@frozen
+class Transport:
+    """How to reach the exchange. Times in seconds, sizes in bytes; ``None`` switches a timeout off."""
+
+    #: may hold a listenKey or a password
+    url: str = field(repr=False)
+    ssl: ssl_module.SSLContext | None = None
+    #: may hold a password
+    proxy: str | Literal[True] | None = field(default=True, repr=False)
+    open_timeout: float | None = 10.0
+    close_timeout: float | None = 5.0
+    ping_interval: float | None = 10.0
+    ping_timeout: float | None = 10.0
+    max_size: int | None = 32 * 2**20
+    compression: str | None = None
+    #: how often the server pings, which tells of a dead connection where ``ping_interval`` is ``None``
+    server_ping_interval: float | None = None
+    #: whether what is written in one turn of the event loop leaves together, all but the first
+    coalesce: bool = False
+    #: the way out: the local address to connect from, and the only kind of address to use
+    local_addr: str | None = None
+    family: Family | None = None
+    #: more headers for the handshake; may hold a token
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    #: what the names of tasks begin with
+    name: str = "binance_session"
+
+    @property
+    def chosen_proxy(self) -> str | None:
+        """The URL of the proxy in use, which may hold a password: the one given, or the environment's."""
+        if self.proxy is None:
+            return None
+        parts = urlsplit(self.url)
+        secure = parts.scheme == "wss"
+        return chosen_proxy(self.proxy, parts.hostname or "", parts.port or (443 if secure else 80), secure=secure)
+
+    @property
+    def way_out(self) -> str:
+        """What tells one way to the exchange from another: it sees an address for each, and counts by that."""
+        chosen = self.chosen_proxy
+        proxy = "" if chosen is None else urlsplit(chosen).netloc.rpartition("@")[2]
+        return f"{proxy} {self.local_addr or ''} {self.family or ''}"
+
+
+class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
+    """The library's log without its DEBUG level, which prints whole frames, and with them keys and signatures."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802, the name is logging's
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+@cache
+def _default_tls() -> ssl_module.SSLContext:
+    """Return what stands for ``ssl=None``; asyncio would make it anew for each connection.
+
+    That reads all of the system's certificates: 30 ms in which nothing else happens on the event loop.
+    """
+    return ssl_module.create_default_context()
+
+
+def _retry_after(response: Response) -> float | None:
+    """Return the seconds that a refusal asks to wait, as far as it may."""
+    is_ban = response.status_code == 418
+    try:
+        seconds = float(response.headers["Retry-After"])
+    except (LookupError, ValueError):
+        return _SHORTEST_BAN if is_ban else None
+    return bounded_retry_after(seconds, is_ban=is_ban)
+
+
+async def dial(transport: Transport, receiver: Receiver) -> Connection:
+    """Open a connection; raise :class:`ConnectError` if none can be had.
+
+    Redirects are not followed: credentials go to the address that was given, or nowhere. The messages name no URL and
+    nothing that the server said: a stream's URL holds a listenKey, any URL may hold a password, and a server may say
+    them back.
+    """
+    connection: Connection | None = None
+    try:
+        async with asyncio.timeout(transport.open_timeout):
+            protocol = _protocol(transport)
+            connection = await _connect(transport, protocol, receiver)
+            request = protocol.connect()
+            request.headers["User-Agent"] = "binance_session"
+            for name, value in transport.headers:
+                if name in request.headers:
+                    del request.headers[name]
+                request.headers[name] = value
+            await connection.shake_hands(request)
+            return connection
+    except BaseException as error:
+        if connection is not None:
+            await connection.drop()
+        if not isinstance(error, Exception):
+            raise
+        # Only the system's errors are chained: the library's hold the address, or what the server said.
+        raise _connect_error(error, transport) from error if isinstance(error, OSError) else None
+
+
+def _protocol(transport: Transport) -> ClientProtocol:
+    extensions = None
+    if transport.compression == "deflate":
+        from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+
+        extensions = [ClientPerMessageDeflateFactory(client_max_window_bits=True, compress_settings={"memLevel": 5})]
+    return ClientProtocol(
+        parse_uri(transport.url),
+        extensions=extensions,
+        max_size=transport.max_size,
+        logger=_DiscreetLogger(logging.getLogger("binance_session.websocket"), {}),
+    )
+
+
+async def _connect(transport: Transport, protocol: ClientProtocol, receiver: Receiver) -> Connection:
+    """Return a connection on which the handshake is still to be done."""
+
+    def make() -> Connection:
+        return Connection(
+            protocol,
+            receiver,
+            max_size=transport.max_size,
+            ping_interval=transport.ping_interval,
+            ping_timeout=transport.ping_timeout,
+            server_ping_interval=transport.server_ping_interval,
+            coalesce=transport.coalesce,
+            name=transport.name,
+        )
+
+    parts = urlsplit(transport.url)
+    host, secure = parts.hostname or "", parts.scheme == "wss"
+    port = parts.port or (443 if secure else 80)
+    tls = (transport.ssl or _default_tls()) if secure else None
+    family, local_addr = transport.family, transport.local_addr
+    proxy = transport.chosen_proxy
+    if proxy is not None:
+        protocol_made = await connect_through(proxy, host, port, make, tls, family, local_addr)
+        assert isinstance(protocol_made, Connection)
+        return protocol_made
+    addresses = await look_up(host, port, family, local_addr)
+    sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr), f"{transport.name}: dial")
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=host if secure else None)
+    return connection
+
+
+def _connect_error(error: Exception, transport: Transport) -> ConnectError:
+    """Return what it means for the session that a connection could not be opened."""
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        retry_after = _retry_after(error.response)
+        return ConnectError(
+            f"the server refused the WebSocket handshake with HTTP {status}{_HTTP_CAUSES.get(status, '')}"
+            + (f"; it asks to wait {retry_after:g} s" if retry_after is not None else ""),
+            status=status,
+            retryable=status in (418, 429) or not 300 <= status < 500,
+            retry_after=retry_after,
+        )
+    if isinstance(error, InvalidHandshake):  # its words may be the server's
+        return ConnectError(f"no connection: what answered is no WebSocket server ({type(error).__name__})")
+    if isinstance(error, ssl_module.SSLCertVerificationError):
+        said = getattr(error, "verify_message", "") or type(error).__name__
+        return ConnectError(f"the server's certificate was not accepted: {said}", retryable=False)
+    if isinstance(error, TimeoutError) and error.errno is None:
+        silent = "" if transport.chosen_proxy is None else ": the proxy is silent, or what is behind it"
+        return ConnectError(f"no connection within {transport.open_timeout} s{silent}")
+    if isinstance(error, (InvalidURI, UnicodeError)):  # their messages hold the address
+        return ConnectError("the address is not one that a WebSocket can be opened to", retryable=False)
+    if isinstance(error, ImportError) and transport.proxy is not None:
+        return ConnectError("the proxy cannot be used: a socks proxy needs the package python-socks", retryable=False)
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # likewise, with the proxy's password
+        if transport.proxy is None:
+            return ConnectError(f"no connection: {type(error).__name__}")
+        return ConnectError("the proxy cannot be used: its address is not one", retryable=False)
+    return ConnectError(f"no connection: {why(error, tls=transport.url.startswith('wss:'))}")
