@@ -42,9 +42,9 @@ from binance_session.connections.link import Link
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
 from binance_session.errors import ConfigurationError, NotSent, SessionClosed, why
+from binance_session.events.delivery import Delivery
 from binance_session.events.feed import Feed
 from binance_session.events.listenkey import ListenKeyKeeper
-from binance_session.events.ownsubscriptions import OwnSubscriptions
 from binance_session.events.sockets import StreamSockets
 from binance_session.events.stream import OnFull, UserDataStream
 from binance_session.events.subscription import Subscription
@@ -304,9 +304,10 @@ class Session:
             self._log,
             self._secrets,
         )
-        self._feed = Feed(self._clock, self._hooks, self._stats, self._log)
+        delivery = Delivery(self._clock, self._hooks, self._stats, self._log)
+        self._supervisor.on_event = delivery.event
+        self._feed = Feed(self._clock, delivery, self._log)
         self._events: StreamSockets | Subscription | None = None
-        self._own_subscriptions: OwnSubscriptions | None = None
         if venue.has_listen_key and stream_url is not None:
             is_secure = urlsplit(stream_url).scheme == "wss"
             self._events = StreamSockets(
@@ -321,19 +322,18 @@ class Session:
                 venue.stream_path,
                 self._log,
             )
-            self._supervisor.watcher = self._events.promotions
+            self._supervisor.on_promoted = self._events.link_promoted
         elif not venue.has_listen_key:
-            self._own_subscriptions = OwnSubscriptions(self._clock, self._hooks, self._stats, self._log)
             self._events = Subscription(
                 self._supervisor,
                 venue,
                 self._feed,
+                delivery,
                 self._clock,
                 reconnect,
                 self._hooks,
                 self._stats,
                 self._request_timeout,
-                self._own_subscriptions,
                 self._log,
             )
 
@@ -352,7 +352,7 @@ class Session:
             max_in_flight=max_in_flight,
             secrets=self._secrets,
             explains_503=self.venue.explains_503,
-            on_subscription=None if self._own_subscriptions is None else self._own_subscriptions.answered,
+            on_subscription=self._events.answered if isinstance(self._events, Subscription) else None,
             on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
 
@@ -417,7 +417,7 @@ class Session:
             self._handoff.end(why)
         if self._events is not None:
             self._events.fail(error)
-        self._listen_key.release()
+        self._listen_key.abandon()
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -68,26 +68,23 @@ _UNREADY: Final = {
 
 
 class LinkWatcher(Protocol):
-    """Who follows the events of the API connection from one link to the next. Nothing here may raise."""
-
-    def link_promoted(self, link: Link) -> None:
-        """Learn that a link takes the requests from now on, or that one that did was logged on anew."""
+    """Follows the events of the API connection from one link to the next. Nothing here may raise."""
 
     def link_ended(self, link: Link) -> None:
-        """Learn that a link is over."""
+        """Called when a link has ended."""
 
     def logon_revoked(self, link: Link) -> None:
-        """Learn that a link is logged on no more."""
+        """Called when a link is logged on no more."""
 
     def event_received(self, link: Link, event: Event) -> bool:
-        """Take an event, and return whether it was wanted."""
-        return False
+        """Called when a link brought an event; returns whether the watcher delivers it."""
+        ...
 
     def event_unreadable(self, link: Link) -> None:
-        """Learn that an event came of which nothing can be made."""
+        """Called when a link brought an event that cannot be decoded."""
 
-    async def let_go_of(self, link: Link) -> None:
-        """Return when a link that was replaced is needed no more."""
+    async def released(self, link: Link) -> None:
+        """Return when a link that was replaced is not needed any more."""
 
 
 class Supervisor(LinkOwner):
@@ -137,8 +134,12 @@ class Supervisor(LinkOwner):
         #: the link in use: the same, or what it was until requests were held back, the logon revoked, the link lost
         self._serving: Link | None = None
         self._drains: set[asyncio.Task[None]] = set()
-        #: told of links and their events, where the account's events come over the API connection
+        #: follows links and their events, where the account's events come over the API connection
         self.watcher: LinkWatcher | None = None
+        #: called when a link takes the requests from now on, or when one that did was logged on anew
+        self.on_promoted: Callable[[], None] = lambda: None
+        #: delivers an event that the watcher does not
+        self.on_event: Callable[[Event], None] = lambda event: None
         # connections in a row that were told to go when they had hardly begun
         self._hasty = 0
         # logons in a row that were revoked when they had hardly been given
@@ -371,9 +372,7 @@ class Supervisor(LinkOwner):
             self.replace(link)
         elif self.watcher is not None and self.watcher.event_received(link, event):
             return
-        self._stats.events += 1
-        if self._hooks.on_event is not None:
-            self._hooks.on_event(event)
+        self.on_event(event)
 
     def event_unreadable(self, link: Link) -> None:
         """Pass it on to who follows the events."""
@@ -647,8 +646,7 @@ class Supervisor(LinkOwner):
         """Send what waits, and tell who follows the links."""
         if self._leads(link):
             self._serve_requests(link)
-            if self.watcher is not None:
-                self.watcher.link_promoted(link)
+            self.on_promoted()
 
     async def _serve(self, link: Link) -> Link:
         """Stay with ``link`` until another is ready to take over, and return that; raise what ended it before.
@@ -761,7 +759,7 @@ class Supervisor(LinkOwner):
                 await successor.answered()
             await link.drained()
             if self.watcher is not None:
-                await self.watcher.let_go_of(link)
+                await self.watcher.released(link)
             await self._end(link)
 
         self._in_background(drain(), "drain")

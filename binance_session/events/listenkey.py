@@ -81,25 +81,25 @@ class ListenKeyKeeper:
     async def start(self) -> ListenKey:
         """Start the account's listenKey, or take over and extend the one that is active; keep it alive from now on."""
         era = self._era
-        key = await self.use()
+        key = await self.acquire()
         self._claimed = self._claimed or era == self._era
-        self.let_go()
+        self.release()
         return key
 
-    async def use(self) -> ListenKey:
-        """Start or extend the key, and keep it alive until :meth:`let_go`."""
+    async def acquire(self) -> ListenKey:
+        """Start or extend the key, and keep it alive until :meth:`release`."""
         self._users += 1
         try:
             return await self._start()
         except BaseException:
-            self.let_go()
+            self.release()
             raise
 
-    def let_go(self) -> None:
-        """Take back one :meth:`use`; a key that nobody uses any more is not pinged any more."""
+    def release(self) -> None:
+        """Take back one :meth:`acquire`; a key that nobody uses any more is not pinged any more."""
         self._users -= 1
         if not self._users and not self._claimed:
-            self.release()
+            self.abandon()
 
     @property
     def alive_at(self) -> float:
@@ -164,11 +164,11 @@ class ListenKeyKeeper:
         with contextlib.suppress(ListenKeyNotFound):  # then it is what was asked for
             await self._request("userDataStream.stop")
         if not unless_used or self._users <= 1:
-            self.release()
+            self.abandon()
         elif self.key is not None and self._last_success <= sent:
             self._is_gone()
 
-    def release(self) -> None:
+    def abandon(self) -> None:
         """Forget the key without telling the exchange: it lapses by itself, or lives on for others."""
         self._era += 1
         self._claimed = self._in_doubt = False

@@ -1,22 +1,21 @@
-"""Subscriptions that the bot made itself on the API connection (Spot), and the gap that their end is.
+"""Subscriptions that the bot made itself on the API connection (Spot), and the gap when they end.
 
-A subscription belongs to its connection: it ends when that is lost, and when the session moves to another one. Nobody
-here makes it again, for nobody here knows its credentials (a margin account's listenToken); the bot can, from
-``on_connected``. What ``on_event`` is told is a gap, unless the bot has subscribed on the next connection before.
+A subscription belongs to its connection: it ends when that is lost, and when the session moves to another one. The
+session does not make it again, because it does not know its credentials (a margin account's listenToken); the bot can,
+from ``on_connected``. The hook ``on_event`` gets a gap, unless the bot has subscribed on the next connection before.
 Documents: PROTOCOL.md §5.4.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 from binance_session.clock import ServerClock
-from binance_session.connections.link import Link
-from binance_session.hooks import Hooks
-from binance_session.log import SessionLog
-from binance_session.responses import Event, Response
-from binance_session.stats import Stats
+from binance_session.events.delivery import Delivery
+from binance_session.events.subscribedlink import SubscribedLink
+from binance_session.responses import Response
 from binance_session.venues import Method
 
 __all__ = ["OwnSubscriptions"]
@@ -28,89 +27,67 @@ _BY_LOGON: Final = "userDataStream.subscribe"
 
 
 class OwnSubscriptions:
-    """What the bot subscribed to, by connection."""
+    """What the bot subscribed to on the session's connections."""
 
-    def __init__(self, clock: ServerClock, hooks: Hooks, stats: Stats, log: SessionLog) -> None:
+    def __init__(self, links: Collection[SubscribedLink], clock: ServerClock, delivery: Delivery) -> None:
+        self._links = links
         self._clock = clock
-        self._hooks = hooks
-        self._stats = stats
-        self._log = log
-        # by the id of the request: which method, and the subscription's number if it was told
-        self._made: dict[Link, dict[int, tuple[str, int | None]]] = {}
-        #: the id of a request that subscribes for the session's own streams
-        self.not_own = 0
+        self._delivery = delivery
         # since when (ms), why, and how many that were lost have not been made again
         self._gap: tuple[int, str, int] | None = None
         self._changed = asyncio.Event()
 
-    def answered(self, link: Link, method: Method, response: Response) -> None:
-        """Take note of a subscription, if it is the bot's."""
-        if response.request_id == self.not_own or not isinstance(response.result, dict):
+    def answered(self, link: SubscribedLink, method: Method, response: Response) -> None:
+        """Called when the bot subscribed."""
+        if not isinstance(response.result, dict):
             return
         number = response.result.get("subscriptionId")
-        made = self._made.setdefault(link, {})
-        made[response.request_id] = (method.name, number if type(number) is int else None)
+        link.own[response.request_id] = (method.name, number if type(number) is int else None)
         self._changed.set()
-        if self._gap is not None and len(made) >= self._gap[2]:
+        if self._gap is not None and len(link.own) >= self._gap[2]:
             (since, cause, _), self._gap = self._gap, None
-            self._tell(since, cause, over=True)
+            self._delivery.gap(since, cause, over=True)
 
-    def terminated(self, link: Link, number: int | None) -> None:
-        """Take note that the exchange ended a subscription, which it said."""
-        made = self._made.get(link, {})
-        for request_id, (_, known) in list(made.items()):
+    def terminated(self, link: SubscribedLink, number: int | None) -> None:
+        """Called when the exchange said that it ended a subscription."""
+        for request_id, (_, known) in list(link.own.items()):
             if number is None or known in (None, number):
-                del made[request_id]
+                del link.own[request_id]
 
-    def logon_revoked(self, link: Link, cause: str) -> None:
-        """Take note that what hung on a logon is gone."""
-        made = self._made.get(link, {})
-        lost = [request_id for request_id, (method, _) in made.items() if method == _BY_LOGON]
+    def logon_revoked(self, link: SubscribedLink, cause: str) -> None:
+        """Called when a connection is logged on no more: what depended on the logon has ended."""
+        lost = [request_id for request_id, (method, _) in link.own.items() if method == _BY_LOGON]
         for request_id in lost:
-            del made[request_id]
+            del link.own[request_id]
         if lost:
             self._lost(link, len(lost), cause)
 
-    def ended(self, link: Link, cause: str) -> None:
-        """Take note that a connection is over, and all that was subscribed to on it."""
-        lost = len(self._made.pop(link, ()))
-        if lost and max(map(len, self._made.values()), default=0) < lost:
+    def ended(self, link: SubscribedLink, cause: str) -> None:
+        """Called when a connection has ended, and every subscription on it."""
+        lost = len(link.own)
+        link.own.clear()
+        if lost and max((len(other.own) for other in self._links), default=0) < lost:
             self._lost(link, lost, cause)
 
     def forget(self) -> None:
-        """Tell nothing any more: the session is over."""
-        self._made.clear()
+        """Forget everything: the session is over."""
+        for link in self._links:
+            link.own.clear()
         self._gap = None
 
-    async def made_again(self, link: Link) -> None:
+    async def made_again(self, link: SubscribedLink) -> None:
         """Return when as much is subscribed to on another connection as on this one, or after a while."""
         try:
             async with asyncio.timeout(_KEPT):
-                while not any(other is not link and self._count(other) >= self._count(link) for other in self._made):
+                while not any(other is not link and len(other.own) >= len(link.own) for other in self._links):
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             pass
 
-    def has_any(self, link: Link) -> bool:
-        """Whether the bot subscribed on this connection."""
-        return self._count(link) > 0
-
-    def _count(self, link: Link) -> int:
-        return len(self._made.get(link, ()))
-
-    def _lost(self, link: Link, count: int, cause: str) -> None:
+    def _lost(self, link: SubscribedLink, count: int, cause: str) -> None:
         since = self._clock.ms_at(link.proven_at)
         if self._gap is not None:
             since, count = min(since, self._gap[0]), max(count, self._gap[2])
         why = f"your own subscription ended: {cause}"
-        self._gap = (self._tell(since, why, over=False), why, count)
-
-    def _tell(self, since: int, cause: str, *, over: bool) -> int:
-        until = max(since, self._clock.now_ms())
-        self._stats.gaps += 1
-        self._log.warning("user data events may have been missed for %.3f s: %s", (until - since) / 1000, cause)
-        if self._hooks.on_event is not None:
-            data = {"cause": cause, "since": since, "until": until, "over": over}
-            self._hooks.on_event(Event("gap", until, data, is_gap=True))
-        return until
+        self._gap = (self._delivery.gap(since, why, over=False).time, why, count)

@@ -6,7 +6,8 @@ Documents: PROTOCOL.md §1.2 (addresses, bare and wrapped events), §1.3 (24 hou
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NoReturn, Protocol
+import math
+from typing import Any, Final, NoReturn, Protocol
 from urllib.parse import quote
 
 from attrs import evolve
@@ -21,40 +22,43 @@ from binance_session.responses import Event
 from binance_session.websocket.connection import Connection, Receiver
 from binance_session.websocket.dialing import Transport, dial
 
-__all__ = ["EventSocket", "EventSocketOwner"]
+__all__ = ["StreamSocket", "StreamSocketOwner"]
+
+#: seconds within which a ping must show that nothing is left in a socket
+_CONFIRMED_WITHIN: Final = 5.0
 
 
-class EventSocketOwner(Protocol):
-    """What a socket tells upwards. Called inside ``data_received``: quick, and raising nothing."""
+class StreamSocketOwner(Protocol):
+    """What a socket calls. Called inside ``data_received``: quick, and raising nothing."""
 
-    def event_received(self, socket: EventSocket, event: Event) -> None:
-        """Take an event."""
+    def event_received(self, socket: StreamSocket, event: Event) -> None:
+        """Called when an event came."""
 
-    def event_unreadable(self, socket: EventSocket) -> None:
-        """Learn that an event came of which nothing can be made."""
+    def event_unreadable(self, socket: StreamSocket) -> None:
+        """Called when an event came that cannot be decoded."""
 
     def message_unmatched(self, message: object) -> None:
-        """Take a message that is none."""
+        """Called when a message came that is no event."""
 
-    def socket_ended(self, socket: EventSocket) -> None:
-        """Learn that the connection is over; its ``cause`` says why."""
+    def socket_ended(self, socket: StreamSocket) -> None:
+        """Called when the connection has ended; its ``cause`` says why."""
 
 
-class EventSocket(Receiver):
+class StreamSocket(Receiver):
     """A stream socket for one listenKey. Times are the event loop's."""
 
     def __init__(
         self,
         key: str,
         transport: Transport,
-        owner: EventSocketOwner,
+        owner: StreamSocketOwner,
         path: str,
         secrets: Secrets,
         log: SessionLog,
     ) -> None:
-        """Connect, when told to, to ``transport.url`` and ``path`` behind it, ``{key}`` replaced by the key.
+        """Prepare to connect to ``transport.url`` and ``path`` behind it, ``{key}`` replaced by the key.
 
-        ``secrets`` are masked in what is said about the connection.
+        ``secrets`` are masked in messages about the connection.
         """
         self.key = key
         behind = path.replace("{key}", quote(key, safe=""))
@@ -68,11 +72,16 @@ class EventSocket(Receiver):
         self._kept: list[bytes] | None = None
         self._kept_bytes = 0
         self._closed = False
-        #: whether the exchange announced that it will end this connection
+        #: whether the exchange announced that it will end this connection, and whether its rollover was brought forward
         self.is_retiring = False
+        self.is_brought_forward = False
+        #: whether it is known that another must take its place at once: it has ended, or its key is not the current one
+        self.is_superseded = False
         #: when it was open
         self.opened_at = 0.0
-        #: when it was told that its listenKey had expired
+        #: when it is replaced by another one, although it works
+        self.rollover_at = math.inf
+        #: when the exchange said that its listenKey had expired
         self.expired_at: float | None = None
         #: set when it has ended, or its listenKey has
         self.over = asyncio.Event()
@@ -89,9 +98,7 @@ class EventSocket(Receiver):
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise ConnectError(
-                "no connection: the attempt was cancelled"
-            ) from None  # a resolver's, by whoever ended it
+            raise ConnectError("no connection: the attempt was cancelled") from None  # inside a resolver, say
         except Exception as error:  # of a resolver or an event loop that is ending, say
             raise ConnectError(f"no connection: {self._secrets.clean(why(error))}") from None
         if self.cause is not None:
@@ -101,7 +108,7 @@ class EventSocket(Receiver):
             self._connection.pause()
 
     def _raise_masked(self, error: ConnectError) -> NoReturn:
-        """Raise ``error`` without the listenKey, which whoever answers may have sent back in a header."""
+        """Raise ``error`` without the listenKey, which the server may have sent back in a header."""
         said = self._secrets.clean(str(error))
         if said == str(error) and self.key not in str(error.__cause__):
             raise error
@@ -115,7 +122,7 @@ class EventSocket(Receiver):
         return self.opened_at if self._connection is None else self._connection.proven_at
 
     def message_received(self, data: bytes | bytearray) -> None:
-        """Hand on an event, bare or wrapped; whatever else comes is nobody's."""
+        """Pass on an event, bare or wrapped; everything else is unmatched."""
         if self._kept is not None:
             self._keep(bytes(data))
             return
@@ -149,7 +156,7 @@ class EventSocket(Receiver):
             self._owner.event_received(self, event)
 
     def binary_received(self, data: bytes | bytearray) -> None:
-        """Hand on a binary message, which is nobody's: this stream speaks text."""
+        """Pass on a binary message as unmatched: events are text."""
         self._unmatched(bytes(data))
 
     def _unmatched(self, message: object) -> None:
@@ -157,21 +164,21 @@ class EventSocket(Receiver):
             self._owner.message_unmatched(message)
 
     def connection_ending(self, reason: str) -> None:
-        """Take note of the end, and let the TCP connection go."""
+        """Called when the connection ends: close the TCP connection too."""
         if self.cause is not None:
             return
-        self.cause = self._secrets.clean(reason)  # who closes may say which key was wrong
+        self.cause = self._secrets.clean(reason)  # the peer may say which key was wrong
         self.over.set()
         if self._connection is not None:
             self._connection.hang_up()
         if not self._closed:
             self._owner.socket_ended(self)
 
-    async def confirm(self, timeout: float | None) -> bool:
+    async def confirm(self) -> bool:
         """Return whether a ping sent now is answered: then all that was sent before the answer has arrived."""
         if self._connection is None or self.cause is not None:
             return False
-        return await self._connection.confirm(timeout)
+        return await self._connection.confirm(_CONFIRMED_WITHIN)
 
     def check(self) -> None:
         """Ping now, and end the connection if the answer does not come very soon."""
@@ -179,7 +186,7 @@ class EventSocket(Receiver):
             self._connection.check()
 
     def pause(self) -> None:
-        """Read no more from the network, and judge no more whether the connection is alive."""
+        """Read no more from the network, and do not judge whether the connection is alive."""
         if self._kept is None and not self._closed:
             self._kept = []
             if self._connection is not None:
@@ -200,7 +207,7 @@ class EventSocket(Receiver):
             self._connection.resume()
 
     async def close(self) -> None:
-        """Close the connection, heeding nothing that still comes; return when it is gone."""
+        """Close the connection, ignoring what still comes; return when it is closed."""
         self._closed = True
         self._kept = None
         self._kept_bytes = 0

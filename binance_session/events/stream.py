@@ -7,17 +7,18 @@ import inspect
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Literal, Protocol, Self
+from typing import Any, Final, Literal, Self
 
 from binance_session.checks import check_choice, check_count
 from binance_session.errors import BinanceSessionError, ConfigurationError, EventsOverflow
 from binance_session.events.feed import Reader
+from binance_session.events.supplier import Supplier
 from binance_session.log import SessionLog, session_log
 from binance_session.masking import kind_of
 from binance_session.responses import Event, size_of
 from binance_session.stats import Stats
 
-__all__ = ["EventSource", "OnFull", "UserDataStream"]
+__all__ = ["OnFull", "UserDataStream"]
 
 OnFull = Literal["fail", "pause"]
 
@@ -25,38 +26,6 @@ OnFull = Literal["fail", "pause"]
 #: number if that is more. An order's event takes some 3 KiB.
 _EVENT_BYTES: Final = 4096
 _LEAST_BYTES: Final = 32 * 2**20
-
-
-class EventSource(Protocol):
-    """Where a session's events come from; shared by all its streams."""
-
-    #: whether reading from the network can be paused without harm to anything else
-    can_pause: bool
-
-    @property
-    def is_live(self) -> bool:
-        """Whether events come now, as far as is known."""
-        ...
-
-    @property
-    def valid_until(self) -> float | None:
-        """Until when the exchange sends events unless asked again, in Unix seconds; ``None``: it does not end."""
-        ...
-
-    async def attach(self, reader: Reader) -> None:
-        """Deliver events to ``reader`` from now on; connect first if it is the only one."""
-
-    async def detach(self, reader: Reader, *, stop: bool) -> None:
-        """Deliver no more to ``reader``; if it was the last, let go of everything, and ``stop`` the key if asked.
-
-        Nothing of it is left behind when this is cancelled.
-        """
-
-    def pause(self, reader: Reader) -> None:
-        """Read no more from the network until ``reader`` wants to :meth:`resume`."""
-
-    def resume(self, reader: Reader) -> None:
-        """Read on, unless another reader paused too."""
 
 
 class UserDataStream(Reader):
@@ -80,7 +49,7 @@ class UserDataStream(Reader):
 
     def __init__(
         self,
-        source: EventSource,
+        supplier: Supplier[Any],
         stats: Stats,
         *,
         buffer: int,
@@ -92,7 +61,7 @@ class UserDataStream(Reader):
     ) -> None:
         check_count("buffer", buffer, least=0)
         check_choice("on_full", on_full, ("fail", "pause"))
-        if on_full == "pause" and not source.can_pause:
+        if on_full == "pause" and not supplier.can_pause:
             raise ConfigurationError(
                 'on_full="pause" is not available here: events come on the connection that brings the answers'
             )
@@ -100,7 +69,7 @@ class UserDataStream(Reader):
             raise ConfigurationError(f"callback must be a function that takes an Event, not {kind_of(callback)}")
         if inspect.iscoroutinefunction(callback):
             raise ConfigurationError("callback must be a plain function that takes an Event, not async")
-        self._source = source
+        self._supplier = supplier
         self._stats = stats
         self._bound = buffer
         self._pauses = on_full == "pause"
@@ -128,12 +97,12 @@ class UserDataStream(Reader):
     @property
     def is_live(self) -> bool:
         """Whether events come now, as far as is known: false at once when the connection or the listenKey is lost."""
-        return not self._is_over and self._source.is_live
+        return not self._is_over and self._supplier.is_live
 
     @property
     def valid_until(self) -> float | None:
         """When the listenKey lapses unless it is renewed, in Unix seconds; ``None`` where there is none (Spot)."""
-        return self._source.valid_until
+        return self._supplier.valid_until
 
     async def __aenter__(self) -> Self:
         """Start the listenKey and connect, or subscribe, if no other stream of the session has.
@@ -146,7 +115,7 @@ class UserDataStream(Reader):
         self._demand_loop()
         self._was_entered = True
         try:
-            await self._source.attach(self)
+            await self._supplier.attach(self)
         except BaseException:
             self._is_over = True
             raise
@@ -160,7 +129,7 @@ class UserDataStream(Reader):
         self._events.clear()
         self._bytes = 0
         try:
-            await self._source.detach(self, stop=self._stop_on_exit)
+            await self._supplier.detach(self, stop=self._stop_on_exit)
         except BinanceSessionError as failure:
             if kind is None:
                 raise
@@ -191,10 +160,10 @@ class UserDataStream(Reader):
         self._bytes -= size_of(event)
         if self._paused and len(self._events) <= self._bound // 2 and self._bytes <= self._most_bytes // 2:
             self._paused = False
-            self._source.resume(self)
+            self._supplier.resume(self)
         return event
 
-    # What the feed tells
+    # What the feed calls
 
     def put(self, event: Event) -> None:
         """Hand an event to the callback, or keep it until it is read."""
@@ -205,7 +174,7 @@ class UserDataStream(Reader):
                 answer = self._callback(event)
                 if inspect.iscoroutine(answer):
                     answer.close()
-                    raise TypeError("the callback returned a coroutine, which nobody awaits: it must be plain")
+                    raise TypeError("the callback returned a coroutine, but it must be a plain function")
             except (Exception, asyncio.CancelledError):
                 self._stats.hook_errors += 1
                 self._log.exception("the callback of a user data stream raised; the stream goes on")
@@ -234,11 +203,11 @@ class UserDataStream(Reader):
             self._stats.event_backlog_peak = max(self._stats.event_backlog_peak, backlog)
         if self._pauses and not self._paused and (backlog >= self._bound or self._bytes >= self._most_bytes):
             self._paused = True
-            self._source.pause(self)
+            self._supplier.pause(self)
         self._wake()
 
     def end(self, error: Exception | None) -> None:
-        """End the iteration once what waits has been read: with ``error``, or just so."""
+        """End the iteration once what waits has been read: by ``error``, if given."""
         if not self._is_over:
             self._is_over = True
             self._error = error

@@ -1,4 +1,4 @@
-"""Events from the API connection: the source on Spot, where a subscription belongs to its connection.
+"""Events from the API connection: the supplier on Spot, where a subscription belongs to its connection.
 
 Subscribes on every connection that comes into use, and keeps the one before open until the new subscription has taken
 over. Documents: PROTOCOL.md §5.4 (methods, ``eventStreamTerminated``), §2 (``subscriptionId``).
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import math
 from typing import Any, Final
 
 from binance_session.clock import ServerClock
+from binance_session.connections.attempts import HEALTHY, Attempts
 from binance_session.connections.link import Link
 from binance_session.connections.supervisor import LinkWatcher, Supervisor
 from binance_session.errors import (
@@ -24,322 +25,286 @@ from binance_session.errors import (
     ProtocolError,
     RateLimited,
     RequestTimeout,
-    SessionClosed,
     SessionRevoked,
 )
-from binance_session.events.feed import Feed, Reader
+from binance_session.events.delivery import Delivery
+from binance_session.events.feed import Feed
 from binance_session.events.ownsubscriptions import OwnSubscriptions
-from binance_session.events.sockets import OVERLAP
-from binance_session.events.stream import EventSource
+from binance_session.events.subscribedlink import SubscribedLink
+from binance_session.events.supplier import Supplier, Supply
 from binance_session.hooks import Hooks
-from binance_session.log import SessionLog, session_log
-from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
-from binance_session.responses import Event
+from binance_session.log import SessionLog
+from binance_session.reconnect import ReconnectPolicy
+from binance_session.responses import Event, Response
 from binance_session.state import SessionState
 from binance_session.stats import Stats
-from binance_session.venues import Venue
+from binance_session.venues import Method, Venue
 
 __all__ = ["Subscription"]
 
-_FALLBACK: Final = ExponentialBackoff()
 #: seconds for which a connection on which we cannot subscribe is waited to be replaced
 _AVOIDED: Final = 60.0
-#: seconds that a subscription should last
-_HASTY: Final = 10.0
-#: seconds after each refusal of a subscription that was taken before; with one more it is believed
+#: seconds after each refusal of a subscription that was accepted before; after one more it is final
 _REFUSED: Final = (2.0, 8.0, 30.0, 80.0)
-#: the connection's logon is gone; the session sees to another (PROTOCOL.md §9)
+#: the connection's logon is gone; the session logs on again (PROTOCOL.md §9)
 _NOT_LOGGED_ON: Final = frozenset({-1193, -2015})
 
 
-class Subscription(EventSource, LinkWatcher):
-    """Supplies a feed from the API connection while anybody reads it."""
+class Subscription(Supplier[SubscribedLink], LinkWatcher):
+    """Supplies a feed from the API connection while it has readers."""
 
     can_pause = False
     valid_until = None
-
-    @property
-    def is_live(self) -> bool:
-        """Whether a connection that works is subscribed."""
-        return self._feed.is_live and bool(self._needed)
 
     def __init__(
         self,
         supervisor: Supervisor,
         venue: Venue,
         feed: Feed,
+        delivery: Delivery,
         clock: ServerClock,
         reconnect: ReconnectPolicy,
         hooks: Hooks,
         stats: Stats,
         timeout: float,
-        own: OwnSubscriptions,
-        log: SessionLog | None = None,
+        log: SessionLog,
     ) -> None:
-        """``timeout`` is what a request may take, in seconds; ``own`` is what the bot subscribed to by itself."""
-        self._own = own
+        """``timeout`` is what a request may take, in seconds."""
+        super().__init__(feed, clock, reconnect, hooks, stats, log)
         self._supervisor = supervisor
         self._venue = venue
-        self._feed = feed
-        self._clock = clock
-        self._reconnect = reconnect
-        self._hooks = hooks
-        self._stats = stats
+        self._delivery = delivery
         self._timeout = timeout
-        self._log = log or session_log("session")
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._first: asyncio.Future[None] | None = None
-        # the connections that have a subscription, and its number if it was told
-        self._numbers: dict[Link, int | None] = {}
-        # those of them that are needed, oldest first: one, or two during a handover
-        self._needed: list[Link] = []
-        # a connection on which there may be a subscription that we do not know, and one that is to be replaced for it
-        self._suspect: Link | None = None
-        self._avoided: Link | None = None
-        # the connection that a subscription is asked of, and what it brought before that was answered
-        self._asked: Link | None = None
-        self._early: list[Event] = []
-        # the kinds of trouble that were warned about since there was a subscription
-        self._warned: set[tuple[object, ...]] = set()
-        # those who wait until a connection is needed no more
-        self._waiting: dict[Link, asyncio.Future[None]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
-        self._over: Exception | None = None
+        # the connections that concern us, until they have ended
+        self._links: dict[Link, SubscribedLink] = {}
+        self._own = OwnSubscriptions(self._links.values(), clock, delivery)
+        # the id of the request that subscribes for the session's own streams
+        self._request_id = 0
+        # at a subscription: the first attempt on a connection follows on none
+        self._attempts = Attempts(reconnect, hooks, count=1)
+        # how many subscriptions were refused in a row
+        self._refusals = 0
         supervisor.watcher = self
+        supervisor.on_promoted = self.link_promoted
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a connection that works is subscribed."""
+        return self._feed.is_live and any(subscribed.is_needed for subscribed in self._links.values())
 
     # Readers
 
-    async def attach(self, reader: Reader) -> None:
-        """Add a reader; the first one subscribes, and gets the error if that fails."""
-        if self._over is not None:
-            raise self._over.with_traceback(None)
-        self._feed.add(reader)
+    async def _acquire(self) -> Supply:
+        return self._supply
+
+    async def _begin(self, supply: Supply) -> None:
+        if self._supervisor.state is SessionState.NEW:
+            raise NotSent("the session is not open; nothing was subscribed to: open it first")
         try:
-            if self._supervisor.state is SessionState.NEW:
-                raise NotSent("the session is not open; nothing was subscribed to: open it first")
             # its connection, and the answer, or one connection more
             async with asyncio.timeout(3 * self._timeout) as within:
                 await self._supervisor.wait_for(SessionState.READY)
-                if self._over is not None:  # somebody else who waited for that has closed it
-                    raise self._over.with_traceback(None)
+                self._raise_if_over()  # something else that waited for READY may have closed the session
                 self._supervisor.gate.refuse_to_open()
-                if (first := self._first) is None:
-                    loop = asyncio.get_running_loop()
-                    first = self._first = loop.create_future()
-                    self._task = loop.create_task(self._run(first), name=self._log.task("user data stream"))
-                await asyncio.shield(first)
-        except BaseException as error:
-            self._remove(reader)
-            if isinstance(error, TimeoutError) and within.expired():
-                raise NotSent(f"no connection took the subscription within {3 * self._timeout:g} s") from None
-            raise
-
-    async def detach(self, reader: Reader, *, stop: bool) -> None:
-        """Remove a reader; after the last one end the subscription, which is nobody else's."""
-        self._remove(reader)
-        await self.ended()
-
-    def _remove(self, reader: Reader) -> None:
-        self._feed.remove(reader)
-        if not self._feed.readers:
-            self._tear_down()
-
-    def pause(self, reader: Reader) -> None:
-        """Not to be had: answers come the same way."""
-
-    def resume(self, reader: Reader) -> None:
-        """Likewise."""
+                await super()._begin(supply)
+        except TimeoutError:
+            if not within.expired():
+                raise
+            raise NotSent(f"no connection took the subscription within {3 * self._timeout:g} s") from None
 
     def fail(self, error: Exception) -> None:
         """End every reader with ``error``: the session is over."""
-        self._over = error
         self._own.forget()
-        self._end(error)
+        super().fail(error)
 
-    def _end(self, error: Exception | None) -> None:
-        if self._first is not None and not self._first.done() and error is not None:
-            self._first.set_exception(error)
-            self._first.exception()  # whoever waits has it
-        self._feed.end(error)
-        self._tear_down()
+    def _drop_all(self) -> None:
+        serving = self._supervisor.serving
+        for subscribed in list(self._links.values()):
+            if subscribed.early is not None:
+                subscribed.is_suspect = True  # the request may have arrived
+                self._abandon(subscribed)
+            was_subscribed, subscribed.is_subscribed = subscribed.is_subscribed, False
+            if was_subscribed and subscribed.link is serving and self._over is None:
+                self._unsubscribe(subscribed)
+            subscribed.release()
 
-    async def ended(self) -> None:
-        """Return when nothing is left of what was told to end."""
-        while self._ending:
-            await asyncio.wait(self._ending)
-
-    def _tear_down(self) -> None:
-        self._first = None
-        task, self._task = self._task, None
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
-        if self._asked is not None:
-            self._suspect = self._asked  # it may have been heard
-            self._forsake(self._asked)
-        numbers, self._numbers = self._numbers, {}
-        self._needed.clear()
-        link = self._supervisor.serving
-        if self._over is None and link is not None and link in numbers and self._supervisor.gate.may_send:
-            self._unsubscribe(link, numbers[link])
-        for link in list(self._waiting):
-            self._let_go(link)
-
-    def _unsubscribe(self, link: Link, number: int | None) -> None:
-        """Ask for no more events; an answer is not waited for, and nothing hangs on it."""
-        if number is None:
+    def _unsubscribe(self, subscribed: SubscribedLink) -> None:
+        """Ask for no more events; the answer is not waited for, and does not matter."""
+        if subscribed.number is None or not self._supervisor.gate.may_send:
             return
         with contextlib.suppress(BinanceSessionError):
-            future = link.submit(self._venue.method("userDataStream.unsubscribe"), {"subscriptionId": number})
+            method = self._venue.method("userDataStream.unsubscribe")
+            future = subscribed.link.submit(method, {"subscriptionId": subscribed.number})
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    # What the supervisor tells
+    # What the supervisor and its links report
 
-    def link_promoted(self, link: Link) -> None:
-        """Subscribe on a connection that came into use, or that was logged on anew."""
-        self._wake.set()
+    def answered(self, link: Link, method: Method, response: Response) -> None:
+        """Called when a request to subscribe was answered on a connection, the session's or the bot's own."""
+        if response.request_id != self._request_id:
+            self._own.answered(self._on(link), method, response)
 
     def logon_revoked(self, link: Link) -> None:
-        """Take the subscription for lost; whether it is, no document says."""
-        self._own.logon_revoked(link, "the logon was revoked")
-        if link in self._numbers:
-            self._suspect = link
-            self._lose(link, self._clock.ms_at(link.proven_at), "the logon was revoked, and with it the subscription")
+        """Called when a connection is logged on no more; whether that ends the subscription, no document says."""
+        subscribed = self._links.get(link)
+        if subscribed is None:
+            return
+        self._own.logon_revoked(subscribed, "the logon was revoked")
+        if subscribed.is_subscribed:
+            subscribed.is_suspect = True
+            since = self._clock.ms_at(link.proven_at)
+            self._lost(subscribed, since, "the logon was revoked, and with it the subscription")
 
     def link_ended(self, link: Link) -> None:
-        """Take note that a connection is over."""
-        self._lose(link, self._clock.ms_at(link.proven_at), str(link.cause))
-        has_moved = self._supervisor.serving not in (None, link)
-        self._own.ended(link, "the session moved to another connection" if has_moved else str(link.cause))
+        """Called when a connection has ended."""
+        subscribed = self._links.get(link)
+        if subscribed is not None:
+            self._lost(subscribed, self._clock.ms_at(link.proven_at), str(link.cause))
+            has_moved = self._supervisor.serving not in (None, link)
+            self._own.ended(subscribed, "the session moved to another connection" if has_moved else str(link.cause))
+            del self._links[link]
         self._wake.set()
 
     def event_received(self, link: Link, event: Event) -> bool:
-        """Take an event if it is one of our subscription's."""
-        if event.type == "eventStreamTerminated" and not (
-            link in self._numbers and event.subscription_id in (None, self._numbers[link])
-        ):
-            self._own.terminated(link, event.subscription_id)
-        if link is self._asked:
-            self._early.append(event)
-            return True
-        if link not in self._numbers:
+        """Called when a connection brought an event; returns whether it is one of the session's subscription."""
+        subscribed = self._links.get(link)
+        if subscribed is None:
             return False
-        number = self._numbers[link]
-        if number is not None and event.subscription_id not in (None, number):
+        is_ours = subscribed.is_subscribed and (
+            subscribed.number is None or event.subscription_id in (None, subscribed.number)
+        )
+        has_ended = event.type == "eventStreamTerminated"
+        if has_ended and not (subscribed.is_subscribed and event.subscription_id in (None, subscribed.number)):
+            self._own.terminated(subscribed, event.subscription_id)
+        if subscribed.early is not None:
+            subscribed.early.append(event)
+            return True
+        if not is_ours:
             return False
         try:
-            self._feed.event(link, event)
+            self._feed.event(subscribed, event)
         except Exception as error:
-            self._feed.lost(error)
-        if event.type == "eventStreamTerminated":
-            self._lose(link, event.time or self._clock.ms_at(link.proven_at), "the exchange ended the subscription")
+            self._feed.failed(error)
+        if has_ended:
+            since = event.time or self._clock.ms_at(link.proven_at)
+            self._lost(subscribed, since, "the exchange ended the subscription")
             self._wake.set()
         return True
 
     def event_unreadable(self, link: Link) -> None:
-        """Tell that an event is missing, if it may have been one of our subscription's."""
-        if link is self._feed.leading:
+        """Called when a connection brought an event that cannot be decoded: perhaps one of the session's."""
+        subscribed = self._links.get(link)
+        if subscribed is not None and subscribed is self._feed.leading:
             self._feed.unreadable()
 
-    async def let_go_of(self, link: Link) -> None:
-        """Return when a connection that was replaced has nothing more to bring."""
-        if self._own.has_any(link):
-            await self._own.made_again(link)
-        if link in self._needed:
-            future = self._waiting.setdefault(link, asyncio.get_running_loop().create_future())
-            await asyncio.shield(future)
+    async def released(self, link: Link) -> None:
+        """Return when the events of a connection that was replaced are not needed any more."""
+        subscribed = self._links.get(link)
+        if subscribed is None:
+            return
+        if subscribed.own:
+            await self._own.made_again(subscribed)
+        if subscribed.is_needed:
+            if subscribed.released is None:
+                subscribed.released = asyncio.get_running_loop().create_future()
+            await asyncio.shield(subscribed.released)
 
-    def _let_go(self, link: Link) -> None:
-        if link in self._needed:
-            self._needed.remove(link)
-        future = self._waiting.pop(link, None)
-        if future is not None and not future.done():
-            future.set_result(None)
+    def _on(self, link: Link) -> SubscribedLink:
+        """Return what is known of the subscriptions on a connection."""
+        subscribed = self._links.get(link)
+        if subscribed is None:
+            subscribed = self._links[link] = SubscribedLink(link)
+        return subscribed
 
-    def _lose(self, link: Link, since: int, cause: str) -> None:
-        """Take note that a connection brings nothing any more, and that events since ``since`` (ms) may be missing."""
-        if link is self._asked:
-            self._forsake(link)
-        self._feed.break_off(link, since, cause)
-        self._numbers.pop(link, None)
-        self._let_go(link)
+    def _lost(self, subscribed: SubscribedLink, since: int, cause: str) -> None:
+        """End a connection's subscription: events since ``since`` (ms) may be missing."""
+        if subscribed.early is not None:
+            self._abandon(subscribed)
+        self._feed.drop(subscribed, since, cause)
+        subscribed.is_subscribed = False
+        subscribed.release()
 
     # Subscriptions
 
-    async def _run(self, first: asyncio.Future[None]) -> None:
-        error: Exception | None = None
-        try:
-            await self._keep_subscribed(first)
-        except asyncio.CancelledError:
-            if self._task is asyncio.current_task():  # by somebody who ends all tasks
-                self._end(SessionClosed("the user data stream's task was cancelled"))
-            raise
-        except BinanceSessionError as caught:
-            error = caught
-        except Exception as caught:
-            self._log.exception("the user data stream failed: this is a defect of binance_session")
-            error = caught
-        self._end(error)
-
-    async def _keep_subscribed(self, first: asyncio.Future[None]) -> None:
-        """Have a subscription on the connection in use lead the feed."""
+    async def _supply(self, first: asyncio.Future[None]) -> None:
+        """Subscribe on the connection in use, whichever it is, and let it lead the feed."""
         loop = asyncio.get_running_loop()
-        attempt, since, refusals = 0, -_HASTY, 0
-        self._warned.clear()
+        ended_at = -math.inf  # the last attempt
+        self._attempts.reset()
+        self._refusals = 0
         while True:
             self._wake.clear()
             link = self._supervisor.serving  # none while it logs on again: then it will be promoted again
-            if link is None or link in self._numbers or link is self._avoided:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_AVOIDED if link is not None and link is self._avoided else None):
-                        await self._wake.wait()
-                        continue
-                self._avoided = None  # another connection cannot be had
+            subscribed = None if link is None else self._on(link)
+            if subscribed is None or subscribed.is_subscribed or subscribed.is_avoided:
+                await self._another_link(subscribed)
                 continue
-            if loop.time() - since >= _HASTY:
-                attempt = 0
-            attempt += 1
-            if attempt > 1:
-                await self._pause_before(attempt, ConnectionLost("the subscription did not last", outcome=None))
-            try:
-                number = await self._subscribe(link)
-            except BinanceSessionError as error:
-                self._forsake(link)
-                if error.outcome == "rejected" and link is self._suspect and not self._may_pass(error):
-                    # There is one subscription for each account and connection; another connection has none yet.
-                    self._avoided = link
-                    self._supervisor.replace(link)
-                    continue
-                if error.outcome == "unknown":
-                    self._suspect = link
-                if first.done() and self._may_pass(error):
-                    self._tell_trouble(attempt, error)
-                elif first.done() and error.outcome == "rejected" and refusals < len(_REFUSED):
-                    # It was taken once, so it may be again; but a key that is dead is not hammered.
-                    self._tell_trouble(attempt, error)
-                    await asyncio.sleep(_REFUSED[refusals])
-                    refusals += 1
-                elif first.done() or link.cause is None:
-                    raise
+            if loop.time() - ended_at >= HEALTHY:
+                self._attempts.reset()
             else:
-                refusals = 0
-                self._warned.clear()
-                await self._hand_over(link, number)
-                if link.cause is None and not first.done():
+                await self._pause()
+            try:
+                number = await self._subscribe(subscribed)
+            except BinanceSessionError as error:
+                if not await self._try_again(subscribed, error, first):
+                    continue
+            else:
+                self._refusals = 0
+                self._troubles.clear()
+                await self._lead(subscribed, number)
+                if subscribed.cause is None and not first.done():
                     first.set_result(None)
-            since = loop.time()
+            ended_at = loop.time()
 
-    def _tell_trouble(self, attempt: int, error: BinanceSessionError) -> None:
-        """Log what stands in the way: loudly when its kind is new, for it may last."""
-        kind = (type(error), getattr(error, "status", None), getattr(error, "code", None), type(error.__cause__))
-        level = logging.INFO if kind in self._warned else logging.WARNING
-        self._warned.add(kind)
-        self._log.log(level, "no user data stream (attempt %d): %s", attempt, error)
+    async def _another_link(self, subscribed: SubscribedLink | None) -> None:
+        """Return when something has happened; use a connection that is avoided after all if it is not replaced."""
+        if subscribed is None or not subscribed.is_avoided:
+            await self._wake.wait()
+            return
+        try:
+            async with asyncio.timeout(_AVOIDED):
+                await self._wake.wait()
+        except TimeoutError:
+            subscribed.is_avoided = False
+
+    async def _pause(self) -> None:
+        """Wait as the policy says before the next attempt."""
+        cause = ConnectionLost("the subscription did not last", outcome=None)
+        delay = self._attempts.failed(cause)
+        if delay is None:
+            raise cause
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    async def _try_again(
+        self, subscribed: SubscribedLink, error: BinanceSessionError, first: asyncio.Future[None]
+    ) -> bool:
+        """Return whether an attempt that failed counts as one; raise ``error`` when no other attempt is made."""
+        self._abandon(subscribed)
+        is_refused = error.outcome == "rejected"
+        may_pass = self._may_pass(error)
+        if is_refused and subscribed.is_suspect and not may_pass:
+            # There is one subscription for each account and connection; another connection has none yet.
+            subscribed.is_avoided = True
+            self._supervisor.replace(subscribed.link)
+            return False
+        if error.outcome == "unknown":
+            subscribed.is_suspect = True
+        if not first.done():
+            if subscribed.cause is None:
+                raise error
+            return True
+        if not may_pass and not (is_refused and self._refusals < len(_REFUSED)):
+            raise error
+        self._troubles.log(error, "no user data stream (attempt %d): %s", self._attempts.count, error)
+        if not may_pass:
+            # It was accepted once, so it may be again; but a key that is dead is not tried again and again.
+            await asyncio.sleep(_REFUSED[self._refusals])
+            self._refusals += 1
+        return True
 
     def _may_pass(self, error: BinanceSessionError) -> bool:
-        """Tell whether it may go better the next time, on this connection or another."""
+        """Tell whether the next attempt may succeed, on this connection or another."""
         if isinstance(error, ApiError):
             logon_is_gone = error.code in _NOT_LOGGED_ON and self._supervisor.logs_on
             return logon_is_gone or error.is_passing or isinstance(error, (InvalidTimestamp, RateLimited))
@@ -348,60 +313,49 @@ class Subscription(EventSource, LinkWatcher):
             error, (ConfigurationError, ConnectionLost, NotSent, ProtocolError, RequestTimeout, SessionRevoked)
         )
 
-    async def _subscribe(self, link: Link) -> int | None:
-        """Return the number of the subscription on ``link``; ``None`` if the exchange did not say."""
+    async def _subscribe(self, subscribed: SubscribedLink) -> int | None:
+        """Return the number of a new subscription; ``None`` if the exchange did not tell it."""
+        link = subscribed.link
         await self._supervisor.gate.host_listens()
         if link.cause is not None:
             raise link.cause.with_traceback(None)
-        self._asked = link
-        self._early.clear()
-        self._feed.follow(link)
+        subscribed.early = []
+        self._feed.follow(subscribed)
         name = "userDataStream.subscribe" if link.authenticated else "userDataStream.subscribe.signature"
         future = link.submit(self._venue.method(name))
-        self._own.not_own = link.router.last_id
+        self._request_id = link.router.last_id
         result: Any = (await future).result
         number = result.get("subscriptionId") if isinstance(result, dict) else None
         return number if type(number) is int else None
 
-    async def _hand_over(self, link: Link, number: int | None) -> None:
-        """Have the new subscription supply the feed; with an old one beside it, lose nothing."""
-        if link.cause is not None:
+    async def _lead(self, subscribed: SubscribedLink, number: int | None) -> None:
+        """Let a new subscription lead the feed; with an old one beside it, nothing is lost."""
+        if subscribed.cause is not None:
             return
         self._stats.stream_connections += 1
-        old = self._needed[0] if self._needed else None
-        self._numbers[link] = number
-        self._needed.append(link)
-        self._asked = None
-        self._replay(link)
-        if old is not None:
-            await asyncio.sleep(OVERLAP)
-            emptied = await old.confirm()
-            if link not in self._needed:
-                return
-            if not emptied and old in self._needed:
-                self._feed.break_off(old, self._clock.ms_at(old.proven_at), "the connection did not answer a ping")
-            self._let_go(old)
-        self._feed.take_over()
+        old = next((other for other in self._links.values() if other.is_needed), None)
+        subscribed.is_subscribed, subscribed.number = True, number
+        subscribed.is_needed = True
+        self._deliver_early(subscribed)
+        if old is None:
+            self._feed.take_over()
+        else:
+            await self._hand_over(old, subscribed)
 
-    def _forsake(self, link: Link) -> None:
-        """Have a connection supply nothing."""
-        self._feed.leave(link)
-        if link is self._asked:
-            self._asked = None
-            self._replay(link)
+    def _can_lead(self, new: SubscribedLink, old: SubscribedLink) -> bool:
+        return new.is_needed
 
-    def _replay(self, link: Link) -> None:
-        """Pass on what came before the subscription was answered: what is not ours, to the hook alone."""
-        early, self._early = self._early, []
-        for event in early:
-            if not self.event_received(link, event):
-                self._stats.events += 1
-                if self._hooks.on_event is not None:
-                    self._hooks.on_event(event)
+    def _drop(self, source: SubscribedLink) -> None:
+        source.release()
 
-    async def _pause_before(self, attempt: int, cause: BinanceSessionError) -> None:
-        delay = self._hooks.ask(self._reconnect, _FALLBACK, attempt, cause)
-        if delay is None:
-            raise cause
-        if delay > 0:
-            await asyncio.sleep(delay)
+    def _abandon(self, subscribed: SubscribedLink) -> None:
+        """Let a connection that a subscription was asked for on bring nothing."""
+        self._feed.abandon(subscribed)
+        self._deliver_early(subscribed)
+
+    def _deliver_early(self, subscribed: SubscribedLink) -> None:
+        """Deliver what came before the request to subscribe was answered; what is not ours goes to the hook alone."""
+        early, subscribed.early = subscribed.early, None
+        for event in early or ():
+            if not self.event_received(subscribed.link, event):
+                self._delivery.event(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import binance_session.events.feed as feed_module
 from binance_session import Event, EventsOverflow, Session, Stats
 from binance_session.clock import ServerClock
+from binance_session.events.delivery import Delivery
 from binance_session.events.feed import Feed
 from binance_session.hooks import Hooks
 from binance_session.log import session_log
@@ -37,9 +39,15 @@ class Kept:
         return ["gap" if event.is_gap else event.data["n"] for event in self.events]
 
 
+def feed_at(wall: Callable[[], float], stats: Stats) -> Feed:
+    clock, log = ServerClock(wall), session_log("test")
+    hooks = Hooks(object.__new__(Session), Session, stats, log)
+    return Feed(clock, Delivery(clock, hooks, stats, log), log)
+
+
 def make_feed(now: float = 1_700_000_000.0) -> tuple[Feed, Kept, Stats]:
     stats = Stats()
-    feed = Feed(ServerClock(lambda: now), Hooks(object.__new__(Session), Session, stats, session_log("test")), stats)
+    feed = feed_at(lambda: now, stats)
     reader = Kept()
     feed.add(reader)
     return feed, reader, stats
@@ -93,7 +101,7 @@ async def test_a_gap_comes_before_the_first_event_after_it() -> None:
     feed.follow("old")
     feed.take_over()
     feed.event("old", event(1))
-    feed.break_off("old", 1_699_999_990_000, "cut")
+    feed.drop("old", 1_699_999_990_000, "cut")
     feed.event("old", event(2))
     feed.follow("new")
     assert reader.numbers == [1]
@@ -109,13 +117,13 @@ async def test_a_gap_comes_before_the_first_event_after_it() -> None:
 async def test_a_gap_that_lasts_is_told_while_it_lasts_and_when_it_is_over() -> None:
     loop = asyncio.get_running_loop()
     stats = Stats()
-    feed = Feed(ServerClock(loop.time), Hooks(object.__new__(Session), Session, stats, session_log("test")), stats)
+    feed = feed_at(loop.time, stats)
     reader = Kept()
     feed.add(reader)
     feed.follow("old")
     feed.take_over()
     began = int(loop.time() * 1000)
-    feed.break_off("old", began, "cut")
+    feed.drop("old", began, "cut")
     await asyncio.sleep(0.9)
     assert reader.numbers == []
     assert not feed.is_live
@@ -141,7 +149,7 @@ async def test_a_source_that_breaks_off_in_a_handover_leaves_the_other() -> None
         feed.event("old", event(1))
         feed.follow("new")
         feed.event("new", event(2))
-        feed.break_off(dies, 0, "cut")
+        feed.drop(dies, 0, "cut")
         feed.event("new" if dies == "old" else "old", event(3))
         assert reader.numbers == expected
         feed.remove(reader)
@@ -177,7 +185,7 @@ def test_any_interleaving_gives_the_same_stream(before: int, both: int, order: A
             if not handed_over and (len(old) == both - (death or 0) if dies else not old):
                 handed_over = True
                 if dies:
-                    feed.break_off("old", 0, "cut")
+                    feed.drop("old", 0, "cut")
                     old = []
                 else:
                     feed.take_over()
@@ -186,7 +194,7 @@ def test_any_interleaving_gives_the_same_stream(before: int, both: int, order: A
             # the exchange sends no more on the old one once it was let go; the last three come on the new one alone
             feed.event(source, event((old if source == "old" else new).pop(0)))
         if not handed_over:
-            feed.break_off("old", 0, "cut") if dies else feed.take_over()
+            feed.drop("old", 0, "cut") if dies else feed.take_over()
         numbers = [number for number in reader.numbers if number != "gap"]
         assert numbers == sorted(set(numbers)), "twice, or out of order"
         assert stats.gaps == dies
@@ -265,7 +273,7 @@ async def test_what_is_held_is_counted_down_again() -> None:
     feed, _, _ = make_feed()
     feed.follow("old")
     feed.take_over()
-    for how in (feed.take_over, lambda: feed.leave("new"), lambda: feed.break_off("new", 0, "x")):
+    for how in (feed.take_over, lambda: feed.abandon("new"), lambda: feed.drop("new", 0, "x")):
         feed.follow("new")
         for number in range(5):
             feed.event("new", evolve(event(number), _size=100))
@@ -317,7 +325,7 @@ async def test_a_suspicion_that_was_told_is_told_to_be_over() -> None:
             feed.withdraw()
             feed.open_gap(0, "certainly")
             assert not feed.is_live
-            feed.gap_is_over()
+            feed.close_gap()
         assert feed.is_live
         assert [gap.data["over"] for gap in reader.events] == [False, True] * count
 
@@ -329,7 +337,7 @@ async def test_a_gap_that_is_over_while_something_is_suspected_is_told_in_two_pa
     feed.take_over()
     feed.suspect(0, "perhaps")
     feed.open_gap(0, "certainly")
-    feed.gap_is_over()
+    feed.close_gap()
     assert not feed.is_live
     feed.dismiss()
     assert feed.is_live

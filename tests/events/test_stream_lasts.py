@@ -334,7 +334,7 @@ async def test_what_is_read_of_a_paused_connection_has_a_bound() -> None:
     async with streaming(options={"buffer": 1, "on_full": "pause"}) as (simulator, session, events):
         push(simulator, 1)
         await until(lambda: events.backlog == 1)
-        socket = events._source._sockets[0]  # type: ignore[attr-defined]
+        socket = events._supplier._sockets[0]  # type: ignore[attr-defined]
         text = json.dumps({"e": "x", "E": 1, "x": "x" * 2**20}).encode()
         for _ in range(60):
             socket.message_received(text)

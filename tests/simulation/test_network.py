@@ -15,7 +15,7 @@ import pytest
 
 from binance_session import ConnectError, reconnect
 from binance_session.connections.supervisor import Supervisor
-from binance_session.events.sockets import StreamSockets
+from binance_session.log import Troubles
 from binance_session.websocket import addresses, liveness
 from binance_session.websocket.liveness import Liveness
 from tests.simulation.recipe import Pace, Recipe
@@ -92,7 +92,7 @@ def test_a_silent_address_that_is_waited_for_is_found(monkeypatch: pytest.Monkey
     ("kind", "name", "loudly", "streams"),
     [
         (Supervisor, "_level_for", lambda self, cause: logging.WARNING, False),
-        (StreamSockets, "_tell_trouble", lambda self, what, error: self._log.warning("%s: %s", what, error), True),
+        (Troubles, "level", lambda self, error: logging.WARNING, True),
     ],
     ids=["session", "stream"],
 )

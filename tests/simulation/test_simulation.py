@@ -187,7 +187,7 @@ def test_a_session_that_does_not_come_back_is_found(monkeypatch: pytest.MonkeyPa
 @pytest.mark.long
 def test_what_is_left_after_close_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A keepalive task that outlives its session."""
-    monkeypatch.setattr(ListenKeyKeeper, "release", lambda self: self._set(None))
+    monkeypatch.setattr(ListenKeyKeeper, "abandon", lambda self: self._set(None))
     assert _found(": keepalive", range(300, 303), "dense")
 
 

@@ -178,7 +178,7 @@ def test_a_stop_that_nobody_asked_for_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_key_that_is_kept_for_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pings that go on when the last reader has left."""
-    monkeypatch.setattr(ListenKeyKeeper, "let_go", lambda self: None)
+    monkeypatch.setattr(ListenKeyKeeper, "release", lambda self: None)
     assert _found("nobody reads", range(613, 615))
 
 
@@ -196,5 +196,5 @@ def test_a_socket_that_is_left_open_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_connection_without_a_subscription_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spot: the next connection is nobody's."""
-    monkeypatch.setattr(Subscription, "link_promoted", lambda self, link: None)
+    monkeypatch.setattr(Subscription, "link_promoted", lambda self: None)
     assert _found("although all has been well", range(500, 502), "medium")

@@ -48,7 +48,7 @@ def _one(policy: str, fault: str) -> Combination:
         (Feed, "dismiss", lambda self: setattr(self, "_suspicion", None), "none", "kept_elsewhere"),
         (Feed, "withdraw", lambda self: None, "adaptive", "pings_refused"),
         (StreamSockets, "_has_not_lapsed", lambda self: None, "every minute", "kept_elsewhere"),
-        (Feed, "_tell_so_far", lambda self: None, "adaptive", "expiry_is_told_and_starts_refused"),
+        (Feed, "_deliver_so_far", lambda self: None, "adaptive", "expiry_is_told_and_starts_refused"),
         (ListenKeyKeeper, "doubt", lambda self: None, "none", "expiry_is_lost"),
     ],
     ids=[
