@@ -15,7 +15,7 @@ sockets or threads. The order of events depends on the program alone: two runs a
 
     run(main)
 
-Faults are set on the network, for connections to come, or on one :class:`Connection`, at any time.
+Faults are set on the network, for connections to come, or on one :class:`VirtualConnection`, at any time.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
-from binance_session.simulator.virtual_network import Connection, Network, ProtocolFactory
+from binance_session.simulator.virtual_connection import VirtualConnection
+from binance_session.simulator.virtual_network import Network, ProtocolFactory
 
-__all__ = ["Connection", "Network", "Stuck", "VirtualTimeLoop", "run"]
+__all__ = ["Network", "Stuck", "VirtualConnection", "VirtualTimeLoop", "run"]
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
