@@ -46,7 +46,7 @@ class Stuck(RuntimeError):
     """The main task waits for something that cannot come any more, or not before the loop's time limit."""
 
 
-class _Clock:
+class _JumpingSelector:
     """Stands where the event loop expects a selector; it advances the time instead of waiting."""
 
     def __init__(self, limit: float) -> None:
@@ -82,7 +82,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._start = start
         # The name under which BaseEventLoop looks for what to wait on.
-        self._selector = _Clock(limit)
+        self._selector = _JumpingSelector(limit)
         # Timers this near to each other run together. It must exceed the spacing of floats at the largest
         # time that is reached, else a timer could be due and never run.
         self._clock_resolution = 1e-6
