@@ -1,4 +1,4 @@
-"""What each method of each venue needs and costs, and how to learn what became of its request.
+"""What each method of each venue needs and costs, and how to find out whether a request was executed.
 
 Everything here is a table. Sources: PROTOCOL.md §3 (security types), §4 to §6 (methods and weights).
 """
@@ -74,7 +74,7 @@ class Weight:
         return self.default
 
 
-#: how a boolean parameter says yes (PROTOCOL.md §2)
+#: how a boolean parameter is written when it is true (PROTOCOL.md §2)
 _TRUE: Final = (True, "true", "TRUE")
 
 
@@ -97,7 +97,7 @@ def _step(steps: tuple[tuple[int, int], ...], value: Any) -> int:
 class Method:
     """One method of a venue's catalogue: its name, its security type, and what it costs.
 
-    ``orders`` is how many orders it adds to the account's ORDERS count. ``free_if_done`` tells that its weight is
+    ``orders`` is how many orders it adds to the account's ORDERS count. ``free_if_done``: its weight is
     charged only when it fails (Spot, since 2026-04-02; PROTOCOL.md §6).
     """
 
@@ -107,14 +107,14 @@ class Method:
     auth: Auth
     orders: int = 0
     free_if_done: bool = False
-    #: whether it is parked only when asked for (an attribute, because every request asks)
+    #: whether it waits for READY only when asked to (an attribute, because every request reads it)
     is_trade: bool = field(init=False)
-    #: whether its answer tells about the connection: who is logged on, what time it is there, what it brings
+    #: whether its answer is about the connection: who is logged on, the server's time, the subscriptions
     is_about_session: bool = field(init=False)
 
     #: whether it changes something at the exchange, so that it matters whether it was executed
     changes_anything: bool = field(init=False)
-    #: whether it may use the reserve of request weight: what takes risk off, and what keeps the session alive
+    #: whether it may use the reserved request weight: what reduces risk, and what keeps the session alive
     is_urgent: bool = field(init=False)
 
     @is_urgent.default
@@ -133,10 +133,10 @@ class Method:
 
     @property
     def if_unknown(self) -> str:
-        """What it means that the outcome is unknown, and what to ask: the end of a sentence."""
+        """What an unknown outcome means for a request of this method, and what to ask: the end of a sentence."""
         if not self.changes_anything:
             return "repeating it does no harm"
-        query, how = _QUERIES.get(self.name.rpartition("/")[2], (None, _NOBODY_KNOWS))
+        query, how = _QUERIES.get(self.name.rpartition("/")[2], (None, _UNKNOWN_QUERY))
         return f"it may have been executed: before repeating it ask {f'{query} {how}' if query else how}"
 
     @is_trade.default
@@ -150,27 +150,26 @@ class Method:
 
     @property
     def subscribes(self) -> bool:
-        """Whether it has the account's events come on the connection (Spot)."""
+        """Whether it subscribes the connection to the account's events (Spot)."""
         return self.name.rpartition("/")[2].startswith("userDataStream.subscribe")
 
 
-#: TRADE methods that only try whether a request would be taken
+#: TRADE methods that only check whether an order would be accepted
 _TESTS: Final = frozenset({"order.test", "sor.order.test"})
-_NOBODY_KNOWS: Final = "what the documents of this method say tells whether it was"
+_UNKNOWN_QUERY: Final = "for its result as Binance's documents of this method describe"
 _BY_ORDER: Final = (
-    "(origClientOrderId is your newClientOrderId; if you gave none, only the events and the open orders of the account"
-    " tell)"
+    "(origClientOrderId is your newClientOrderId; if you gave none, look at the account's events and open orders)"
 )
 _BY_LIST: Final = "(origClientOrderId is your listClientOrderId; if you gave none, ask openOrderLists.status)"
-#: USD-M: ``order.status`` says -2013 of an algo order, although it stands
+#: USD-M: ``order.status`` answers -2013 for an algo order, although the order exists
 _ALGO: Final = (
-    "REST GET /fapi/v1/algoOrder (clientAlgoId is yours), or wait for the event ALGO_UPDATE: no method of this API"
-    " knows of algo orders, and order.status says -2013 although they are live"
+    "REST GET /fapi/v1/algoOrder (with your clientAlgoId), or wait for the event ALGO_UPDATE: this API has no method"
+    " that shows algo orders, and order.status answers -2013 although the order is live"
 )
 #: method -> the method that tells whether it was executed, if there is one, and how it is asked
 _QUERIES: Final[Mapping[str, tuple[str | None, str]]] = {
     "order.place": ("order.status", _BY_ORDER),
-    "order.modify": ("order.status", "(is it as you wanted it?)"),
+    "order.modify": ("order.status", "(does it show the change?)"),
     "order.cancel": ("order.status", "(is it still live?)"),
     "algoOrder.place": (None, _ALGO),
     "algoOrder.cancel": (None, _ALGO),

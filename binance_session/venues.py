@@ -36,7 +36,7 @@ _VERSION: Final = re.compile(r"v\d+/")
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that was most likely meant, ``None`` if none is near."""
+    """Return the most similar of ``names``, ``None`` if none is similar."""
     by_lower = {known.lower(): known for known in names}
     found = difflib.get_close_matches(name[:100].lower(), by_lower, n=1)
     return by_lower[found[0]] if found else None
@@ -54,7 +54,7 @@ class Venue:
     url: str
     stream_url: str | None
     methods: Mapping[str, Method] = field(repr=False)
-    #: how a USER_STREAM method proves itself here: futures want the key only, Spot a signature
+    #: what a USER_STREAM method must carry here: on futures the apiKey only, on Spot a signature
     user_stream_auth: Auth = Auth.KEY
     has_logon: bool = True
     has_listen_key: bool = True
@@ -75,12 +75,14 @@ class Venue:
     def method(self, name: str, security: str | None = None) -> Method:
         """Return the catalogue's entry for ``name``, which may carry a version (``v2/account.status``).
 
-        A method that the catalogue does not know needs its ``security`` named, since guessing could send an order
-        unsigned or a key to where none belongs. Raises :class:`ConfigurationError` without it, for
-        a security type that does not exist, and for a name that is no text.
+        For a method that is not in the catalogue ``security`` is required: a wrong guess would send an order unsigned,
+        or a key where none belongs. Raises :class:`ConfigurationError` without it, for a security type that does not
+        exist, and for a name that is not a string.
         """
         if not isinstance(name, str) or not name:
-            raise ConfigurationError(f"a method is a non-empty string such as 'order.place', not {kind_of(name)}")
+            raise ConfigurationError(
+                f"the method must be a non-empty string such as 'order.place', not {kind_of(name)}"
+            )
         if security is not None:
             try:
                 kind = Security(security)
@@ -98,7 +100,7 @@ class Venue:
         return known
 
     def _unknown(self, name: str) -> str:
-        """Say that the catalogue has no such method, and what may have been meant."""
+        """Return the message for a method that is not in the catalogue, with what may have been meant."""
         bare = name[found.end() :] if (found := _VERSION.match(name)) else name
         message = f"{self.name} has no method {shown(name, 100)!r} in its catalogue"
         meant = nearest(bare, self.methods)
@@ -109,7 +111,8 @@ class Venue:
             message += f": did you mean {meant!r}?"
         message += "" if message.endswith("?") else "."
         return (
-            f"{message} If it is new there, say what it needs: security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'"
+            f"{message} If the exchange has it, name its security type:"
+            " security='NONE', 'USER_STREAM', 'USER_DATA' or 'TRADE'"
         )
 
     def _auth(self, security: Security) -> Auth:
