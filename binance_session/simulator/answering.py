@@ -56,7 +56,7 @@ class Reaction:
 class Answering:
     """Answers requests from the exchange's memory.
 
-    ``executed`` is given an entry for every request that takes effect.
+    An entry is appended to ``executed`` for every request that takes effect.
     """
 
     def __init__(self, state: State, executed: MutableSequence[Executed]) -> None:
@@ -204,7 +204,7 @@ class Answering:
         try:
             check_timestamp(values, clock.time(), longest, microseconds=microseconds)
         except Refusal:
-            # A client of a clock that somebody moved may go by its own, which nobody did.
+            # When this clock was moved ahead, a client may still use its own, which was not.
             if not isinstance(clock, DrivenClock) or not clock.ahead:
                 raise
             check_timestamp(values, clock.time() - clock.ahead, longest, microseconds=microseconds)

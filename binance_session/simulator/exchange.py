@@ -1,7 +1,7 @@
 """The exchange without a network: a connection's text in, actions for its socket out.
 
-:class:`Exchange` knows no asyncio. Whoever owns the sockets tells it of connections, texts, pongs and ends, and gives
-each connection a function that performs :mod:`~binance_session.simulator.wire` actions.
+:class:`Exchange` does not use asyncio. The owner of the sockets calls it for connections, texts, pongs and ends, and
+gives each connection a function that performs :mod:`~binance_session.simulator.wire` actions.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Exchange:
     ) -> ApiKeyRecord:
         """Register an API key; see :func:`~binance_session.simulator.keys.api_key_record`.
 
-        One that was there under the same name is revoked by that, as it is when somebody changes its permissions.
+        An earlier key of the same name is revoked by that, as it is when its permissions are changed.
         """
         record = api_key_record(
             api_key,
@@ -168,8 +168,8 @@ class Exchange:
 
     # -- connections
 
-    def knock(self, address: str, target: str) -> Iterator[Action]:
-        """Return what is to happen before a handshake is answered, which is nothing unless a fault strikes it.
+    def before_handshake(self, address: str, target: str) -> Iterator[Action]:
+        """Return the actions before a handshake is answered: none unless a fault strikes it.
 
         Iterating over it may raise :class:`Refusal`.
         """
@@ -213,7 +213,7 @@ class Exchange:
         return connection
 
     def disconnect(self, connection: Connection) -> None:
-        """Take note that a connection is gone."""
+        """Remove a connection that has ended."""
         connection.ended()
         self.state.connections.pop(connection.number, None)
 
@@ -259,9 +259,9 @@ class Exchange:
         self._user_data.deliver()
 
     def fill(self, symbol: str, client_order_id: str, quantity: Decimal | str) -> None:
-        """Fill a part of a resting order, at its own price, as if somebody had traded with it.
+        """Fill a part of a resting order, at its own price, as if another account had traded with it.
 
-        The order is the open one of this ``newClientOrderId``, whoever placed it. Raises :class:`ValueError` for a
+        The order is the open one of this ``newClientOrderId``, of any account. Raises :class:`ValueError` for a
         symbol or an order that there is not, an order that is not on the book (a stop order that waits, a pending one),
         and a quantity that is none, has too many digits, or is more than the order has left.
         """
@@ -278,7 +278,7 @@ class Exchange:
         self._user_data.deliver()
 
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
-        """Add to a balance, or take from it, as a deposit or a withdrawal does, and tell of it.
+        """Add to a balance, or take from it, as a deposit or a withdrawal does, and send its events.
 
         Spot: ``balanceUpdate`` and ``outboundAccountPosition``. Futures: ``ACCOUNT_UPDATE`` with the reason
         DEPOSIT or WITHDRAW.
@@ -299,7 +299,7 @@ class Exchange:
         return value
 
     def charge_funding(self, symbol: str, change: Decimal | str, account: Account | None = None) -> None:
-        """Take a position's funding fee from the balance, or pay it in, and tell of it (futures).
+        """Take a position's funding fee from the balance, or pay it in, and send its event (futures).
 
         Raises :class:`Refusal` for a symbol that is not listed, :class:`ValueError` on Spot.
         """
@@ -316,7 +316,7 @@ class Exchange:
     def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
         """End an account's listenKeys now, as if their time had run out, and return how many there were.
 
-        Unless ``tell`` is false the stream sockets hear of it, and are closed if the readings say so.
+        Unless ``tell`` is false the stream sockets get ``listenKeyExpired``, and are closed if the readings say so.
         """
         keys = self.state.listen_keys.all_of(self.account if account is None else account)
         for key in keys:
@@ -331,12 +331,12 @@ class Exchange:
         return len(keys)
 
     def pong(self, connection: Connection, payload: bytes) -> None:
-        """Take note of a pong frame. One that answers no ping counts as a control frame."""
+        """Handle a pong frame. One that answers no ping counts as a control frame."""
         if not connection.pong(payload):
             self.control_frame(connection)
 
     def pong_due(self, connection: Connection, data: bytes) -> bool:
-        """Tell whether a client's ping is to be answered at once; else a fault sees to it, or nobody does."""
+        """Return whether a client's ping is to be answered at once; if not, a fault answers it late or never."""
         fault = self.faults.strike_ping(connection) if self.faults else None
         if fault is not None:
             connection.perform(FAULTS[fault.name].behaviour(PingOccasion(data, fault.options)))
@@ -353,10 +353,10 @@ class Exchange:
         self.close(connection, 1003)
 
     def await_pong(self, connection: Connection) -> None:
-        """Let the time run in which the client must answer the last ping.
+        """Start the time in which the client must answer the last ping.
 
-        Whoever owns the socket says when, once the ping is on its way: a clock that jumps ahead by hours must not
-        blame a client that was not given a moment to answer.
+        Called by the socket when the ping has been written, so that a client still gets a chance to answer after the
+        clock has jumped ahead by hours.
         """
         if connection.pings:
             sent = max(connection.pings.values())
@@ -376,7 +376,7 @@ class Exchange:
         """Put a fault to work.
 
         Raises :class:`ValueError` for one that would never strike: for a method that neither this nor another venue
-        has, and for an event type that is a slip of the pen away from one that there is.
+        has, and for an event type that looks like a misspelled one.
         """
         if fault.method is not None and not any(_has(venue, fault.method) for venue in (COIN_M, USD_M, SPOT)):
             try:
@@ -391,7 +391,7 @@ class Exchange:
         return self.faults.inject(fault)
 
     def receive(self, connection: Connection, text: str) -> None:
-        """Treat one text message of a client, and perform on its connection what follows."""
+        """Handle one text message of a client, and perform the resulting actions on its connection."""
         if not connection.open or connection.closing:
             return
         message: Any = None
@@ -426,7 +426,7 @@ class Exchange:
         connection.perform(reaction.actions())
 
     def _treat(self, connection: Connection, request: Request) -> None:
-        """Execute a request, send its answer, and tell of what it brought about, in the order of the readings."""
+        """Execute a request, send its answer and the events that it caused, in the order that the readings say."""
         reaction = Reaction()
         fault = self.faults.strike(request, connection) if self.faults else None
         tell_now = self.state.readings.events_come == "before"
@@ -443,6 +443,6 @@ class Exchange:
         else:
             occasion = Occasion(request, connection, self.state, fault.options, execute)
             connection.perform(chain(FAULTS[fault.name].behaviour(occasion), reaction.ending))
-        # A behaviour that executes the request later still tells of it at once.
+        # If a behaviour executes the request later, its events are sent at that moment.
         tell_now = True
         self._user_data.deliver()

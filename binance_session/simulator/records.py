@@ -51,8 +51,8 @@ class Executed:
 class Pushed:
     """An event of an account, and where it went.
 
-    There is one entry for each stream that it was sent to, and one whose ``connection`` is ``None`` if nobody was
-    connected to hear it. ``time`` is in Unix seconds; ``number`` counts the exchange's events from 1, and is the
+    There is one entry for each stream that it was sent to, and one whose ``connection`` is ``None`` if no
+    connection listened. ``time`` is in Unix seconds; ``number`` counts the exchange's events from 1, and is the
     same in all entries of one event. ``fault`` names the fault that struck on the way, ``lost`` tells whether
     the fault kept the event from its socket.
     """

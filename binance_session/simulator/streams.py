@@ -29,7 +29,7 @@ class StreamAddress:
     """What a client that opens a stream socket asks for.
 
     ``keys`` are listenKeys with the event types that each lets pass. On a ``combined`` socket events are wrapped in
-    ``{"stream", "data"}``. One that is not ``routed`` is accepted and hears nothing of any account.
+    ``{"stream", "data"}``. One that is not ``routed`` is accepted and gets no events.
     """
 
     keys: dict[str, Allowed]
@@ -60,8 +60,8 @@ def read_address(target: str, base: str, *, public: bool, by_path: bool, reading
     """Return what ``target`` (path and query) asks of the stream host, or ``None`` if there is no such place.
 
     ``base`` is the path under which user data is served. ``public`` tells whether the host serves other paths too, for
-    market data (USD-M); clients of those are welcome and hear nothing here. Unless ``by_path`` a key in the path is
-    taken in silence::
+    market data (USD-M); clients of those are accepted and get no events here. Unless ``by_path`` a key in the path
+    is accepted and ignored::
 
         /ws/KEY                                       one key; /ws alone waits for SUBSCRIBE
         /ws?listenKey=KEY&events=A/B                  one key, and an allow list of event types

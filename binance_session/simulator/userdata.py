@@ -1,4 +1,4 @@
-"""Who hears of what happens to an account: every user data event goes through here (PROTOCOL.md §1.2, §5.3, §5.4)."""
+"""User data events and their listeners: every event goes through here (PROTOCOL.md §1.2, §5.3, §5.4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["UserData"]
 
 
 class UserData:
-    """Sends the events of accounts to whoever listens, and keeps a record in ``pushed``."""
+    """Sends the events of accounts to their listeners, and keeps a record in ``pushed``."""
 
     def __init__(self, state: State, faults: Faults, pushed: MutableSequence[Pushed]) -> None:
         self.state = state
@@ -30,7 +30,7 @@ class UserData:
         state.deliver = self.deliver
 
     def push(self, account: Account, event: Mapping[str, Any]) -> int:
-        """Send an event to whoever listens to an account, and return to how many streams it went.
+        """Send an event to all listeners of an account, and return to how many streams it went.
 
         Futures: each stream socket, for each of its listenKeys that is active. Spot: each API socket that subscribed.
         """
@@ -57,7 +57,7 @@ class UserData:
         return self._number
 
     def deliver(self) -> None:
-        """Send what requests have brought about (the state's ``notices``)."""
+        """Send the events that requests have caused (the state's ``notices``)."""
         notices, self.state.notices = self.state.notices, []
         for notice in notices:
             if notice.connection is None:
@@ -67,7 +67,7 @@ class UserData:
                 self._send(notice.connection, wrapping, notice.event, notice.account, self._next_number())
 
     def key_ended(self, key: ListenKeyRecord) -> None:
-        """Tell the stream sockets of a listenKey that it ended, as often as the readings say, and close them or not."""
+        """Send ``listenKeyExpired`` to a listenKey's stream sockets, and close them, as the readings say."""
         readings = self.state.readings
         event = {"e": "listenKeyExpired", "E": self.state.now_ms, "listenKey": key.value}
         sockets = [

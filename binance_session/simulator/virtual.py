@@ -93,7 +93,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
     @classmethod
     def running(cls) -> VirtualTimeLoop:
-        """Return the running loop; raise :class:`RuntimeError` if it is none of this kind."""
+        """Return the running loop; raise :class:`RuntimeError` if it is of another kind."""
         loop = asyncio.get_running_loop()
         if not isinstance(loop, cls):
             raise RuntimeError("the running event loop is not a VirtualTimeLoop")
@@ -206,9 +206,9 @@ def run(
 
     Like :func:`asyncio.run` it cancels the tasks that remain, closes the asynchronous generators and the
     loop. Then it makes sure that nothing went unnoticed: it raises :class:`RuntimeError` for an exception
-    that nobody handled (in a callback, or in a task that nobody awaited), for a server that still listens,
+    that was not handled (in a callback, or in a task that was not awaited), for a server that still listens,
     and for a connection that neither end began to close. It raises :class:`Stuck` when the coroutine waits
-    for what cannot come, or for more than ``limit`` virtual seconds. ``start`` is the Unix time at the
+    for something that cannot come, or for more than ``limit`` virtual seconds. ``start`` is the Unix time at the
     beginning.
     """
     loop = VirtualTimeLoop(start=start, limit=limit)

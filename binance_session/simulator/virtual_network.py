@@ -73,7 +73,7 @@ class Network(LineSettings):
             return self._addresses.setdefault(host.lower(), str(made_up))
 
     def free_port(self) -> int:
-        """Return a port that nobody has been given yet."""
+        """Return a port that was not used before."""
         self._last_port += 1
         return self._last_port
 
@@ -102,7 +102,7 @@ class Network(LineSettings):
     def _server(self, host: str, port: int) -> _Server:
         server = self._servers.get((self.address(host), port)) or self._servers.get((_ANY_HOST, port))
         if server is None or self.refuses_connects:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {host}:{port}")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"nothing listens at {host}:{port}")
         return server
 
     async def join(
@@ -145,7 +145,7 @@ def _bad_certificate() -> ssl.SSLCertVerificationError:
 
 
 class _ListeningSocket:
-    """What remains of a socket when there is none: its name."""
+    """Stands for the server's socket in ``sockets``; it only has a name."""
 
     family = socket.AF_INET
     type = socket.SOCK_STREAM

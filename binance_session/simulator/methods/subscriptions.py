@@ -52,7 +52,7 @@ def subscribe_signature(call: Call) -> dict[str, Any]:
 
 @SUBSCRIPTIONS.method("userDataStream.subscribe.listenToken", "listenToken")
 def subscribe_token(call: Call) -> dict[str, Any]:
-    """Subscribe to the events of the account that a listenToken is for, or have such a subscription last longer."""
+    """Subscribe to the events of the account that a listenToken is for, or extend such a subscription."""
     token = call.state.listen_tokens.get(call.params["listenToken"])
     if token is None or token.expires <= call.state.clock.time():
         raise Refusal(400, -1209, "Invalid listenToken.")  # the code is documented, its text is not

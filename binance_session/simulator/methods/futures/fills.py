@@ -1,4 +1,4 @@
-"""How futures orders meet the market: at once, when the price reaches them, or in parts when somebody asks for it."""
+"""How futures orders meet the market: at once, when the price reaches them, or in parts by ``Exchange.fill``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ZERO: Final = Decimal(0)
 
 
 def tell(state: State, account: Account, order: Order, execution: str, **more: Any) -> None:
-    """Let the account's listeners hear what has just happened to an order."""
+    """Queue the event of what has just happened to an order."""
     if state.wants_events(account):
         state.tell(account, order_trade_update(state, account, order, execution, **more))
 
