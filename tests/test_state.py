@@ -1,10 +1,9 @@
-"""The tables are the specification; these tests hold the machine, and the README's picture, against them."""
+"""The tables are the specification; these tests hold the machine, and the documentation's picture, against them."""
 
 from __future__ import annotations
 
 import itertools
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from binance_session.state import (
     SessionState,
     reachable,
 )
-from tests.diagram import BEGIN, END, diagram
+from tests.diagram import BEGIN, END, PAGE, diagram
 
 TABLES: list[tuple[Any, type[Enum], type[Enum]]] = [
     (SESSION_TABLE, SessionState, SessionEvent),
@@ -120,7 +119,7 @@ def test_any_sequence_of_events_keeps_to_the_table(events: list[SessionEvent]) -
     assert all(a[1] is b[0] for a, b in itertools.pairwise(told))
 
 
-def test_the_readme_shows_the_table_as_it_is() -> None:
+def test_the_documentation_shows_the_table_as_it_is() -> None:
     """The diagram is generated (``python -m tests.diagram``); this fails when the table moved on without it."""
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    assert readme[readme.index(BEGIN) + len(BEGIN) : readme.index(END)].strip() == diagram().strip()
+    page = PAGE.read_text()
+    assert page[page.index(BEGIN) + len(BEGIN) : page.index(END)].strip() == diagram().strip()
