@@ -270,6 +270,7 @@ class ApiError(BinanceSessionError):
         method: str | None = None,
         outcome: Outcome | None = None,
         advice: str | None = None,
+        now: float | None = None,
     ) -> None:
         super().__init__(message, request_id=request_id, method=method, outcome=outcome)
         self.advice = advice or _ADVICE[self.outcome or "rejected"]
@@ -278,6 +279,7 @@ class ApiError(BinanceSessionError):
         self.message = message
         self.data = data
         self.response = response
+        self._now = now if now is not None else time.time()
 
     @property
     def is_passing(self) -> bool:
@@ -306,25 +308,6 @@ class RateLimited(ApiError):
     ``retry_at`` is when the exchange will listen again, in Unix seconds of its clock, ``retry_in`` the same in seconds
     from when this error was made; both ``None`` if it did not say.
     """
-
-    def __init__(
-        self,
-        status: int,
-        code: int,
-        message: str,
-        data: Any = None,
-        response: Response | None = None,
-        *,
-        request_id: int | None = None,
-        method: str | None = None,
-        outcome: Outcome | None = None,
-        advice: str | None = None,
-        now: float | None = None,
-    ) -> None:
-        super().__init__(
-            status, code, message, data, response, request_id=request_id, method=method, outcome=outcome, advice=advice
-        )
-        self._now = now if now is not None else time.time()
 
     def __str__(self) -> str:
         """Say what the exchange said, what that means for the request, and how long to wait."""
@@ -431,7 +414,6 @@ def api_error(
         hint = "repeat it: the session has asked for the exchange's time"
     if (outcome or kind.default_outcome) != "unknown":
         advice = f"{_ADVICE['rejected']}; {hint}" if hint is not None else None
-    more: dict[str, Any] = {"now": now} if issubclass(kind, RateLimited) else {}
     return kind(
         status,
         code,
@@ -442,7 +424,7 @@ def api_error(
         method=method,
         outcome=outcome,
         advice=advice,
-        **more,
+        now=now,
     )
 
 

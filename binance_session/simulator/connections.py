@@ -13,11 +13,11 @@ from binance_session.simulator.clock import Clock, Timer
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.wire import Action, Close, Drop, Mute, SendPing, SendText, Wait, say
 
-__all__ = ["Connection", "Subscription"]
+__all__ = ["AccountSubscription", "Connection"]
 
 
 @define(eq=False)
-class Subscription:
+class AccountSubscription:
     """A Spot user data subscription of a connection (PROTOCOL.md §5.4).
 
     By the logon, by its own signature, or by a listenToken, which ends at ``expires`` (Unix seconds).
@@ -54,7 +54,7 @@ class Connection:
     streams: dict[str, frozenset[str] | None] = field(factory=dict, repr=False)
     combined: bool = False
     routed: bool = True
-    subscriptions: dict[int, Subscription] = field(factory=dict, repr=False)
+    subscriptions: dict[int, AccountSubscription] = field(factory=dict, repr=False)
     next_subscription: int = 0
     open: bool = True
     closing: bool = False
@@ -183,7 +183,7 @@ class Connection:
         self._control_frames = (second, count)
         return count > limit
 
-    def subscriptions_of(self, account: object) -> Iterator[Subscription]:
+    def subscriptions_of(self, account: object) -> Iterator[AccountSubscription]:
         """Yield the subscriptions through which an account's events go (Spot)."""
         for subscription in self.subscriptions.values():
             if subscription.account is account:

@@ -16,12 +16,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from attrs import field, frozen
-
 from binance_session.errors import ConfigurationError
 from binance_session.simulator import driving
 from binance_session.simulator.accounts import Account
-from binance_session.simulator.answering import Answering, Executed, Outcome
+from binance_session.simulator.answering import Answering, Reaction
 from binance_session.simulator.behaviours import Occasion, PingOccasion
 from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
@@ -33,24 +31,19 @@ from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
 from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
+from binance_session.simulator.records import Executed, Pushed, Received
 from binance_session.simulator.refusals import Refusal
-from binance_session.simulator.rules import (
-    Request,
-    Unanswerable,
-    decode,
-    is_request_id,
-    read_request,
-)
+from binance_session.simulator.rules import Request, Unanswerable, decode, is_request_id, read_request
 from binance_session.simulator.state import ListenToken, State
-from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, read_address, treat_stream_request
-from binance_session.simulator.userdata import Pushed, UserData
+from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, stream_address, treat_stream_request
+from binance_session.simulator.userdata import UserData
 from binance_session.simulator.wire import Action
 from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 
 if TYPE_CHECKING:
     from binance_session.simulator.keys import PublicKey
 
-__all__ = ["Exchange", "Executed", "Pushed", "Received"]
+__all__ = ["Exchange"]
 
 #: Ping and pong frames a second that a client may send (PROTOCOL.md §1.3); Spot names no limit.
 _CONTROL_FRAMES: Final = 5
@@ -59,30 +52,6 @@ _CLOSE_TIMEOUT: Final = 10.0
 #: Seconds that a listenToken is good for at most.
 _LONGEST_TOKEN: Final = 86400.0
 _API_SOCKET: Final = StreamAddress({}, combined=False, routed=True)
-
-
-@frozen
-class Received:
-    """A text message that a client sent: when (Unix seconds), over which connection, the text and the decoded object.
-
-    ``message`` is ``None`` if the text is no JSON object. Texts hold keys and signatures: they are not in the ``repr``.
-    """
-
-    time: float
-    connection: Connection
-    text: str = field(repr=False)
-    message: dict[str, Any] | None = field(repr=False)
-
-    @property
-    def method(self) -> Any:
-        """The ``method`` of the request, or ``None``."""
-        return None if self.message is None else self.message.get("method")
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """The ``params`` of the request; empty if it has none."""
-        params = {} if self.message is None else self.message.get("params")
-        return params if isinstance(params, dict) else {}
 
 
 def _has(venue: Venue, method: str) -> bool:
@@ -128,7 +97,6 @@ class Exchange:
         self._user_data = UserData(self.state, self.faults, self.pushed)
         self._answering = Answering(self.state, self.executed)
         self._api_path = urlsplit(venue.url).path
-        self._stream_path = None if venue.stream_url is None else urlsplit(venue.stream_url).path
         self._connections_so_far = 0
 
     @property
@@ -222,7 +190,7 @@ class Exchange:
         options = parse_qs(url.query)
         place = _API_SOCKET
         if stream:
-            place = self._stream_address(target)
+            place = stream_address(target, self.state)
         else:
             self.limits.charge_connection(address, now)
         self._connections_so_far += 1
@@ -243,23 +211,6 @@ class Exchange:
         connection.later(self.venue.server_ping_interval, self._ping, connection)
         connection.later(self.venue.lifetime, self.close, connection, 1001, "24 hours")
         return connection
-
-    def _stream_address(self, target: str) -> StreamAddress:
-        readings = self.state.readings
-        address = None
-        if self._stream_path is not None:
-            public = self.state.product is Product.USD_M
-            by_path = not public or self.venue.testnet or readings.usd_m_path == "works"
-            address = read_address(target, self._stream_path, public=public, by_path=by_path, readings=readings)
-        if address is None:
-            raise Refusal(404, -1000, "Not Found")
-        if (
-            address.routed
-            and readings.unknown_stream == "refused"
-            and not all(map(self.state.listen_keys.get, address.keys))
-        ):
-            raise Refusal(403, -1125, "This listenKey does not exist.")
-        return address
 
     def disconnect(self, connection: Connection) -> None:
         """Take note that a connection is gone."""
@@ -469,29 +420,29 @@ class Exchange:
                 self._treat(connection, request)
                 return
         request_id = (known or {}).get("id")
-        outcome = Outcome()
+        reaction = Reaction()
         envelope = Request(request_id if is_request_id(request_id) else None, "", {})
-        self._answering.refuse(connection, envelope, refusal, outcome)
-        connection.perform(outcome.actions())
+        self._answering.refuse(connection, envelope, refusal, reaction)
+        connection.perform(reaction.actions())
 
     def _treat(self, connection: Connection, request: Request) -> None:
         """Execute a request, send its answer, and tell of what it brought about, in the order of the readings."""
-        outcome = Outcome()
+        reaction = Reaction()
         fault = self.faults.strike(request, connection) if self.faults else None
         tell_now = self.state.readings.events_come == "before"
 
         def execute() -> list[dict[str, Any]]:
-            self._answering.execute(connection, request, outcome)
+            self._answering.execute(connection, request, reaction)
             if tell_now:
                 self._user_data.deliver()
-            return outcome.messages
+            return reaction.messages
 
         if fault is None:
             execute()
-            connection.perform(outcome.actions())
+            connection.perform(reaction.actions())
         else:
             occasion = Occasion(request, connection, self.state, fault.options, execute)
-            connection.perform(chain(FAULTS[fault.name].behaviour(occasion), outcome.ending))
+            connection.perform(chain(FAULTS[fault.name].behaviour(occasion), reaction.ending))
         # A behaviour that executes the request later still tells of it at once.
         tell_now = True
         self._user_data.deliver()

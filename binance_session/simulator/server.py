@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock, LoopClock
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.exchange import Exchange, Executed, Pushed, Received
+from binance_session.simulator.exchange import Exchange
 from binance_session.simulator.faults import Fault, Injected
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.readings import Readings
+from binance_session.simulator.records import Executed, Pushed, Received
 from binance_session.simulator.socket import Socket
 from binance_session.venues import Venue
 

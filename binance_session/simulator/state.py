@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock, Timer
-from binance_session.simulator.connections import Connection, Subscription
+from binance_session.simulator.connections import AccountSubscription, Connection
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.listenkeys import ListenKeyRecord, ListenKeys
@@ -122,7 +122,7 @@ class State:
         """Let an event be sent to whoever listens to an account, once the request at hand has been answered."""
         self.notices.append(Notice(account, event))
 
-    def tell_terminated(self, connection: Connection, subscription: Subscription) -> None:
+    def tell_terminated(self, connection: Connection, subscription: AccountSubscription) -> None:
         """Let ``eventStreamTerminated`` be sent to a subscription that has ended (Spot)."""
         event = {"e": "eventStreamTerminated", "E": self.now_ms}
         self.notices.append(Notice(subscription.account, event, connection, subscription.id))
