@@ -91,7 +91,7 @@ def test_only_these_names_of_websockets_are_relied_on() -> None:
 @pytest.mark.parametrize(
     ("kind", "files"),
     [
-        ("ClientProtocol", ["websocket/connection.py", "websocket/dialing.py"]),
+        ("ClientProtocol", ["websocket/connection.py", "websocket/writer.py", "websocket/dialing.py"]),
         ("ServerProtocol", ["simulator/socket.py"]),
     ],
 )

@@ -560,7 +560,7 @@ class Recorder:
     def __init__(self, connection: Connection) -> None:
         self._transport = connection.transport
         self.writes: list[list[str]] = []
-        connection.transport = self  # type: ignore[assignment]
+        connection.transport = connection._writer.transport = self  # type: ignore[assignment]
 
     def write(self, data: bytes) -> None:
         self.writes.append(list(_messages(bytes(data))))
@@ -638,7 +638,7 @@ async def test_what_an_extension_changes_is_held_too() -> None:
     async with connected() as (_, _, connection):
         recorder = Recorder(connection)
         connection.hold()
-        connection._scanning = False  # as when an extension was agreed upon
+        connection._writer.makes_frames = False  # as when an extension was agreed upon
         connection.write(b"1")
         assert recorder.writes == []
         connection.release()
@@ -799,7 +799,7 @@ async def test_text_that_is_not_utf_8_ends_the_connection(bad: bytes, fragments:
 )
 async def test_the_loop_has_its_turns_in_a_flood(flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much one read brings: it is taken in pieces, in order, and nothing is read meanwhile."""
-    monkeypatch.setattr("binance_session.websocket.connection._SLICE", 0.0)
+    monkeypatch.setattr("binance_session.websocket.intake._SLICE", 0.0)
     collector = Collector()
     connection, protocol, pipe = bare(collector)
     async with shaking_hands(connection, protocol) as answer:
@@ -823,7 +823,7 @@ async def test_the_loop_has_its_turns_in_a_flood(flood: bytes, monkeypatch: pyte
 
 async def test_a_flood_that_is_cut_off_was_received_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came before the end of the connection is handed on before that is told."""
-    monkeypatch.setattr("binance_session.websocket.connection._SLICE", 0.0)
+    monkeypatch.setattr("binance_session.websocket.intake._SLICE", 0.0)
     collector = Collector()
     connection, protocol, _ = bare(collector)
     async with shaking_hands(connection, protocol) as answer:
@@ -855,8 +855,8 @@ def _raise(*_: Any, **__: Any) -> Any:
         ("_protocol.receive_eof", lambda c: c.eof_received()),
         ("_take", lambda c: c.data_received(frame(CLOSE, b""))),
         ("_notice_end", lambda c: c.data_received(frame(CLOSE, b""))),
-        ("hang_up", lambda c: c.eof_received()),
-        ("_work_off", lambda c: c.connection_lost(None)),
+        ("transport.close", lambda c: c.eof_received()),
+        ("_intake.work_off", lambda c: c.connection_lost(None)),
         ("_liveness.stop", lambda c: c.connection_lost(None)),
     ],
 )
