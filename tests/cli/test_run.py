@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -249,8 +250,10 @@ def test_an_order_id_that_many_readers_round(
 
 
 def test_whatever_the_exchange_sends_it_is_written_or_told_and_the_next_one_comes(
-    exchange: Background, ed25519: KeyPair
+    exchange: Background, ed25519: KeyPair, request: pytest.FixtureRequest
 ) -> None:
+    request.addfinalizer(partial(sys.setrecursionlimit, sys.getrecursionlimit()))
+    sys.setrecursionlimit(5000)  # for the decoder here, above which there are more frames than in the program
     deep = {depth: f'{{"e":"DEEP","E":1,"d":{depth},"x":{"[" * depth}{"]" * depth}}}' for depth in range(400, 1000, 50)}
     with sidecar(exchange, ed25519) as process:
         opened(process)

@@ -465,12 +465,12 @@ async def test_connections_leave_nothing() -> None:
 
 if __name__ == "__main__":
 
-    async def _long() -> None:
+    async def _long(messages: int) -> None:
         began = time.process_time()
-        for seed in range(10):
-            await fuzz_texts(seed, count=100_000)
-            await fuzz_frames(seed, count=30_000)
-            print(f"{100_000 * (seed + 1)} messages: {time.process_time() - began:.0f} s of CPU", flush=True)
+        for seed, done in enumerate(range(0, messages, 50_000)):
+            await fuzz_texts(seed, count=50_000)
+            await fuzz_frames(seed, count=15_000)
+            print(f"{done + 50_000} messages: {time.process_time() - began:.0f} s of CPU", flush=True)
 
-    asyncio.run(_long())
+    asyncio.run(_long(int(sys.argv[1]) if sys.argv[1:] else 1_000_000))
     sys.exit(0)
