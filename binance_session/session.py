@@ -38,6 +38,7 @@ from binance_session.checks import (
     is_exposed,
 )
 from binance_session.clock import ServerClock
+from binance_session.config import ConnectionOptions
 from binance_session.connections.link import Link
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
@@ -57,12 +58,11 @@ from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.threads import Handoff
-from binance_session.requests.waiting import Parking
+from binance_session.requests.waiting import WaitingRequests
 from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
 from binance_session.state import SessionState
 from binance_session.stats import Stats
 from binance_session.venues import Method, Venue
-from binance_session.websocket.dialing import Transport
 from binance_session.websocket.forks import watch
 
 __all__ = ["Session"]
@@ -228,7 +228,7 @@ class Session:
         #: what log records and the names of tasks call the session
         self.name = name or f"{venue.name} {next(_numbers)}"
         self._log = session_log(self.name)
-        transport = Transport(
+        connection_options = ConnectionOptions(
             venue.url if url is None else url,
             ssl,
             proxy,
@@ -245,8 +245,8 @@ class Session:
             tuple((headers or {}).items()),
             self.name,
         )
-        check_url("url", transport.url, ssl)
-        self._exposed = is_exposed(transport.url, proxy)
+        check_url("url", connection_options.url, ssl)
+        self._exposed = is_exposed(connection_options.url, proxy)
         self._by_proxy = isinstance(proxy, str)
         if credentials is not None and self._exposed:
             raise insecure("url", by_proxy=self._by_proxy)
@@ -260,13 +260,13 @@ class Session:
                 )
             if is_exposed(stream_url, proxy):  # a listenKey goes into its path
                 raise insecure("stream_url", by_proxy=self._by_proxy)
-        if proxy is True and urlsplit(transport.url).scheme == "ws":
+        if proxy is True and urlsplit(connection_options.url).scheme == "ws":
             # a plain connection to this machine must not take its way through another one
-            transport = evolve(transport, proxy=None)
+            connection_options = evolve(connection_options, proxy=None)
 
         self._credentials = credentials
         #: by value, what is masked in the exchange's texts
-        self._secrets = secrets_of(credentials, transport.url, stream_url, proxy, headers)
+        self._secrets = secrets_of(credentials, connection_options.url, stream_url, proxy, headers)
         self._loop: object = None
         self._handoff: Handoff | None = None
         # whether what a subclass makes of a request need not be asked for
@@ -281,15 +281,15 @@ class Session:
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
         ids = itertools.count(1)
         self._supervisor = Supervisor(
-            functools.partial(self._make_link, transport, ids, max_in_flight),
+            functools.partial(self._make_link, connection_options, ids, max_in_flight),
             venue.method("session.logon") if self._logs_on else None,
             reconnect,
             self._hooks,
             self._stats,
-            Parking(max_in_flight),
+            WaitingRequests(max_in_flight),
             self._clock,
             self._log,
-            transport,
+            connection_options,
             rollover_after,
             weight_reserve,
             on_failed=self._failed,
@@ -310,7 +310,12 @@ class Session:
         if venue.has_listen_key and stream_url is not None:
             is_secure = urlsplit(stream_url).scheme == "wss"
             self._events = StreamSockets(
-                evolve(transport, url=stream_url, ssl=ssl if is_secure else None, proxy=proxy if is_secure else None),
+                evolve(
+                    connection_options,
+                    url=stream_url,
+                    ssl=ssl if is_secure else None,
+                    proxy=proxy if is_secure else None,
+                ),
                 self._listen_key,
                 self._feed,
                 self._clock,
@@ -337,11 +342,13 @@ class Session:
                 self._log,
             )
 
-    def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
+    def _make_link(
+        self, connection_options: ConnectionOptions, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor
+    ) -> Link:
         self._clock.run_on(asyncio.get_running_loop().time)
         return Link(
             supervisor,
-            transport,
+            connection_options,
             self._encoder,
             ids,
             self._clock,
@@ -353,7 +360,7 @@ class Session:
             secrets=self._secrets,
             explains_503=self.venue.explains_503,
             on_subscription=None if self._own_subscriptions is None else self._own_subscriptions.answered,
-            on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
+            on_response=_on_response(self._hooks, supervisor.throttle.limits_told if self._keeps_reserve else None),
         )
 
     def __repr__(self) -> str:

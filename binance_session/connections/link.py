@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol, overload
 
 from binance_session.clock import ServerClock
+from binance_session.config import ConnectionOptions
 from binance_session.credentials import Credentials
 from binance_session.errors import (
     ApiError,
@@ -37,7 +38,7 @@ from binance_session.state import LINK_TABLE, LinkEvent, LinkState, Machine
 from binance_session.stats import Stats
 from binance_session.venues import Auth, Method
 from binance_session.websocket.connection import Connection
-from binance_session.websocket.dialing import Transport, dial
+from binance_session.websocket.dialing import dial
 
 __all__ = ["Link", "LinkOwner"]
 
@@ -92,13 +93,13 @@ class Link:
         "_lost",
         "_machine",
         "_on_subscription",
+        "_options",
         "_owner",
         "_refusals",
         "_secrets",
         "_sent",
         "_stats",
         "_status",
-        "_transport",
         "authenticated",
         "is_retiring",
         "router",
@@ -107,7 +108,7 @@ class Link:
     def __init__(
         self,
         owner: LinkOwner,
-        transport: Transport,
+        options: ConnectionOptions,
         encoder: RequestEncoder,
         ids: Iterator[int],
         clock: ServerClock,
@@ -122,7 +123,7 @@ class Link:
         on_response: Callable[[Response], None] | None = None,
         on_subscription: Callable[[Link, Method, Response], None] | None = None,
     ) -> None:
-        """Prepare a connection by ``transport``; :meth:`open` opens it.
+        """Prepare a connection by ``options``; :meth:`open` opens it.
 
         ``ids`` numbers the requests; ``status`` is the method that asks who is logged on, ``timeout`` (s) and
         ``max_in_flight`` bound the requests, ``secrets`` are masked in what the exchange says, ``explains_503`` is the
@@ -132,7 +133,7 @@ class Link:
         self._refusals = Refusals(secrets, clock, explains_503=explains_503)
         self._on_subscription = on_subscription
         self._owner = owner
-        self._transport = transport
+        self._options = options
         self._encoder = encoder
         self._ids = ids
         self._clock = clock
@@ -183,7 +184,7 @@ class Link:
     async def open(self) -> None:
         """Connect; raise :class:`ConnectError` if that cannot be had."""
         try:
-            connection = await dial(self._transport, self)
+            connection = await dial(self._options, self)
         except ConnectError as error:
             error.args = (self._secrets.clean(str(error)),)  # it may say what the other end said
             raise
@@ -415,7 +416,7 @@ class Link:
 
     async def confirm(self) -> bool:
         """Return whether the connection answers a ping now."""
-        timeout = self._transport.open_timeout
+        timeout = self._options.open_timeout
         return self._connection is not None and await self._connection.confirm(10.0 if timeout is None else timeout)
 
     async def drained(self) -> None:
@@ -445,4 +446,4 @@ class Link:
     async def close(self) -> None:
         """Close the connection with a handshake, or without one after ``close_timeout``; return when it is gone."""
         if self._connection is not None:
-            await self._connection.close_surely(self._transport.close_timeout)
+            await self._connection.close_surely(self._options.close_timeout)

@@ -17,9 +17,10 @@ from random import uniform
 from typing import Any, Final, NoReturn, Protocol
 
 from binance_session.clock import ServerClock
+from binance_session.config import ConnectionOptions
+from binance_session.connections.addresslimits import NOT_HELD
 from binance_session.connections.link import Link, LinkOwner
-from binance_session.connections.ratelimits import Gate
-from binance_session.connections.sharedlimits import NOT_HELD
+from binance_session.connections.throttle import Throttle
 from binance_session.credentials import Credentials
 from binance_session.errors import (
     ApiError,
@@ -39,12 +40,12 @@ from binance_session.jsontext import readable
 from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
-from binance_session.requests.waiting import Parking
+from binance_session.requests.waiting import WaitingRequests
 from binance_session.responses import Event, Response
 from binance_session.state import SESSION_TABLE, Machine, SessionEvent, SessionState, reachable
 from binance_session.stats import Stats
 from binance_session.venues import Method
-from binance_session.websocket.dialing import Transport
+from binance_session.websocket.dialing import way_out
 
 __all__ = ["LinkWatcher", "Supervisor"]
 
@@ -100,15 +101,15 @@ class Supervisor(LinkOwner):
         reconnect: ReconnectPolicy,
         hooks: Hooks,
         stats: Stats,
-        parking: Parking,
+        waiting: WaitingRequests,
         clock: ServerClock,
         log: SessionLog,
-        transport: Transport,
+        options: ConnectionOptions,
         rollover_after: float | None,
         weight_reserve: float | None,
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Connect by ``transport`` with ``make_link``; log each connection on with the method ``logon``, if given.
+        """Connect by ``options`` with ``make_link``; log each connection on with the method ``logon``, if given.
 
         While the exchange wants none, the first connection waits for its ``open_timeout`` at most. A connection is
         replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``weight_reserve`` is the share of the
@@ -121,13 +122,13 @@ class Supervisor(LinkOwner):
         self._hooks = hooks
         self._stats = stats
         self._log = log
-        self._transport = transport
-        self.gate = Gate(clock, weight_reserve, self._gate_moved, self._check_links)
+        self._options = options
+        self.throttle = Throttle(clock, weight_reserve, self._throttle_changed, self._check_links)
         self._on_failed = on_failed
         self._rollover_after = rollover_after
         self._machine = Machine(SESSION_TABLE, SessionState.NEW, self._changed)
         self._waiters: list[tuple[SessionState, asyncio.Future[None]]] = []
-        self._parking = parking
+        self._waiting = waiting
         self._links: list[Link] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -273,10 +274,10 @@ class Supervisor(LinkOwner):
             raise self._ended(f"the session is {state.value}; {method.name} was not sent", method.name)
         if state is SessionState.NEW:
             raise NotSent(f"the session is not open; {method.name} was not sent: open it first", method=method.name)
-        hold = self.gate.hold_on(method)
+        hold = self.throttle.hold_for(method)
         if hold is not NOT_HELD:
             if not wait or hold.until - asyncio.get_running_loop().time() > timeout:
-                raise self.gate.refusal(hold, method.name)
+                raise self.throttle.refusal(hold, method.name)
         elif state is SessionState.READY and self._serving is not None:
             link = self._serving
             future = link.submit(method, params, credentials, timeout)
@@ -288,7 +289,7 @@ class Supervisor(LinkOwner):
                 ' the connection, pass on_unready="wait"',
                 method=method.name,
             )
-        return self._parking.park(method, checked(), credentials, timeout)
+        return self._waiting.add(method, checked(), credentials, timeout)
 
     # What links tell
 
@@ -319,27 +320,27 @@ class Supervisor(LinkOwner):
 
     def rate_limited(self, error: RateLimited) -> None:
         """Hold requests back, of this session and of its neighbours."""
-        self.gate.rate_limited(error)
+        self.throttle.rate_limited(error)
 
     def may_send(self) -> bool:
         """Tell whether the exchange wants to hear of us."""
-        return self.gate.may_send
+        return self.throttle.may_send
 
-    def _gate_moved(self) -> None:
+    def _throttle_changed(self) -> None:
         """Send what need not wait any more; have requests pass the gate one by one while some must."""
         self.link = None
         if (serving := self.serving) is not None:
             self._serve_requests(serving)
 
     def _serve_requests(self, link: Link) -> None:
-        self.link = link if self.gate.is_open else None
-        self._parking.send_all(link, self.gate.lets, functools.partial(self._sent, link))
+        self.link = link if self.throttle.is_open else None
+        self._waiting.send_all(link, self.throttle.allows, functools.partial(self._sent, link))
 
     def _sent(self, link: Link, method: Method, params: Params | None) -> None:
         """Have the weight of a request counted, if it is, and ask for the exchange's own count once in a while."""
-        if not self.gate.sent(method, params) or self._asks_weight or not self.gate.may_send:
+        if not self.throttle.sent(method, params) or self._asks_weight or not self.throttle.may_send:
             return
-        count = self.gate.count
+        count = self.throttle.count
         assert count is not None
         try:
             asked = link.ask_limits()
@@ -352,7 +353,7 @@ class Supervisor(LinkOwner):
         self._asks_weight = False
         if asked.cancelled() or asked.exception() is not None:
             return
-        if self.gate.weight_told(asked.result().rate_limits, moment):
+        if self.throttle.weight_told(asked.result().rate_limits, moment):
             return
         self._asks_weight = True  # no more: it would not tell the next time
         self._log.warning(
@@ -396,9 +397,9 @@ class Supervisor(LinkOwner):
             loop = asyncio.get_running_loop()
             if patience is not None:
                 self._may_try_until = loop.time() + patience
-            timeout = self._transport.open_timeout
+            timeout = self._options.open_timeout
             self._may_wait_until = max(self._may_try_until, math.inf if timeout is None else loop.time() + timeout)
-            self.gate.at(self._transport.url, self._transport.way_out)
+            self.throttle.use(self._options.url, way_out(self._options))
             self._machine.advance(_E.OPEN)
             if self.state is SessionState.CONNECTING:  # a hook may have closed it
                 self._task = loop.create_task(self._run(), name=self._log.task("supervisor"))
@@ -451,11 +452,11 @@ class Supervisor(LinkOwner):
         self._stats.lost += unknown
         if unknown:
             self._log.warning("the session was %s with %d requests in flight: their outcome is unknown", why, unknown)
-        self._parking.end_all(waiting, quietly=by_owner)
+        self._waiting.end_all(waiting, quietly=by_owner)
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on; leave nothing behind."""
-        self.gate.join(watched=self._transport.ping_interval is not None)
+        self.throttle.join(watched=self._options.ping_interval is not None)
         cancelled = False
         try:
             await self._keep_ready()
@@ -483,7 +484,7 @@ class Supervisor(LinkOwner):
 
     async def _clean_up(self) -> None:
         self.link = None
-        self.gate.leave()
+        self.throttle.leave()
         for drain in self._drains:
             drain.cancel()
         if self._drains:
@@ -569,7 +570,7 @@ class Supervisor(LinkOwner):
 
     async def _connect(self) -> Link:
         """Return a new link, open and logged on if the session logs on; raise why there is none."""
-        await self.gate.may_dial(self._patience_ends)
+        await self.throttle.wait_to_dial(self._patience_ends)
         link = self._make_link(self)
         self._links.append(link)
         try:
@@ -582,7 +583,7 @@ class Supervisor(LinkOwner):
                     raise ConnectError(f"logged on, and at once not any more: {link.cause or 'revoked'}")
         except BaseException as error:
             if isinstance(error, ConnectError) and error.status in (418, 429) and error.retry_after is not None:
-                self.gate.hold(error.retry_after, is_ban=error.status == 418)
+                self.throttle.hold(error.retry_after, is_ban=error.status == 418)
             await self._end(link)
             raise
         self._stats.connections += 1
@@ -633,7 +634,7 @@ class Supervisor(LinkOwner):
         self._serving = link
         self._revoked = False
         self._warned.clear()
-        self.link = link if self.gate.is_open else None
+        self.link = link if self.throttle.is_open else None
         if self._machine.can(_E.RETRY):  # the link before was lost while this one was being prepared
             self._machine.advance(_E.RETRY)
         if self._machine.can(_E.SERVE):
@@ -794,13 +795,13 @@ class Supervisor(LinkOwner):
     async def _log_on(self, link: Link, method: Method) -> None:
         """Send ``session.logon`` and wait for its answer."""
         try:
-            await self.gate.host_listens(self._patience_ends)
+            await self.throttle.wait(self._patience_ends)
             try:
                 await link.submit(method)
             except InvalidTimestamp:
                 # The link asked for the exchange's time when it saw this; with that, once more.
                 await link.status_told()
-                await self.gate.host_listens(self._patience_ends)
+                await self.throttle.wait(self._patience_ends)
                 await link.submit(method)
         except RateLimited:
             raise

@@ -18,7 +18,7 @@ from binance_session.connections.supervisor import Supervisor
 from binance_session.events.listenkey import ListenKeyKeeper
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.router import Router
-from binance_session.requests.waiting import Parking
+from binance_session.requests.waiting import WaitingRequests
 from binance_session.state import SessionEvent
 from tests.simulation.networktroubles import NETWORK_TROUBLES
 from tests.simulation.recipe import DAY, Pace, Recipe
@@ -194,7 +194,7 @@ def test_what_is_left_after_close_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.long
 def test_a_parked_request_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing without telling who waits."""
-    monkeypatch.setattr(Parking, "end_all", lambda self, error, *, quietly: None)
+    monkeypatch.setattr(WaitingRequests, "end_all", lambda self, error, *, quietly: None)
     assert _found("is open after close()", range(300, 309), "dense")
 
 
