@@ -40,7 +40,7 @@ from binance_session.venues import Auth, Method
 from binance_session.websocket.connection import Connection
 from binance_session.websocket.dialing import dial
 
-__all__ = ["Link", "LinkOwner"]
+__all__ = ["Link", "LinkOwner", "LinkWatcher"]
 
 _OPEN: Final = LinkState.OPEN
 _NOTHING: Final = Auth.NOTHING
@@ -54,29 +54,52 @@ _BEGINNING: Final = 200
 
 
 class LinkOwner(Protocol):
-    """What a link tells upwards. Called inside ``data_received``: quick, and raising nothing."""
+    """What a link calls, inside ``data_received``: quick, and raising nothing."""
 
     def link_ended(self, link: Link, cause: ConnectionLost) -> None:
-        """Learn that the connection is over, after everything in flight on it has ended."""
+        """Called when the connection is over, after everything in flight on it has ended."""
 
     def logon_revoked(self, link: Link) -> None:
-        """Learn that the exchange no longer takes this connection for logged on."""
+        """Called when the exchange no longer takes this connection for logged on."""
 
     def rate_limited(self, error: RateLimited) -> None:
-        """Learn that the exchange wants no requests for a while."""
+        """Called when the exchange takes no requests for a while."""
 
     def may_send(self) -> bool:
-        """Tell whether it wants any now."""
+        """Tell whether anything may be sent now."""
         ...
 
     def event_received(self, link: Link, event: Event) -> None:
-        """Take an event that came without being asked for."""
+        """Called with each event."""
 
     def event_unreadable(self, link: Link) -> None:
-        """Learn that an event came of which nothing can be made."""
+        """Called when an event came that cannot be decoded."""
 
     def message_unmatched(self, data: bytes | bytearray, *, is_text: bool) -> None:
-        """Take a message that is nobody's."""
+        """Called with a message that is no event and answers no request that is in flight."""
+
+
+class LinkWatcher(Protocol):
+    """What follows the events of the API connection from one link to the next. Nothing here may raise."""
+
+    def link_promoted(self, link: Link) -> None:
+        """Called when a link takes the requests from now on, or one that did was logged on anew."""
+
+    def link_ended(self, link: Link) -> None:
+        """Called when a link is over."""
+
+    def logon_revoked(self, link: Link) -> None:
+        """Called when a link is logged on no more."""
+
+    def event_received(self, link: Link, event: Event) -> bool:
+        """Called with each event; returns whether it was wanted."""
+        return False
+
+    def event_unreadable(self, link: Link) -> None:
+        """Called when an event came that cannot be decoded."""
+
+    async def let_go_of(self, link: Link) -> None:
+        """Called when a link was replaced; returns when it is needed no more."""
 
 
 class Link:
@@ -404,8 +427,7 @@ class Link:
 
     def end_requests(self, error: Callable[[int, Method], BinanceSessionError], *, quietly: bool) -> int:
         """Take no more requests, end those in flight with ``error(request_id, method)`` each; return how many."""
-        if self._machine.can(LinkEvent.DRAIN):
-            self._machine.advance(LinkEvent.DRAIN)
+        self._machine.advance(LinkEvent.DRAIN)
         self.authenticated = False
         return self.router.end_all(error, quietly=quietly)
 
@@ -421,8 +443,7 @@ class Link:
 
     async def drained(self) -> None:
         """Take no more requests; return when nothing is in flight any more."""
-        if self._machine.can(LinkEvent.DRAIN):
-            self._machine.advance(LinkEvent.DRAIN)
+        self._machine.advance(LinkEvent.DRAIN)
         await self.answered()
 
     async def answered(self) -> None:

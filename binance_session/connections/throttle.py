@@ -36,21 +36,15 @@ _LONGEST_WINDOW: Final = 60
 class Throttle(LimitsListener):
     """One session's view of the limits of its address, which it shares with others."""
 
-    def __init__(
-        self,
-        clock: ServerClock,
-        weight_reserve: float | None,
-        on_change: Callable[[], None],
-        on_suspended: Callable[[], None],
-    ) -> None:
-        """Call ``on_change`` when something is held back, or no longer; ``on_suspended`` after a suspension.
+    def __init__(self, clock: ServerClock, weight_reserve: float | None, on_change: Callable[[], None]) -> None:
+        """Call ``on_change`` when something is held back, or no longer.
 
         ``weight_reserve`` is the share of the request weight kept for what must not wait, if any is.
         """
         self._clock = clock
         self._reserve = weight_reserve
         self._on_change = on_change
-        self._on_suspended = on_suspended
+        self._on_suspended: Callable[[], None] | None = None
         self._limits: AddressLimits  # from the session's opening on
         self._timer: asyncio.TimerHandle | None = None
         #: counts the weight of what is sent, once an answer did not tell it although a reserve is kept
@@ -60,9 +54,10 @@ class Throttle(LimitsListener):
         """Follow the limits of the address of ``url``, as it counts what comes by that way out."""
         self._limits = AddressLimits.of(url, asyncio.get_running_loop(), way_out)
 
-    def join(self, *, watched: bool) -> None:
-        """Follow the holds that other sessions meet too; ``watched``: and suspensions."""
-        self._limits.join(self, watched=watched)
+    def join(self, on_suspended: Callable[[], None] | None) -> None:
+        """Follow the holds that other sessions meet too; call ``on_suspended``, if given, after each suspension."""
+        self._on_suspended = on_suspended
+        self._limits.join(self, watched=on_suspended is not None)
 
     def leave(self) -> None:
         """Follow nothing any more, and leave no timer."""
@@ -206,7 +201,8 @@ class Throttle(LimitsListener):
 
     def process_suspended(self) -> None:
         """Called when the process runs again after a suspension."""
-        self._on_suspended()
+        if self._on_suspended is not None:
+            self._on_suspended()
 
     def _changed(self) -> None:
         if self._timer is not None:

@@ -17,8 +17,7 @@ from typing import Final
 
 from binance_session.clock import ServerClock
 from binance_session.config import ConnectionOptions
-from binance_session.connections.link import Link
-from binance_session.connections.supervisor import LinkWatcher
+from binance_session.connections.link import Link, LinkWatcher
 from binance_session.connections.throttle import Throttle
 from binance_session.errors import BinanceSessionError, ConnectError, SessionClosed
 from binance_session.events.feed import EXPIRED, Feed, Reader
@@ -111,7 +110,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         self._hooks = hooks
         self._stats = stats
         self._rollover_after = rollover_after
-        self._throttle = Throttle(clock, None, lambda: None, self._check)
+        self._throttle = Throttle(clock, None, lambda: None)
         self._joined = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -179,7 +178,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         if not self._joined:
             self._joined = True
             self._throttle.use(self._options.url, way_out(self._options))
-            self._throttle.join(watched=self._options.ping_interval is not None)
+            self._throttle.join(None if self._options.ping_interval is None else self._check)
 
     async def detach(self, reader: Reader, *, stop: bool) -> None:
         """Remove a reader; after the last one close the socket, and let go of the key."""

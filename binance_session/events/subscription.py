@@ -12,8 +12,8 @@ import logging
 from typing import Any, Final
 
 from binance_session.clock import ServerClock
-from binance_session.connections.link import Link
-from binance_session.connections.supervisor import LinkWatcher, Supervisor
+from binance_session.connections.link import Link, LinkWatcher
+from binance_session.connections.supervisor import Supervisor
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,

@@ -600,9 +600,9 @@ async def test_a_burst_does_not_run_over_the_reserve() -> None:
 async def test_one_answer_without_the_weight_is_enough_to_count() -> None:
     """It was asked for so, by one call: from then on what is sent is counted."""
     async with exchange() as simulator, session_to(simulator, weight_reserve=0.1) as session:
-        assert session._supervisor.link is not None
+        assert session._admission.link is not None
         await session.request("account.balance", {"returnRateLimits": False})
-        assert session._supervisor.link is None
+        assert session._admission.link is None
         assert 2150 <= await use_up(simulator, session) <= 2180
 
 
@@ -636,7 +636,7 @@ async def test_without_a_reserve_nothing_is_counted() -> None:
     """Requests go the short way."""
     async with exchange() as simulator, silent(simulator) as session:
         await session.request("account.balance")
-        assert session._supervisor.link is not None
+        assert session._admission.link is not None
         assert session._supervisor.throttle.count is None
 
 
@@ -713,6 +713,6 @@ async def test_a_limit_that_makes_no_sense_holds_nothing_back(
         request_id = requests(simulator, "account.balance")[-1].message["id"]  # type: ignore[index]
         simulator.connections[0].send({"id": request_id, "status": 200, "result": 1, "rateLimits": limits})
         assert (await future).result == 1
-        assert session._supervisor.link is not None, "requests are held back"
+        assert session._admission.link is not None, "requests are held back"
     assert all(0 <= entry.limit < 2**63 for entry in seen)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
