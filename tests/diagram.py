@@ -14,10 +14,11 @@ PAGE = Path(__file__).parent.parent / "binance_session" / "docs" / "concepts" / 
 
 
 def diagram() -> str:
-    """Return the session's table as a Mermaid state diagram."""
+    """Return the session's table as a Mermaid state diagram, without the events that change nothing."""
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {next(iter(SessionState)).name}"]
     for state, row in SESSION_TABLE.items():
-        lines += [f"    {state.name} --> {new.name}: {event.value}" for event, new in row.items()]
+        moves = {event: new for event, new in row.items() if new is not state}
+        lines += [f"    {state.name} --> {new.name}: {event.value}" for event, new in moves.items()]
         if not row:
             lines.append(f"    {state.name} --> [*]")
     return "\n".join([*lines, "```"])

@@ -37,7 +37,7 @@ async def in_thread(call: Callable[[], T]) -> T:
 
 
 def link_of(session: Session) -> Link:
-    link = session._supervisor.link
+    link = session._admission.link
     assert link is not None
     return link
 

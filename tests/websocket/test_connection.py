@@ -28,9 +28,10 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from binance_session import COIN_M, SPOT, ConnectError, ConnectionLost, Session, SessionState
+from binance_session.config import ConnectionOptions
 from binance_session.simulator import virtual
 from binance_session.websocket.connection import Connection
-from binance_session.websocket.dialing import Transport, _default_tls, dial
+from binance_session.websocket.dialing import _default_tls, dial
 from tests.certificates import Authority
 from tests.exchange import exchange, session_to, until
 
@@ -102,7 +103,7 @@ async def raw_server() -> AsyncIterator[RawServer]:
 async def connected(**options: Any) -> AsyncIterator[tuple[RawServer, Collector, Connection]]:
     collector = Collector()
     async with raw_server() as raw:
-        connection = await dial(Transport(f"ws://127.0.0.1:{raw.port}", proxy=None, **options), collector)
+        connection = await dial(ConnectionOptions(f"ws://127.0.0.1:{raw.port}", proxy=None, **options), collector)
         await raw.ready.wait()
         yield raw, collector, connection
         await connection.drop()
@@ -244,7 +245,9 @@ async def test_what_is_written_is_what_the_other_side_reads(size: int, compressi
     message = ("é{" * size)[:size].encode()[:size].decode(errors="ignore")
     async with serve(serve_one, "127.0.0.1", 0, max_size=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, compression=compression), Collector())
+        connection = await dial(
+            ConnectionOptions(f"ws://127.0.0.1:{port}", proxy=None, compression=compression), Collector()
+        )
         assert connection._scanning == (compression is None)
         connection.write(message.encode())
         connection.write(b"after")
@@ -378,7 +381,7 @@ async def test_two_dials_at_a_time_do_not_mix_up_their_receivers() -> None:
 
     async with serve(greet, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        transport = Transport(f"ws://127.0.0.1:{port}", proxy=None)
+        transport = ConnectionOptions(f"ws://127.0.0.1:{port}", proxy=None)
         connections = await asyncio.gather(dial(transport, first), dial(transport, second))
         for connection, data in zip(connections, (b"for the first", b"for the second"), strict=True):
             connection.write(data)
@@ -946,5 +949,5 @@ async def test_no_error_of_a_dial_holds_the_address(url: str) -> None:
 
     async with http_server(reply) as (port, _):
         with pytest.raises(ConnectError) as caught:
-            await dial(Transport(url.format(port=port, key=key), proxy=None), Collector())
+            await dial(ConnectionOptions(url.format(port=port, key=key), proxy=None), Collector())
     assert key not in "".join(traceback.format_exception(caught.value))
