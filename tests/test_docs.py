@@ -207,10 +207,10 @@ def test_the_commands_of_the_readme() -> None:
     install, test = COMMANDS["README.md"]
     assert install == "python3 -m venv .venv && .venv/bin/pip install --quiet . && .venv/bin/binance-session demo"
     assert test.startswith("python3 -m venv .venv && ")
-    assert test.endswith("&& .venv/bin/python -m pytest")
+    assert test.endswith("&& .venv/bin/python -m pytest -n auto")
     ci = (ROOT / ".ci" / "run").read_text()
-    assert "binance-session demo" in ci
-    assert "-m pytest" in ci
+    assert r"sed -n 's/^\$ \(python3 -m venv .*\)$/\1/p' README.md" in ci
+    assert ci.count('bash -c "${commands[0]}"') == ci.count('bash -c "${commands[1]}"') == 1
 
 
 def test_the_commands_of_the_pages() -> None:
@@ -222,7 +222,7 @@ def test_the_commands_of_the_pages() -> None:
             "binance-session check --venue coin-m --key-file key.pem --api-key-file api-key",
         ],
         "contributing.md": [
-            ".venv/bin/python -m pytest --all -m long",
+            ".venv/bin/python -m pytest -n auto --all -m long",
             ".venv/bin/python -m pytest --loop uvloop tests/requests",
             ".venv/bin/python -m pytest -m sdk tests/foreign",
             ".venv/bin/mypy",
