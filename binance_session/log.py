@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Hashable
 from typing import Any, Final
 
-__all__ = ["SessionLog", "session_log"]
+__all__ = ["SessionLog", "Troubles", "session_log"]
 
 _LOGGER: Final = logging.getLogger("binance_session")
 
@@ -36,6 +37,37 @@ class SessionLog(logging.LoggerAdapter[logging.Logger]):
     def task(self, what: str) -> str:
         """Return the name of the session's task for ``what``: ``COIN-M 1: supervisor``."""
         return f"{self.session}: {what}"
+
+
+class Troubles:
+    """What stands in the way of a connection: each kind is warned about once until it works again, for it may last."""
+
+    __slots__ = ("_log", "_warned")
+
+    def __init__(self, log: SessionLog) -> None:
+        self._log = log
+        self._warned: set[Hashable] = set()
+
+    def level(self, error: Exception) -> int:
+        """Return ``WARNING`` when the kind of ``error`` is new, else ``INFO``."""
+        kind = (
+            type(error),
+            getattr(error, "status", None),
+            getattr(error, "code", None),
+            type(error.__cause__),
+        )
+        if kind in self._warned:
+            return logging.INFO
+        self._warned.add(kind)
+        return logging.WARNING
+
+    def log(self, error: Exception, msg: object, *args: object) -> None:
+        """Log ``msg % args`` about ``error``."""
+        self._log.log(self.level(error), msg, *args, stacklevel=2)
+
+    def clear(self) -> None:
+        """Warn about every kind again: it works."""
+        self._warned.clear()
 
 
 def session_log(name: str) -> SessionLog:

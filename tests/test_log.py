@@ -7,7 +7,8 @@ import logging
 
 import pytest
 
-from binance_session.log import session_log
+from binance_session import ConnectError, ConnectionLost
+from binance_session.log import Troubles, session_log
 
 
 def test_a_record_says_which_session(caplog: pytest.LogCaptureFixture) -> None:
@@ -49,3 +50,26 @@ def test_a_filter_that_raises_hurts_nothing(error: BaseException, monkeypatch: p
 def test_a_task_says_which_session() -> None:
     """For whoever looks at the tasks of a process."""
     assert session_log("COIN-M 1").task("supervisor") == "COIN-M 1: supervisor"
+
+
+def test_each_kind_of_trouble_is_warned_about_once_until_it_works(caplog: pytest.LogCaptureFixture) -> None:
+    """A kind: the class, the status or code, the class of what caused it. The text may differ."""
+    caplog.set_level(logging.INFO, logger="binance_session")
+    troubles = Troubles(session_log("mine"))
+    caused = ConnectError("refused")
+    caused.__cause__ = OSError()
+    for error in (
+        ConnectError("a"),
+        ConnectError("b"),
+        ConnectError("c", status=403),
+        ConnectError("d", status=403),
+        caused,
+        ConnectionLost("e", outcome=None),
+    ):
+        troubles.log(error, "no connection: %s", error)
+    troubles.clear()
+    troubles.log(caused, "no connection: %s", caused)
+    assert [record.levelname[0] for record in caplog.records] == ["W", "I", "W", "I", "W", "W", "W"]
+    assert {record.funcName for record in caplog.records} == {
+        "test_each_kind_of_trouble_is_warned_about_once_until_it_works"
+    }

@@ -16,9 +16,9 @@ from random import uniform
 from typing import Final
 
 from binance_session.clock import ServerClock
-from binance_session.connections.link import Link
-from binance_session.connections.ratelimits import Gate
-from binance_session.connections.supervisor import LinkWatcher
+from binance_session.config import ConnectionOptions
+from binance_session.connections.link import Link, LinkWatcher
+from binance_session.connections.throttle import Throttle
 from binance_session.errors import BinanceSessionError, ConnectError, SessionClosed
 from binance_session.events.feed import EXPIRED, Feed, Reader
 from binance_session.events.listenkey import ListenKeyKeeper
@@ -29,7 +29,7 @@ from binance_session.log import SessionLog, session_log
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event, ListenKey
 from binance_session.stats import Stats
-from binance_session.websocket.dialing import Transport
+from binance_session.websocket.dialing import way_out
 
 __all__ = ["OVERLAP", "StreamSockets"]
 
@@ -85,7 +85,7 @@ class StreamSockets(EventSource, EventSocketOwner):
 
     def __init__(
         self,
-        transport: Transport,
+        options: ConnectionOptions,
         keeper: ListenKeyKeeper,
         feed: Feed,
         clock: ServerClock,
@@ -96,11 +96,11 @@ class StreamSockets(EventSource, EventSocketOwner):
         path: str = "/ws/{key}",
         log: SessionLog | None = None,
     ) -> None:
-        """Connect to ``transport.url`` and ``path`` behind it, in which ``{key}`` stands for the listenKey.
+        """Connect to ``options.url`` and ``path`` behind it, in which ``{key}`` stands for the listenKey.
 
         Each socket is replaced after ``rollover_after`` seconds, or up to a tenth earlier.
         """
-        self._transport = transport
+        self._options = options
         self._path = path
         self._log = log or session_log("session")
         self._keeper = keeper
@@ -110,7 +110,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         self._hooks = hooks
         self._stats = stats
         self._rollover_after = rollover_after
-        self._gate = Gate(clock, None, lambda: None, self._check)
+        self._throttle = Throttle(clock, None, lambda: None)
         self._joined = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -177,8 +177,8 @@ class StreamSockets(EventSource, EventSocketOwner):
     def _join(self) -> None:
         if not self._joined:
             self._joined = True
-            self._gate.at(self._transport.url, self._transport.way_out)
-            self._gate.join(watched=self._transport.ping_interval is not None)
+            self._throttle.use(self._options.url, way_out(self._options))
+            self._throttle.join(None if self._options.ping_interval is None else self._check)
 
     async def detach(self, reader: Reader, *, stop: bool) -> None:
         """Remove a reader; after the last one close the socket, and let go of the key."""
@@ -234,7 +234,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         """Have everything end, without waiting for it."""
         if self._joined:
             self._joined = False
-            self._gate.leave()
+            self._throttle.leave()
         self._pausing.clear()
         self._first = None
         task, self._task = self._task, None
@@ -316,7 +316,7 @@ class StreamSockets(EventSource, EventSocketOwner):
         error: Exception | None = None
         try:
             self._join()
-            self._gate.refuse_to_open()
+            self._throttle.refuse_to_open()
             self._key, self._key_ended, self._key_lapsed = "", False, None
             self._warned.clear()
             self._change_key(key)
@@ -448,8 +448,8 @@ class StreamSockets(EventSource, EventSocketOwner):
 
     async def _open(self, key: str) -> EventSocket:
         """Return a new socket that follows in the feed; raise :class:`ConnectError`."""
-        await self._gate.may_dial()
-        socket = EventSocket(key, self._transport, self, self._path, self._keeper.secrets, self._log)
+        await self._throttle.wait_to_dial()
+        socket = EventSocket(key, self._options, self, self._path, self._keeper.secrets, self._log)
         self._sockets.append(socket)
         self._feed.follow(socket)
         began = self._clock.ms_at(_now())
@@ -457,7 +457,7 @@ class StreamSockets(EventSource, EventSocketOwner):
             await socket.open()
         except BaseException as error:
             if isinstance(error, ConnectError) and error.status in (418, 429) and error.retry_after is not None:
-                self._gate.hold(error.retry_after, is_ban=error.status == 418)
+                self._throttle.hold(error.retry_after, is_ban=error.status == 418)
             # It may have brought an event, and so have led, before it ended.
             self._feed.break_off(socket, began, f"no user data stream: {error}")
             self._drop(socket)

@@ -12,8 +12,8 @@ import logging
 from typing import Any, Final
 
 from binance_session.clock import ServerClock
-from binance_session.connections.link import Link
-from binance_session.connections.supervisor import LinkWatcher, Supervisor
+from binance_session.connections.link import Link, LinkWatcher
+from binance_session.connections.supervisor import Supervisor
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,
@@ -123,7 +123,7 @@ class Subscription(EventSource, LinkWatcher):
                 await self._supervisor.wait_for(SessionState.READY)
                 if self._over is not None:  # somebody else who waited for that has closed it
                     raise self._over.with_traceback(None)
-                self._supervisor.gate.refuse_to_open()
+                self._supervisor.throttle.refuse_to_open()
                 if (first := self._first) is None:
                     loop = asyncio.get_running_loop()
                     first = self._first = loop.create_future()
@@ -182,7 +182,7 @@ class Subscription(EventSource, LinkWatcher):
         numbers, self._numbers = self._numbers, {}
         self._needed.clear()
         link = self._supervisor.serving
-        if self._over is None and link is not None and link in numbers and self._supervisor.gate.may_send:
+        if self._over is None and link is not None and link in numbers and self._supervisor.throttle.may_send:
             self._unsubscribe(link, numbers[link])
         for link in list(self._waiting):
             self._let_go(link)
@@ -350,7 +350,7 @@ class Subscription(EventSource, LinkWatcher):
 
     async def _subscribe(self, link: Link) -> int | None:
         """Return the number of the subscription on ``link``; ``None`` if the exchange did not say."""
-        await self._supervisor.gate.host_listens()
+        await self._supervisor.throttle.wait()
         if link.cause is not None:
             raise link.cause.with_traceback(None)
         self._asked = link

@@ -289,7 +289,7 @@ def test_it_ends_while_standard_input_is_open() -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_the_example_for_node_runs(tmp_path: Path) -> None:
-    text = (Path(binance_session.__file__).parent / "SIMULATOR.md").read_text()
+    text = (Path(binance_session.__file__).parent / "docs" / "simulator.md").read_text()
     [example] = re.findall(r"```js\n(.*?)```", text, re.DOTALL)
     (tmp_path / "example.cjs").write_text(f"(async () => {{\n{example}}})();\n")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from binance_session import ConnectError, reconnect
-from binance_session.connections.supervisor import Supervisor
+from binance_session.connections.attempts import Attempts
 from binance_session.events.sockets import StreamSockets
+from binance_session.log import Troubles
 from binance_session.websocket import addresses, liveness
 from binance_session.websocket.liveness import Liveness
 from tests.simulation.recipe import Pace, Recipe
@@ -38,12 +39,14 @@ def test_networks_change_no_other_story() -> None:
 
 def test_a_session_that_a_portal_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that was right once is taken for wrong."""
-    next_delay = Supervisor._next_delay
+    failed = Attempts.failed
 
-    def gives_up(self: Supervisor, attempt: int, cause: Exception) -> float | None:
-        return None if isinstance(cause, ConnectError) and not cause.retryable else next_delay(self, attempt, cause)
+    def gives_up(self: Attempts, cause: Exception, *, lasted: float = 0.0) -> float | None:
+        if isinstance(cause, ConnectError) and not cause.retryable:
+            return None
+        return failed(self, cause, lasted=lasted)
 
-    monkeypatch.setattr(Supervisor, "_next_delay", gives_up)
+    monkeypatch.setattr(Attempts, "failed", gives_up)
     assert _found("ended although nobody gave up", range(300, 303))
 
 
@@ -91,7 +94,7 @@ def test_a_silent_address_that_is_waited_for_is_found(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("kind", "name", "loudly", "streams"),
     [
-        (Supervisor, "_level_for", lambda self, cause: logging.WARNING, False),
+        (Troubles, "level", lambda self, error: logging.WARNING, False),
         (StreamSockets, "_tell_trouble", lambda self, what, error: self._log.warning("%s: %s", what, error), True),
     ],
     ids=["session", "stream"],
