@@ -695,7 +695,7 @@ def test_nobody_listens() -> None:
     async def main() -> None:
         network().latency = 0.25
         loop = asyncio.get_running_loop()
-        with pytest.raises(ConnectionRefusedError, match="nobody listens at localhost:7777"):
+        with pytest.raises(ConnectionRefusedError, match="nothing listens at localhost:7777"):
             await loop.create_connection(Recorder, "localhost", 7777)
         assert now() == 0.5
         server = await loop.create_server(Recorder, "localhost", 7777, start_serving=False)
