@@ -18,7 +18,8 @@ from websockets.exceptions import ConnectionClosed
 
 from benchmarks.environment import LOOPS, PLAIN_LOOPS
 from benchmarks.report import Notes, Plan, Section, Sheet
-from binance_session.websocket.dialing import Transport, dial
+from binance_session.config import ConnectionOptions
+from binance_session.websocket.dialing import dial
 
 __all__ = ["run"]
 
@@ -95,7 +96,7 @@ class _Ours:
 
 async def _by_us(port: int) -> None:
     receiver = _Ours()
-    connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, ping_interval=None), receiver)
+    connection = await dial(ConnectionOptions(f"ws://127.0.0.1:{port}", proxy=None, ping_interval=None), receiver)
     await receiver.done.wait()
     await connection.drop()
 

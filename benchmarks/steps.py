@@ -49,7 +49,7 @@ def steps(memory: MemorySession, decoder: str) -> list[Step]:
     session = memory.session
     module = PACKAGES[decoder].Session.__init__.__globals__
     decode: Any = module["Link"].submit.__globals__["decode"]
-    link: Any = session._supervisor.link
+    link: Any = session._admission.link
     router, connection, encoder = link.router, link._connection, link._encoder
     response: Any = router.resolve.__globals__["answered"]
     spec = session.venue.method(_METHOD)
@@ -116,7 +116,7 @@ def steps(memory: MemorySession, decoder: str) -> list[Step]:
 
 def forget(memory: MemorySession) -> None:
     """Cancel what the steps left in flight, of which closing the session would complain."""
-    for future in memory.session._supervisor.link.router.futures():
+    for future in memory.session._admission.link.router.futures():
         future.cancel()
 
 

@@ -4,9 +4,9 @@ An answer with ``serverTime`` was stamped somewhere between the moment its reque
 it bounds the offset from both sides. Between the bounds the middle is taken, but never more than half a second above
 the lower one: a timestamp that is late has the whole ``recvWindow``, one that is a second early is refused.
 
-Whoever answers could have requests signed for any time: one that is stamped for next month is good for whoever keeps
-it until then. So the exchange is believed within a day of the local clock and no further, and a jump within that day
-only when the local clock says the same or a second answer, to a later request, agrees with the first.
+A server that is not the exchange could make the session sign requests for any time, and send one that is stamped for
+next month when that month comes. So a time is accepted within a day of the local clock and no further, and a jump
+within that day only when the local clock says the same or a second answer, to a later request, agrees with the first.
 Documents: PROTOCOL.md §3 (the timestamp rule), §10 (``session.*`` answers carry ``serverTime``).
 """
 
@@ -23,7 +23,8 @@ __all__ = ["ServerClock"]
 
 #: seconds that an uncertain estimate may be ahead of the exchange, which refuses 1.0
 _MOST_AHEAD: Final = 0.5
-#: seconds from the local clock that are never believed, and from what is known that a second answer has to confirm
+#: seconds: a time this far from the local clock is never accepted, one this far from the known time only when a second
+#: answer confirms it
 _FARTHEST: Final = 86_400.0
 _JUMP: Final = 60.0
 #: seconds that the bounds of two answers may be apart for them to say the same: the clocks are read at other moments
@@ -35,8 +36,8 @@ _ELSEWHERE: Final = 1.0
 class ServerClock:
     """The exchange's time.
 
-    Until an answer told it, the local clock is believed. From then on time is counted on the monotonic clock, so that a
-    step of the local clock (NTP, somebody's hand) moves nothing.
+    Until an answer gives it, the local clock is used. From then on time is counted on the monotonic clock, so that a
+    step of the local clock (NTP, set by hand) changes nothing.
     """
 
     __slots__ = ("_doubtful", "_farthest", "_lead", "_said", "_uncertainty", "_warn", "monotonic", "wall")
@@ -47,29 +48,29 @@ class ServerClock:
         monotonic: Callable[[], float] = time.monotonic,
         warn: Callable[[str], object] | None = None,
     ) -> None:
-        """Read the local clocks ``wall`` and ``monotonic``; ``warn`` is called with what is wrong with a clock."""
+        """Read the local clocks ``wall`` and ``monotonic``; ``warn`` is called with the text of each warning."""
         #: local Unix time in seconds
         self.wall = wall
         #: the event loop's time in seconds, once there is one
         self.monotonic = monotonic
         # the exchange's time minus monotonic time
         self._lead: float | None = None
-        # Seconds between the bounds of the measurement in use. Until there is one, the local clock is believed
-        # as much as an answer that took a second.
+        # Seconds between the bounds of the measurement in use. Until there is one, the local clock counts
+        # like an answer that took a second.
         self._uncertainty = 1.0
         self._warn = warn
         self._farthest = _FARTHEST
-        # whether it was said that the clocks are too far apart, since they last were not
+        # whether the warning that the clocks are too far apart was given since they last were not
         self._said = False
-        # the bounds of a lead that was not believed, and when its answer came
+        # the bounds of a lead that was not accepted yet, and when its answer came
         self._doubtful: tuple[float, float, float] | None = None
 
     def run_on(self, loop_time: Callable[[], float]) -> None:
-        """Count on an event loop's time.
+        """Use an event loop's time as the monotonic clock.
 
-        Where that is not the machine's, in a simulation that was given no ``wall_clock``, the machine's clock says
-        nothing about the time there: the local clock starts at its time and then follows the event loop's, and the
-        exchange is believed however far away it is.
+        If that is not the machine's time, as in a simulation without a ``wall_clock``, the machine's clock says
+        nothing about the time there: the local clock starts at the machine's time and then follows the event loop's,
+        and the exchange's time is accepted however far away it is.
         """
         if self.monotonic == loop_time:
             return
@@ -81,7 +82,7 @@ class ServerClock:
 
     @property
     def offset(self) -> float:
-        """The exchange's time minus the local clock's, in seconds; 0.0 until an answer told."""
+        """The exchange's time minus the local clock's, in seconds; 0.0 until an answer gave it."""
         return 0.0 if self._lead is None else self.monotonic() + self._lead - self.wall()
 
     def now(self) -> float:
@@ -99,8 +100,9 @@ class ServerClock:
     def learn(self, server_time: object, sent: float, received: float) -> bool:
         """Take in one ``serverTime`` (ms or µs) with the monotonic times (s) of its request and answer.
 
-        Anything but a plausible integer is ignored: the field is optional everywhere. A slow answer that contradicts
-        nothing teaches nothing. Returns whether it was a jump that another answer is to confirm, for the first of them.
+        Anything but a plausible integer is ignored: the field is optional everywhere. A slow answer that agrees with
+        the known time changes nothing. Returns whether a jump was seen for the first time, which another answer must
+        confirm.
         """
         told = unix_seconds(server_time)
         if told is None or received < sent:
@@ -132,7 +134,7 @@ class ServerClock:
         return False
 
     def _is_confirmed(self, lowest: float, highest: float, sent: float) -> bool:
-        """Tell whether the last answer that was not believed said the same, and was there when this one was asked."""
+        """Return whether the last answer that was not accepted said the same and came before this one's request."""
         if self._doubtful is None:
             return False
         low, high, received = self._doubtful
@@ -142,8 +144,8 @@ class ServerClock:
         if not self._said:
             self._said = True
             self._say(
-                f"the exchange's clock and this machine's are {far / 86_400:.1f} days apart: it is not believed, and"
-                " what is signed carries the time that is known here; is the clock of this machine right?"
+                f"the exchange's clock and this machine's are {far / 86_400:.1f} days apart: the exchange's"
+                " is ignored, and signed requests carry the time that was known before; check the clock of this machine"
             )
 
     def _say(self, what: str) -> None:

@@ -1,7 +1,7 @@
-"""Keys: what signs, and how.
+"""Keys, and how each kind signs.
 
-A session needs three things of a credential: ``api_key``, ``can_logon`` and ``sign(payload)``. Anything that has
-them will do (:class:`Credentials`): a hardware key, a remote signer, one of the four here.
+A session needs three things of a credential: ``api_key``, ``can_logon`` and ``sign(payload)``. Any object that has
+them can be used (:class:`Credentials`): a hardware key, a remote signer, one of the four here.
 
 * :class:`Ed25519Key` logs the connection on once; requests then carry neither key nor signature.
 * :class:`HmacKey` and :class:`RsaKey` sign each request.
@@ -49,20 +49,20 @@ Pem = str | bytes | os.PathLike[str]
 class InsecureKeyFileWarning(UserWarning):
     """A private key's file can be read by other users of the machine.
 
-    Not said of a file system that is mounted read-only, such as a secret's volume in a container: nobody there can
-    change its mode.
+    Not issued for a file system that is mounted read-only, such as the volume of a secret in a container, where the
+    mode cannot be changed.
     """
 
 
 #: bytes; no key is larger
 _LARGEST_FILE: Final = 2**20
-#: what Binance shows as an HMAC secret
+#: the form of an HMAC secret
 _HMAC_SECRET: Final = re.compile(rb"\s*[A-Za-z0-9]{64}\s*")
 
 
 @runtime_checkable
 class Credentials(Protocol):
-    """What a session asks of a key."""
+    """What a session needs of a key."""
 
     @property
     def api_key(self) -> str:
@@ -92,13 +92,15 @@ def signature_payload(params: Params) -> str:
 
 def _api_key(instance: object, attribute: object, value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"api_key must be the text that Binance shows for the key, not {kind_of(value)}")
+        raise ConfigurationError(f"api_key must be the apiKey as Binance shows it, not {kind_of(value)}")
     if "-----BEGIN" in value:
-        raise ConfigurationError("api_key is a PEM key: the apiKey is the short text that Binance shows for it")
+        raise ConfigurationError("api_key must be the short text that Binance shows for the key, and this is a PEM key")
     if value != value.strip() and value.strip():
-        raise ConfigurationError("api_key has white space at an end, as a file that is read whole does: strip() it")
+        raise ConfigurationError(
+            "api_key begins or ends with white space, perhaps the line break of a file: strip() it"
+        )
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise ConfigurationError("api_key holds white space or characters that no apiKey has: check what was pasted")
+        raise ConfigurationError("api_key contains characters that no apiKey has: check what was pasted")
 
 
 @frozen(repr=False, eq=False)
@@ -141,10 +143,10 @@ def _hidden(value: Any) -> Any:
 
 def _secret(instance: object, attribute: object, value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"secret must be the text that Binance showed for the key, not {kind_of(value)}")
+        raise ConfigurationError(f"secret must be the HMAC secret as Binance showed it, not {kind_of(value)}")
     if "-----BEGIN" in value:
         raise ConfigurationError(
-            "secret must be an HMAC secret, and this is a PEM key: Ed25519Key.from_pem or RsaKey.from_pem loads it"
+            "secret must be an HMAC secret, and this is a PEM key: load it with Ed25519Key.from_pem or RsaKey.from_pem"
         )
     if value != value.strip():
         raise ConfigurationError(
@@ -153,7 +155,7 @@ def _secret(instance: object, attribute: object, value: Any) -> None:
         )
     if not value.isascii() or not value.isprintable():
         raise ConfigurationError(
-            "secret must be the text that Binance showed for the key, and holds characters that no secret has"
+            "secret must be the text that Binance showed for the key, and contains characters that no secret has"
         )
 
 
@@ -172,14 +174,14 @@ def _ed25519(instance: object, attribute: object, value: Any) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if not isinstance(value, Ed25519PrivateKey):
-        raise ConfigurationError("private_key must be a loaded Ed25519PrivateKey: Ed25519Key.from_pem loads one")
+        raise ConfigurationError("private_key must be an Ed25519PrivateKey: load one with Ed25519Key.from_pem")
 
 
 def _rsa(instance: object, attribute: object, value: Any) -> None:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     if not isinstance(value, RSAPrivateKey):
-        raise ConfigurationError("private_key must be a loaded RSAPrivateKey: RsaKey.from_pem loads one")
+        raise ConfigurationError("private_key must be an RSAPrivateKey: load one with RsaKey.from_pem")
 
 
 @frozen(repr=False, eq=False)
@@ -202,7 +204,7 @@ class Ed25519Key(_Key):
         """
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        ApiKey(api_key)  # what is wrong with it is not the file's fault
+        ApiKey(api_key)  # checked first, so that the file is not blamed for it
         return cls(api_key, _load(pem, password, Ed25519PrivateKey, "an Ed25519"))
 
     @classmethod
@@ -213,7 +215,7 @@ class Ed25519Key(_Key):
         return cls(api_key, Ed25519PrivateKey.generate())
 
     def public_pem(self) -> str:
-        """Return the public half as PEM text: what an exchange is given."""
+        """Return the public half as PEM text, to be registered at the exchange."""
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         return self.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
@@ -248,8 +250,8 @@ class RsaKey(_Key):
 def _read(pem: Pem) -> bytes:
     if isinstance(pem, bytes):
         return pem
-    if pem == "":  # which is the directory that the program runs in, for a path
-        raise ConfigurationError("the key is an empty text: is the variable set that its path or PEM text comes from?")
+    if pem == "":  # as a path it would be the current directory
+        raise ConfigurationError("the key is an empty text: is the variable set that holds its path or PEM text?")
     if isinstance(pem, str) and "-----BEGIN" in pem:
         return pem.encode(errors="replace")  # a UnicodeEncodeError would carry the key
     try:
@@ -258,7 +260,7 @@ def _read(pem: Pem) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             can_change = not _is_read_only(file.fileno())
     except (OSError, TypeError, ValueError) as error:
-        # The argument may be a key that lost its header: it must not be repeated in the message.
+        # The argument may be a key without its header: the message must not repeat it.
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         secret = isinstance(pem, str) and _HMAC_SECRET.fullmatch(pem.encode(errors="replace"))
         raise ConfigurationError(
@@ -266,7 +268,7 @@ def _read(pem: Pem) -> bytes:
             + ("; this looks like an HMAC secret, which HmacKey takes" if secret else "")
         ) from None
     if len(data) > _LARGEST_FILE:
-        raise ConfigurationError("the key file is larger than any key: is it the right one?")
+        raise ConfigurationError("the key file is larger than any key: is it the right file?")
     if (
         os.name == "posix"
         and can_change
@@ -281,7 +283,7 @@ def _read(pem: Pem) -> bytes:
 
 
 def _is_read_only(file: int) -> bool:
-    """Tell whether an open file is on a file system that is mounted read-only."""
+    """Return whether an open file is on a file system that is mounted read-only."""
     try:
         return bool(os.fstatvfs(file).f_flag & os.ST_RDONLY)
     except (AttributeError, OSError):  # not a POSIX system
@@ -289,7 +291,7 @@ def _is_read_only(file: int) -> bool:
 
 
 def _demand_pem(data: bytes) -> None:
-    """Refuse what is no private key in PEM, with what it most likely is."""
+    """Raise :class:`ConfigurationError`, which says what the data most likely is, unless it is a private key in PEM."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"-\0-\0-\0" in data or b"\0-\0-\0-" in data:
         raise ConfigurationError(
             "the key is written in UTF-16, as some editors and shells of Windows do: save it as UTF-8 or ASCII"
@@ -303,17 +305,17 @@ def _demand_pem(data: bytes) -> None:
         raise ConfigurationError(f"this is not a PEM key: {what}")
     if b"\\n" in data:
         raise ConfigurationError(
-            "the PEM text holds the two characters \\n where its lines should end, as it does when it comes out of an"
-            " environment variable or a JSON file: pass text.replace('\\\\n', '\\n')"
+            "the PEM text contains the two characters \\n in place of line breaks, as PEM text from an environment"
+            " variable or a JSON file may: pass text.replace('\\\\n', '\\n')"
         )
     if b"BEGIN OPENSSH PRIVATE KEY" in data:
         raise ConfigurationError(
-            "this is a key in OpenSSH's own format, and PKCS#8 PEM is needed, which begins with -----BEGIN PRIVATE"
+            "this is a key in OpenSSH's format; PKCS#8 PEM is needed, which begins with -----BEGIN PRIVATE"
             " KEY-----: binance-session keygen makes such a key, and so does openssl genpkey -algorithm ed25519"
         )
     if b"PRIVATE KEY-----" not in data:
         what = "a public key" if b"PUBLIC KEY-----" in data else "not a private key"
-        raise ConfigurationError(f"this is {what}: a session signs with the private half")
+        raise ConfigurationError(f"this is {what}: a session needs the private key to sign")
 
 
 def _password(password: object) -> bytes | None:
@@ -339,14 +341,14 @@ def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> 
     try:
         key = load_pem_private_key(data, secret)
     except TypeError as error:
-        # cryptography's way to say that a password is missing, or given for a key that has none
+        # cryptography raises this when a password is missing, or given for a key that has none
         if "not encrypted" in str(error):
             raise ConfigurationError("a password was given, but the private key is not encrypted") from None
         raise ConfigurationError("the private key is encrypted: pass password=") from None
     except (ValueError, UnsupportedAlgorithm):
         if b"ENCRYPTED" in data:
             raise ConfigurationError("the private key cannot be decrypted: is the password right?") from None
-        raise ConfigurationError("the private key cannot be read: it is damaged or of an unknown kind") from None
+        raise ConfigurationError("the private key cannot be read: it is damaged, or of an unknown kind") from None
     if not isinstance(key, wanted):
         found = type(key).__name__.replace("PrivateKey", "").replace("_", "")
         taker = {"Ed25519": "; Ed25519Key takes it", "RSA": "; RsaKey takes it"}.get(found, "")
@@ -357,8 +359,8 @@ def _load(pem: Pem, password: str | bytes | None, wanted: Any, article: str) -> 
 def check_mode(what: str, path: str, descriptor: int) -> None:
     """Warn with :class:`InsecureKeyFileWarning` if others can read an open file that holds a secret.
 
-    ``what`` it holds and its ``path`` are named in the warning. Nothing is said of a pipe, nor of a file system that is
-    mounted read-only, where nobody could change the mode.
+    ``what`` it holds and its ``path`` are named in the warning. There is none for a pipe, nor for a file system that is
+    mounted read-only, where the mode cannot be changed.
     """
     if os.name != "posix":
         return

@@ -1,4 +1,4 @@
-"""JSON text as the standard library reads it: the reference for whatever reads it faster."""
+"""JSON text as the standard library decodes it: the reference for the faster decoders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class MalformedMessage(ValueError):
 
 
 class Unreadable(MalformedMessage):
-    """It may be JSON, but is nested deeper than can be read, or has a number of more digits."""
+    """It may be JSON, but is nested too deep to be decoded, or contains a number with too many digits."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -25,9 +25,9 @@ _reference: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def decode_plainly(data: bytes | bytearray | memoryview) -> Any:
-    """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is none.
+    """Decode JSON text with the standard library alone; raise :class:`MalformedMessage` if it is not a JSON object.
 
-    Raises :class:`Unreadable` for what may be some, and is beyond what can be read.
+    Raises :class:`Unreadable` for text that may be JSON but is beyond the limits of the decoder.
     """
     try:
         return _reference.decode(str(data, "utf-8"))
@@ -36,11 +36,11 @@ def decode_plainly(data: bytes | bytearray | memoryview) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise MalformedMessage(f"not JSON: {type(error).__name__}") from None
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"beyond what can be read: {type(error).__name__}") from None
+        raise Unreadable(f"beyond the limits of the JSON decoder: {type(error).__name__}") from None
 
 
 def readable(data: bytes | bytearray) -> Any:
-    """Return a text message as what it says if it is JSON, else as text."""
+    """Return the decoded value of a text message, or the text if it is not JSON."""
     try:
         return decode_plainly(data)
     except MalformedMessage:
@@ -62,9 +62,9 @@ _patient: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_i
 
 
 def decode_patiently(data: bytes | bytearray, fields: Container[str]) -> Any:
-    """Decode a message that has a number beyond all bounds in none of these ``fields``, which becomes ``None``.
+    """Decode a message with an integer that is too long for Python outside these ``fields``; it becomes ``None``.
 
-    The fast decoder skips it, too. Raises :class:`ValueError` or :class:`RecursionError` for what cannot be read.
+    The fast decoder ignores it, too. Raises :class:`ValueError` or :class:`RecursionError` for what cannot be decoded.
     """
     message = _patient.decode(str(data, "utf-8"))
     if type(message) is dict:

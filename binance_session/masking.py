@@ -1,8 +1,8 @@
-"""What may be shown of a secret, and of a text that somebody else wrote.
+"""What may be shown of a secret, and of a text from outside.
 
-What the exchange says may hold what we told it (an apiKey, a listenKey, a signature), and may be written to forge a
-line of a log or to steer a terminal. So each of its texts passes :meth:`Secrets.clean`, once, where it comes in:
-secrets are found by their value, wherever they stand, and what is left is short and printable.
+The exchange's texts may repeat a secret that it was sent (an apiKey, a listenKey, a signature), and may contain
+characters that forge a log line or control a terminal. So each of them passes :meth:`Secrets.clean` once, when it
+arrives: secrets are found by their value, and what remains is short and printable.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 __all__ = ["LIMIT", "Secrets", "kind_of", "masked", "secrets_of", "shown"]
 
-#: patterns of how JSON writes what it must not, or need not, write as it is
+#: patterns of the characters that JSON must, or may, escape
 _IN_JSON: Final = {'"': r'\\"', "/": r"\\?/", "\\": r"\\\\"}
 #: characters of a text from outside that are shown; the exchange's own messages have some 200 at most
 LIMIT: Final = 500
-#: A shorter value is masked only where it is a word of its own, one shorter than the second number never: it would
-#: be found in the middle of words that have nothing to do with it.
+#: A shorter value is masked only where it is a whole word, one shorter than the second number never: it would be
+#: found inside unrelated words.
 _LONG: Final = 8
 _SHORTEST: Final = 4
-#: "MICROSECOND" is shorter, and no token. A shorter secret is looked for in its own capitals only: a key called APIKEY
-#: is not the word apiKey.
+#: "MICROSECOND" is shorter, and not a token. A shorter secret is matched in its own case only: a key called APIKEY is
+#: not the word apiKey.
 _LONG_VALUE: Final = 16
 #: former secrets that are still masked
 _FORMER: Final = 16
 #: Keys, listenKeys and signatures are at least this long; no word is, and no path without a hyphen.
 _TOKEN_LENGTH: Final = 60
-#: characters of a secret that give it away
+#: so many characters of a secret in a row are masked
 _PIECE: Final = 16
 _RUN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{16,}")
 _TOKEN: Final = re.compile(r"(?<![A-Za-z0-9+/=%])[A-Za-z0-9+/=%]{60,}")
 
 
 def masked(secret: str) -> str:
-    """Return enough of a secret to tell two apart, and no more; printable, whatever the secret is."""
+    """Return just enough of a secret to tell it from another; printable, whatever the secret is."""
     return shown(f"{secret[:4]}…{secret[-2:]}") if len(secret) >= 16 else "…"
 
 
@@ -58,7 +58,7 @@ def shown(text: str, limit: int = LIMIT) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Say what somebody gave that should be something else, without its value, which may be a secret."""
+    """Describe a wrong argument by its type, without its value, which may be a secret."""
     if value is None:
         return "None"
     if isinstance(value, type):
@@ -79,8 +79,8 @@ class Secrets:
     def __init__(self, *values: str | None) -> None:
         self._values: set[str] = set()
         self._former: deque[str] = deque(maxlen=_FORMER)
-        # made when they are asked for, from the values: what to look for in a lowered text, what tells of an encoded
-        # form, the longest form of a value, and the pattern that finds them all
+        # made from the values when needed: what to look for in a lowercased text, what indicates an encoded form, the
+        # longest form of a value, and the pattern that finds them all
         self._plain: tuple[str, ...] = ()
         self._marks: tuple[str, ...] = ()
         self._longest = 0
@@ -92,19 +92,19 @@ class Secrets:
         return f"<{type(self).__name__} ({len(self._values)})>"
 
     def add(self, value: str | None) -> None:
-        """Mask this value from now on; what is no text, or too short to be a secret, is left alone."""
+        """Mask this value from now on; what is not a string, or too short to be a secret, is ignored."""
         if isinstance(value, str) and len(value) >= _SHORTEST and value not in self._values:
             self._values.add(str(value))
             self._changed()
 
     def add_key(self, credentials: object) -> None:
-        """Mask the apiKey of a key from now on, and its secret if it has one; the key may be somebody's own class."""
+        """Mask the apiKey of a key from now on, and its secret if it has one; the key may be of any class."""
         for name in ("api_key", "secret"):
-            with contextlib.suppress(Exception):  # somebody's own property: it will say what is wrong when it signs
+            with contextlib.suppress(Exception):  # the user's own property: its error is raised when it signs
                 self.add(getattr(credentials, name, None))
 
     def discard(self, value: str | None) -> None:
-        """Forget a value that is over, a while later: the exchange may still speak of it."""
+        """Forget a value that is no longer valid, but only after a while: the exchange may still mention it."""
         if value in self._values and value is not None:
             self._values.discard(value)
             self._former.append(value)
@@ -113,10 +113,10 @@ class Secrets:
     def mask(self, text: str) -> str:
         """Return ``text`` with each known secret masked, and nothing else changed: for what is data, not a message.
 
-        A secret is also found percent-encoded, escaped as in JSON, and, from sixteen characters on, in other capitals.
+        A secret is also found percent-encoded, escaped as in JSON, and, from sixteen characters on, in any case.
         """
         plain = self._plain or self._lowered()
-        # Looked for plainly first: an answer's error is made on the event loop, and the pattern takes ms to compile.
+        # A plain search comes first: errors are made on the event loop, and the pattern takes ms to compile.
         lowered = text.lower()
         if not any(value in lowered for value in plain) and not any(mark in text for mark in self._marks):
             return text
@@ -125,21 +125,21 @@ class Secrets:
     def clean(self, text: str, limit: int = LIMIT) -> str:
         """Return ``text`` with each known secret masked as by :meth:`mask`, and otherwise as :func:`shown` does.
 
-        So is a word that has sixteen characters of one in a row, and what has the length and the letters of a key or a
-        signature, for a signature is known to nobody afterwards.
+        Masked as well: a word that contains sixteen characters of a secret in a row, and one that looks like a key or a
+        signature by its length and letters, because signatures are not remembered.
         """
         if not self._plain:
             self._lowered()
-        enough = 4 * limit + self._longest  # a long text costs no more than this
+        enough = 4 * limit + self._longest  # bounds the cost of a long text
         is_cut = len(text) > enough
         text = text[:enough]
-        if not text.isprintable():  # a secret with something invisible in its middle would be shown in two pieces
+        if not text.isprintable():  # invisible characters inside a secret would show it in two pieces
             squeezed = "".join(filter(str.isprintable, text))
             text = text if self.mask(squeezed) == squeezed else squeezed
         text = self.mask(text)
-        if is_cut:  # what remains of a secret that was cut in two is within the last characters
+        if is_cut:  # the start of a secret that was cut is within the last characters
             text = f"{text[: -self._longest]}…"
-        if max(map(len, text.split()), default=0) >= _PIECE:  # few texts have a word so long
+        if max(map(len, text.split()), default=0) >= _PIECE:  # only few texts have such a long word
             text = _RUN.sub(self._mask_pieces, text)
             text = _TOKEN.sub(lambda found: masked(found[0]), text)
         return shown(text, limit)
@@ -152,7 +152,7 @@ class Secrets:
 
     def _lowered(self) -> tuple[str, ...]:
         values = self._all()
-        # no form of a character is longer than 12, and a token that is cut is hidden as well
+        # no form of a character is longer than 12, and a token that was cut is masked as well
         self._longest = max(_TOKEN_LENGTH, 12 * max(map(len, values), default=0))
         self._marks = ("%", "\\u") if all(map(str.isalnum, values)) else ("%", "\\", "+")
         self._plain = tuple(map(str.lower, values)) or ("\0 no secret",)
@@ -163,7 +163,7 @@ class Secrets:
         return self._pattern
 
     def _mask_pieces(self, found: re.Match[str]) -> str:
-        """Mask a word that has so many characters of a secret in a row that they are one themselves."""
+        """Mask a word that contains a long part of a secret."""
         word = found[0].lower()
         for start in range(len(word) - _PIECE + 1):
             piece = word[start : start + _PIECE]
@@ -179,7 +179,7 @@ class Secrets:
 def secrets_of(
     credentials: object, url: str, stream_url: str | None, proxy: object, headers: Mapping[str, str] | None
 ) -> Secrets:
-    """Return the secrets that a session is given: its key, passwords in addresses, and what its headers hold."""
+    """Return the secrets that a session is given: its key, passwords in addresses, and the values of its headers."""
     secrets = Secrets()
     if credentials is not None:
         secrets.add_key(credentials)
@@ -194,7 +194,7 @@ def secrets_of(
 
 
 def _secrets_in(address: str) -> list[str]:
-    """Return an address's password, and the values of its query that are long enough for a token."""
+    """Return the password of a URL, and the values of its query that are long enough to be a token."""
     try:
         parts = urlsplit(address)
         tokens = [value for _, value in parse_qsl(parts.query) if len(value) >= _LONG_VALUE]
@@ -206,8 +206,8 @@ def _secrets_in(address: str) -> list[str]:
 def _forms(value: str) -> str:
     """Return a pattern for ``value`` with each character as it is, percent-encoded, or escaped as in JSON.
 
-    The backslashes of JSON are a pattern of their own: where each might be there or not, a long run of them could be
-    read in so many ways that a text of forty characters takes years.
+    The backslashes of JSON are a pattern of their own: with an optional backslash at each place, matching a long run
+    of them would take exponential time.
     """
     word = _each(value, {})
     if not _IN_JSON.keys().isdisjoint(value):

@@ -1,8 +1,8 @@
-"""One value, one text: the form in which a parameter is written, and in which it is signed.
+"""Parameters: the one text of each value, which is both sent and signed.
 
 The exchange checks a signature over ``name=value`` texts (PROTOCOL.md §3), and reads the values from
-JSON. Both must be the same bytes, so both come from here: a string stands for itself, anything else for its
-exact JSON text. What has no exact text is refused, because a rounded price is a wrong order.
+JSON. Both must be the same bytes, so both come from here: a string is its own text, any other value has its
+exact JSON text. A value without an exact text is refused, because a rounded price is a wrong order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Params", "clean", "clean_value", "text"]
 #: names to values; what a value may be is checked when it is sent, see :func:`clean_value`
 Params = Mapping[str, Any]
 
-#: digits before or after the point
+#: digits before or after the decimal point
 _DIGITS: Final = 50
 _INT64: Final = range(-(2**63), 2**63)
 
@@ -29,7 +29,7 @@ _INT64: Final = range(-(2**63), 2**63)
 def clean(params: Params) -> dict[str, Any]:
     """Return a new dict with every value in its wire form.
 
-    Raises :class:`ConfigurationError` for a name that is no string and for a value that
+    Raises :class:`ConfigurationError` for a name that is not a string and for a value that
     cannot be written exactly; see :func:`clean_value`.
     """
     if not isinstance(params, Mapping):
@@ -37,7 +37,7 @@ def clean(params: Params) -> dict[str, Any]:
     cleaned = {}
     for name, value in params.items():
         if type(name) is not str or not name:
-            raise ConfigurationError(f"a parameter's name must be a non-empty string, not {kind_of(name)}")
+            raise ConfigurationError(f"the name of a parameter must be a non-empty string, not {kind_of(name)}")
         clean_value(name, name)  # a name must be as valid a text as a value
         cleaned[name] = clean_value(name, value)
     return cleaned
@@ -74,16 +74,18 @@ def clean_value(name: str, value: Any) -> Any:
         if value.is_finite() and not -_DIGITS < value.adjusted() < _DIGITS:
             raise ConfigurationError(f"parameter {_named(name)} has more digits than any price or quantity")
         if not value.is_finite():
-            raise ConfigurationError(f"parameter {_named(name)} is {value}: not a number that can be sent")
+            raise ConfigurationError(f"parameter {_named(name)} is {value}, which is not a number that can be sent")
         return format(value, "f")
     if isinstance(value, (list, tuple)):
         if any(isinstance(item, (list, tuple)) for item in value):
-            raise ConfigurationError(f"parameter {_named(name)} is a list of lists, which no method takes")
+            raise ConfigurationError(
+                f"parameter {_named(name)} is a list that contains a list, which no method accepts"
+            )
         return [clean_value(name, item) for item in value]
     if isinstance(value, float):
         raise ConfigurationError(
             f"parameter {_named(name)} is a float, which has no exact decimal text:"
-            ' write prices and quantities as strings or Decimal ("0.1"), integers as int'
+            ' give prices and quantities as str or Decimal ("0.1"), whole numbers as int'
         )
     if isinstance(value, type):
         raise ConfigurationError(f"parameter {_named(name)} is {kind_of(value)}")
@@ -91,7 +93,7 @@ def clean_value(name: str, value: Any) -> Any:
         raise ConfigurationError(f"parameter {_named(name)} is None: leave it out instead")
     raise ConfigurationError(
         f"parameter {_named(name)} is a {type(value).__module__}.{type(value).__name__}:"
-        " str, int, bool, Decimal or a list of them can be sent"
+        " give a str, an int, a bool, a Decimal, or a list of them"
     )
 
 
@@ -99,6 +101,6 @@ def text(value: Any) -> str:
     """Return the text under which a clean value is signed: a string itself, else its JSON."""
     if type(value) is str:
         return value
-    if type(value) is int:  # each signed request's timestamp, on which json.dumps() would spend 1.8 µs
+    if type(value) is int:  # each signed request has a timestamp, and json.dumps() would take 1.8 µs for it
         return str(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

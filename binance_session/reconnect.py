@@ -1,6 +1,6 @@
-"""When to dial: the policy that spaces attempts to connect, and the budget that caps them.
+"""When to connect again: the policy that spaces attempts to connect, and the budget that limits them.
 
-Both are told the time or the count and answer with a delay; neither reads a clock.
+Both are given the time or the count and return a delay; neither reads a clock.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from binance_session.errors import ConfigurationError, LogonRejected
 
 __all__ = ["AttemptBudget", "ExponentialBackoff", "ReconnectPolicy", "after_refused_logon", "bounded_retry_after"]
 
-#: seconds to wait after the first refused logon, the second, ...; after one more the key is taken for dead
+#: seconds to wait after the first refused logon, the second, ...; after one more no further logon is tried
 _AFTER_REFUSALS: Final = (1.5, 6.0, 24.0, 90.0)
 #: seconds: the longest wait that a server may ask for, and the longest ban that is documented
 _LONGEST_RETRY_AFTER: Final = 300.0
@@ -25,15 +25,14 @@ _LONGEST_BAN: Final = 3 * 86_400.0
 
 @runtime_checkable
 class ReconnectPolicy(Protocol):
-    """Decides when the next attempt to connect starts; any object with this method will do."""
+    """Decides when the next attempt to connect starts; any object with this method can be used."""
 
     def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
         """Return the seconds to wait before ``attempt``, ``None`` to give up.
 
         ``attempt`` counts from 1 after the loss of a healthy connection; ``cause`` is what ended the
-        connection or the last attempt, ``None`` if nothing did. A :class:`LogonRejected` says in ``refusals`` how many
-        logons were refused in a row; the session waits a second at least before it asks again, whatever is
-        returned.
+        connection or the last attempt, ``None`` if nothing did. ``refusals`` of a :class:`LogonRejected` is how many
+        logons were refused in a row; the session waits at least 1 s before the next one, whatever is returned.
         """
         ...
 
@@ -41,8 +40,8 @@ class ReconnectPolicy(Protocol):
 def after_refused_logon(refusals: int, random: Callable[[], float] = _random) -> float | None:
     """Return the seconds to wait after the last of ``refusals`` refused logons in a row, ``None`` to give up.
 
-    A key that was right once may be refused in passing (an address that changes, maintenance), and a dead one must not
-    be tried for ever: at growing distances, five times in some two minutes.
+    A valid key may be refused for a while (its IP address changes, maintenance), and an invalid one must not be tried
+    for ever: five times in some two minutes, at growing intervals.
     """
     if refusals > len(_AFTER_REFUSALS):
         return None
@@ -50,13 +49,13 @@ def after_refused_logon(refusals: int, random: Callable[[], float] = _random) ->
 
 
 def bounded_retry_after(seconds: float, *, is_ban: bool) -> float:
-    """Return what is heeded of a wait that a server asked for (``Retry-After``), in seconds.
+    """Return how much of the wait that a server asked for (``Retry-After``) is respected, in seconds.
 
-    At most 300 s: what stands between us and the exchange may ask for anything. A ban (418) lasts three days at most
-    (PROTOCOL.md §8).
+    At most 300 s, because any proxy on the way may ask for any time; for a ban (418) at most three days (PROTOCOL.md
+    §8).
     """
     longest = _LONGEST_BAN if is_ban else _LONGEST_RETRY_AFTER
-    return min(seconds, longest) if seconds > 0 else 0.0  # no number is no wait
+    return min(seconds, longest) if seconds > 0 else 0.0  # false for NaN
 
 
 def _number(name: str, value: object, least: float) -> None:
@@ -72,7 +71,7 @@ class ExponentialBackoff:
 
     The first attempt after a healthy connection is immediate. Attempt n waits between 0 and
     ``initial * factor**(n-2)`` seconds, and never more than ``maximum`` seconds. It gives up in one case: a logon that
-    is refused is asked for again after 1.5, 6, 24 and 90 seconds (up to a tenth sooner), and then no more.
+    is refused is tried again after 1.5, 6, 24 and 90 seconds (up to a tenth sooner), and then no more.
 
     ``random`` returns floats in [0, 1) and can be seeded. Raises :class:`ConfigurationError` for a negative
     or non-finite time, a ``maximum`` below ``initial``, and a ``factor`` below 1.
@@ -109,7 +108,7 @@ class AttemptBudget:
     """How many connections may still be attempted from this address: ``limit`` in any ``window`` seconds.
 
     Spot allows 300 attempts in 5 minutes per IP (PROTOCOL.md §1.3); futures document no limit, and the same
-    care does no harm there. Times are seconds on one monotonic clock of the caller's. Raises
+    limit is kept there. Times are seconds on one monotonic clock of the caller's. Raises
     :class:`ConfigurationError` unless both numbers are positive.
     """
 

@@ -24,7 +24,7 @@ __all__ = [
     "size_of",
 ]
 
-#: what a count or a limit can be; a larger one cannot be reckoned with
+#: the range of a count or a limit; others are ignored
 _INT64: Final = range(2**63)
 
 
@@ -33,7 +33,7 @@ class RateLimit:
     """One entry of ``rateLimits``: ``count`` of ``limit`` are used in the running interval.
 
     ``type`` is ``REQUEST_WEIGHT`` or ``ORDERS``; the interval is ``interval_num`` times ``interval``
-    (``SECOND``, ``MINUTE``, ``HOUR``, ``DAY``) and starts anew by the calendar (PROTOCOL.md §8).
+    (``SECOND``, ``MINUTE``, ``HOUR``, ``DAY``) and is aligned to the calendar (PROTOCOL.md §8).
     """
 
     type: str
@@ -47,7 +47,7 @@ class RateLimit:
 class Response:
     """An answer with status 200, or the one inside an :class:`~binance_session.ApiError`.
 
-    ``result`` is the decoded JSON, untouched. It is not part of the ``repr``: it may hold a listenKey.
+    ``result`` is the decoded JSON, untouched. It is not part of the ``repr``: it may contain a listenKey.
     """
 
     request_id: int
@@ -73,7 +73,7 @@ class Response:
 def _answer_maker() -> Callable[[int, str, int, Any, Any], Response]:
     """Return what makes a :class:`Response` in 0.35 µs instead of the 0.6 that a frozen class's own ``__init__`` takes.
 
-    A frozen object's fields are set past its ``__setattr__``; so they are here, without looking up each by its name.
+    Like attrs itself it sets the fields of a frozen object past its ``__setattr__``, but by their slots.
     """
     new = Response.__new__
     set_id, set_method, set_status, set_result, set_limits = [
@@ -123,11 +123,11 @@ _LONGEST_NAME: Final = 40
 
 @frozen(repr=False)
 class Event:
-    """Something the exchange said unasked.
+    """A message that the exchange sent without a request.
 
     ``type`` is the event's ``e``; ``time`` its ``E`` in ms, 0 if it has none, and in ms also where the exchange says
     it in µs (Spot with ``timeUnit=MICROSECOND``); ``data`` the whole event, untouched. ``is_gap`` marks an event made
-    by this package to say that events may have been missed. ``subscription_id`` is, on Spot, the number of the
+    by this package: events may have been missed. ``subscription_id`` is, on Spot, the number of the
     subscription that brought it, ``None`` if the exchange did not tell.
     """
 
@@ -136,11 +136,11 @@ class Event:
     data: dict[str, Any]
     is_gap: bool = False
     subscription_id: int | None = None
-    # about how many bytes of memory it takes, for what bounds the memory of events that wait
+    # about how many bytes of memory it takes, for the limit on buffered events
     _size: int = field(default=0, repr=False, eq=False, kw_only=True, alias="_size")
 
     def __repr__(self) -> str:
-        """Show what this package says of a gap; what the exchange says may hold a listenKey."""
+        """Show the data of a gap, which this package made; the exchange's may contain a listenKey."""
         kind = self.type if len(self.type) <= _LONGEST_NAME else masked(self.type)
         data = self.data if self.is_gap else "..."
         subscription = "" if self.subscription_id is None else f", subscription_id={self.subscription_id}"
@@ -152,7 +152,7 @@ class ListenKey:
     """The account's listenKey and when it lapses, in Unix seconds of the local clock.
 
     The hour is counted from the moment the request left, so the key never lapses earlier than this says.
-    ``value`` opens the account's event stream to anybody who has it: the ``repr`` masks it.
+    ``value`` gives access to the account's event stream: the ``repr`` masks it.
     """
 
     value: str = field(repr=masked)
@@ -178,7 +178,7 @@ class SessionStatus:
 
     @property
     def authenticated(self) -> bool:
-        """Whether the exchange holds this connection for logged on."""
+        """Whether this connection is logged on, by the exchange's answer."""
         return self.api_key is not None
 
     @classmethod

@@ -38,6 +38,9 @@ from binance_session.checks import (
     is_exposed,
 )
 from binance_session.clock import ServerClock
+from binance_session.config import ConnectionOptions
+from binance_session.connections.admission import Admission
+from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
@@ -52,17 +55,15 @@ from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
 from binance_session.log import session_log
 from binance_session.masking import kind_of, secrets_of
-from binance_session.params import Params, clean
+from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.threads import Handoff
-from binance_session.requests.waiting import Parking
 from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
 from binance_session.state import SessionState
 from binance_session.stats import Stats
-from binance_session.venues import Method, Venue
-from binance_session.websocket.dialing import Transport
+from binance_session.venues import Venue
 from binance_session.websocket.forks import watch
 
 __all__ = ["Session"]
@@ -228,7 +229,7 @@ class Session:
         #: what log records and the names of tasks call the session
         self.name = name or f"{venue.name} {next(_numbers)}"
         self._log = session_log(self.name)
-        transport = Transport(
+        connection_options = ConnectionOptions(
             venue.url if url is None else url,
             ssl,
             proxy,
@@ -245,8 +246,8 @@ class Session:
             tuple((headers or {}).items()),
             self.name,
         )
-        check_url("url", transport.url, ssl)
-        self._exposed = is_exposed(transport.url, proxy)
+        check_url("url", connection_options.url, ssl)
+        self._exposed = is_exposed(connection_options.url, proxy)
         self._by_proxy = isinstance(proxy, str)
         if credentials is not None and self._exposed:
             raise insecure("url", by_proxy=self._by_proxy)
@@ -260,13 +261,13 @@ class Session:
                 )
             if is_exposed(stream_url, proxy):  # a listenKey goes into its path
                 raise insecure("stream_url", by_proxy=self._by_proxy)
-        if proxy is True and urlsplit(transport.url).scheme == "ws":
+        if proxy is True and urlsplit(connection_options.url).scheme == "ws":
             # a plain connection to this machine must not take its way through another one
-            transport = evolve(transport, proxy=None)
+            connection_options = evolve(connection_options, proxy=None)
 
         self._credentials = credentials
         #: by value, what is masked in the exchange's texts
-        self._secrets = secrets_of(credentials, transport.url, stream_url, proxy, headers)
+        self._secrets = secrets_of(credentials, connection_options.url, stream_url, proxy, headers)
         self._loop: object = None
         self._handoff: Handoff | None = None
         # whether what a subclass makes of a request need not be asked for
@@ -280,18 +281,29 @@ class Session:
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
         ids = itertools.count(1)
-        self._supervisor = Supervisor(
-            functools.partial(self._make_link, transport, ids, max_in_flight),
-            venue.method("session.logon") if self._logs_on else None,
-            reconnect,
-            self._hooks,
-            self._stats,
-            Parking(max_in_flight),
+        self._lifecycle = Lifecycle(self._hooks, self._log)
+        self._admission = Admission(
+            self._lifecycle,
+            self._encoder,
             self._clock,
             self._log,
-            transport,
+            weight_reserve=weight_reserve,
+            max_in_flight=max_in_flight,
+            on_unready=on_unready,
+            timeout=self._request_timeout,
+            logs_on=self._logs_on,
+        )
+        self._supervisor = Supervisor(
+            functools.partial(self._make_link, connection_options, ids, max_in_flight),
+            venue.method("session.logon") if self._logs_on else None,
+            reconnect,
+            self._lifecycle,
+            self._admission,
+            connection_options,
             rollover_after,
-            weight_reserve,
+            self._hooks,
+            self._stats,
+            self._log,
             on_failed=self._failed,
         )
         self._listen_key = ListenKeyKeeper(
@@ -311,7 +323,12 @@ class Session:
         if venue.has_listen_key and stream_url is not None:
             is_secure = urlsplit(stream_url).scheme == "wss"
             self._events = StreamSockets(
-                evolve(transport, url=stream_url, ssl=ssl if is_secure else None, proxy=proxy if is_secure else None),
+                evolve(
+                    connection_options,
+                    url=stream_url,
+                    ssl=ssl if is_secure else None,
+                    proxy=proxy if is_secure else None,
+                ),
                 self._listen_key,
                 self._feed,
                 self._clock,
@@ -337,11 +354,13 @@ class Session:
                 self._log,
             )
 
-    def _make_link(self, transport: Transport, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor) -> Link:
+    def _make_link(
+        self, connection_options: ConnectionOptions, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor
+    ) -> Link:
         self._clock.run_on(asyncio.get_running_loop().time)
         return Link(
             supervisor,
-            transport,
+            connection_options,
             self._encoder,
             ids,
             self._clock,
@@ -353,7 +372,9 @@ class Session:
             secrets=self._secrets,
             explains_503=self.venue.explains_503,
             on_subscription=self._events.answered if isinstance(self._events, Subscription) else None,
-            on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
+            on_response=_on_response(
+                self._hooks, self._admission.throttle.limits_told if self._keeps_reserve else None
+            ),
         )
 
     def __repr__(self) -> str:
@@ -385,7 +406,7 @@ class Session:
             self._submits_plainly = (
                 getattr(self.submit, "__func__", None) is Session.submit and self._hooks.prepare is None
             )
-            self._handoff = Handoff(self._loop, self._submit_for, lambda: self._supervisor.link)
+            self._handoff = Handoff(self._loop, self._submit_for, lambda: self._admission.link)
         self._demand_loop()
         try:
             await self._supervisor.open(patience)
@@ -445,7 +466,7 @@ class Session:
         deadline = asyncio.timeout(timeout)
         try:
             async with deadline:
-                await self._supervisor.wait_for(state)
+                await self._lifecycle.wait_for(state)
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -529,30 +550,10 @@ class Session:
             params = self._hooks.prepare(method, dict(params) if params is not None else {})
             if params is None:
                 raise ConfigurationError("prepare() returned None: it returns the params to send", method=method)
-        link = self._supervisor.link
+        link = self._admission.link
         if link is not None:
             return link.submit(spec, params, credentials, timeout)
-        return self._submit_unready(spec, params, credentials, timeout, on_unready)
-
-    def _submit_unready(
-        self,
-        method: Method,
-        params: Params | None,
-        credentials: Credentials | None,
-        timeout: float | None,
-        on_unready: OnUnready | None,
-    ) -> asyncio.Future[Response]:
-        mode = on_unready or self._on_unready
-        wait = mode == "wait" or (mode == "auto" and not method.is_trade)
-
-        def checked() -> Params | None:
-            # Written once for nothing: what is wrong with it must be said now, not when it leaves.
-            self._encoder.encode(0, method, params, self._logs_on or self.authenticated, credentials)
-            return None if params is None else clean(params)  # theirs may change meanwhile
-
-        return self._supervisor.unready(
-            method, params, credentials, timeout or self._request_timeout, wait=wait, checked=checked
-        )
+        return self._admission.submit(spec, params, credentials, timeout, on_unready)
 
     async def request(
         self,
@@ -618,7 +619,7 @@ class Session:
 
         Directly goes what leaves as it is and now; everything else goes the way of every request.
         """
-        link = self._supervisor.link
+        link = self._admission.link
         spec = self._methods.get(method) if options is None and type(method) is str else None
         if link is None or spec is None or not self._submits_plainly:
             return self.submit(method, params, timeout=timeout, **options or {})
@@ -736,12 +737,12 @@ class Session:
     @property
     def state(self) -> SessionState:
         """What the session is doing."""
-        return self._supervisor.state
+        return self._lifecycle.state
 
     @property
     def authenticated(self) -> bool:
         """Whether the connection is logged on, as far as the exchange's answers tell."""
-        return self._supervisor.authenticated
+        return self._admission.authenticated
 
     @property
     def listen_key(self) -> ListenKey | None:

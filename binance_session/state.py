@@ -1,7 +1,8 @@
 """The states of a session and of a connection, and every legal move between them.
 
 Everything that may change a state stands here, in two literal tables: ``state -> {event: next state}``.
-:class:`Machine` is the only code that moves along them. A terminal state is written out as ``{}``.
+:class:`Machine` is the only code that moves along them. An event that changes nothing in a state leads back to it; one
+that is missing there is a defect. No event leads from a final state to another.
 """
 
 from __future__ import annotations
@@ -79,19 +80,36 @@ SESSION_TABLE: Final[Mapping[SessionState, Mapping[SessionEvent, SessionState]]]
         _E.CLOSE: _S.CLOSING,
     },
     _S.LOGGING_ON: {
+        _E.CONNECTED: _S.LOGGING_ON,  # the next connection, beside the one in use
         _E.SERVE: _S.READY,
         _E.LOST: _S.WAITING,
         _E.FAIL: _S.FAILED,
         _E.CLOSE: _S.CLOSING,
     },
     _S.READY: {
+        _E.CONNECTED: _S.READY,  # the next connection, beside the one in use
+        _E.SERVE: _S.READY,  # it takes over
         _E.LOST: _S.WAITING,
         _E.REVOKED: _S.LOGGING_ON,
         _E.FAIL: _S.FAILED,
         _E.CLOSE: _S.CLOSING,
     },
-    _S.WAITING: {_E.RETRY: _S.CONNECTING, _E.FAIL: _S.FAILED, _E.CLOSE: _S.CLOSING},
-    _S.CLOSING: {_E.CLOSED: _S.CLOSED},
+    _S.WAITING: {
+        _E.CONNECTED: _S.WAITING,  # the next connection; the one in use was lost meanwhile
+        _E.LOST: _S.WAITING,
+        _E.RETRY: _S.CONNECTING,
+        _E.FAIL: _S.FAILED,
+        _E.CLOSE: _S.CLOSING,
+    },
+    _S.CLOSING: {
+        # what the connections still do until they are closed
+        _E.CONNECTED: _S.CLOSING,
+        _E.SERVE: _S.CLOSING,
+        _E.LOST: _S.CLOSING,
+        _E.RETRY: _S.CLOSING,
+        _E.FAIL: _S.CLOSING,
+        _E.CLOSED: _S.CLOSED,
+    },
     _S.CLOSED: {},
     _S.FAILED: {},
 }
@@ -119,10 +137,14 @@ class LinkEvent(Enum):
 
 
 LINK_TABLE: Final[Mapping[LinkState, Mapping[LinkEvent, LinkState]]] = {
-    LinkState.OPENING: {LinkEvent.OPENED: LinkState.OPEN, LinkEvent.END: LinkState.ENDED},
+    LinkState.OPENING: {
+        LinkEvent.OPENED: LinkState.OPEN,
+        LinkEvent.DRAIN: LinkState.OPENING,
+        LinkEvent.END: LinkState.ENDED,
+    },
     LinkState.OPEN: {LinkEvent.DRAIN: LinkState.DRAINING, LinkEvent.END: LinkState.ENDED},
-    LinkState.DRAINING: {LinkEvent.END: LinkState.ENDED},
-    LinkState.ENDED: {},
+    LinkState.DRAINING: {LinkEvent.DRAIN: LinkState.DRAINING, LinkEvent.END: LinkState.ENDED},
+    LinkState.ENDED: {LinkEvent.DRAIN: LinkState.ENDED},
 }
 
 State = TypeVar("State", bound=Enum)
@@ -154,12 +176,8 @@ class Machine(Generic[State, Move]):
         #: Read it anywhere; only :meth:`advance` writes it.
         self.state = start
 
-    def can(self, event: Move) -> bool:
-        """Tell whether ``event`` is legal now."""
-        return event in self._table[self.state]
-
     def advance(self, event: Move, cause: Exception | None = None) -> State:
-        """Move along the table, tell ``on_change(old, new, cause)``, return the new state.
+        """Move along the table and return the state; call ``on_change(old, new, cause)`` if it is another one.
 
         Raises :class:`IllegalTransition`, and changes nothing, when the table has no such move.
         """
@@ -168,7 +186,7 @@ class Machine(Generic[State, Move]):
         if new is None:
             raise IllegalTransition(old, event)
         self.state = new
-        if self._on_change is not None:
+        if new is not old and self._on_change is not None:
             self._on_change(old, new, cause)
         return new
 

@@ -314,18 +314,10 @@ def test_the_account_adds_up_the_parts(tmp_path: Path) -> None:
     assert "answer: decode the JSON" in text
 
 
-def coverage_is_on() -> bool:
-    from coverage import Coverage
-
-    return Coverage.current() is not None
-
-
 @pytest.mark.parametrize("decoder", list(PACKAGES))
 def test_no_count_of_the_hot_path_grows(decoder: str) -> None:
     """Bytecodes and memory of every step, against the file; ``python -m benchmarks counts --write`` renews it."""
     kept = counts.expected().get(decoder)
-    if "coverage" in sys.modules and coverage_is_on():
-        pytest.skip("measuring coverage allocates and traces, and would be counted")
     if kept is None:
         pytest.skip(f"counts.json has no entry for Python {VERSION} with {decoder}")
     assert counts.grown(counts.count(decoder), kept) == []

@@ -415,7 +415,7 @@ def test_what_was_given_for_a_pem_key_is_told(pem: Any, password: Any, reason: s
 @pytest.mark.parametrize(
     ("secret", "reason"),
     [
-        (TEXT, "this is a PEM key: Ed25519Key.from_pem"),
+        (TEXT, "this is a PEM key: load it with Ed25519Key.from_pem"),
         (TEXT.strip(), "this is a PEM key"),
         (SECRET + "\n", "strip"),
         (SECRET + "\r\n", "strip"),

@@ -35,7 +35,7 @@ from binance_session.errors import (
     why,
 )
 
-UNKNOWN = "if it changes anything it may have been executed: ask before repeating it"
+UNKNOWN = "if it changes anything it may have been executed: ask for its result before repeating it"
 BANNED = "Way too much request weight used; IP banned until 1659146400000. Please use WebSocket Streams."
 
 
@@ -118,7 +118,9 @@ def test_a_limit_says_how_long_to_wait_in_words() -> None:
 
 
 def test_a_clock_that_is_off_says_that_the_request_may_be_repeated() -> None:
-    assert "repeat it" in str(api_error(400, -1021, "Timestamp outside of the recvWindow.", method="order.place"))
+    assert "it can be repeated" in str(
+        api_error(400, -1021, "Timestamp outside of the recvWindow.", method="order.place")
+    )
 
 
 def test_a_tls_error_without_a_reason_is_told_as_it_is() -> None:
@@ -188,12 +190,17 @@ def test_a_refused_logon_says_what_to_check() -> None:
 
 @pytest.mark.parametrize(
     ("code", "says"),
-    [(-1022, "other half"), (-2014, "pasted"), (-2015, "address is allowed"), (-4056, "is an Ed25519 key")],
+    [
+        (-1022, "does not belong to the private key"),
+        (-2014, "pasted"),
+        (-2015, "address of this machine is allowed"),
+        (-4056, "is an Ed25519 key"),
+    ],
 )
 def test_a_refused_logon_names_the_likeliest_cause(code: int, says: str) -> None:
     error = LogonRejected(api_error(400, code, ""))
     assert says in str(error)
-    assert f"without a text (code {code}, status 400)" in str(error)
+    assert f"(no text) (code {code}, status 400)" in str(error)
 
 
 def test_a_failure_to_connect_tells_whether_to_try_again() -> None:
@@ -312,12 +319,12 @@ class _Silent(Exception):
     [
         (_Silent(), False, "_Silent"),
         (TimeoutError(), False, "no answer in time (TimeoutError)"),
-        (EOFError(), False, "hung up"),
+        (EOFError(), False, "closed the connection"),
         (EOFError(), True, "does the port speak TLS"),
         (ConnectionResetError(104, "Connection reset by peer"), True, "does the port speak TLS"),
         (ConnectionResetError(104, "Connection reset by peer"), False, "Connection reset by peer"),
         (ConnectionRefusedError(111, "Connect call failed"), False, "nothing accepts connections"),
-        (socket.gaierror(-2, "Name or service not known"), False, "cannot be looked up"),
+        (socket.gaierror(-2, "Name or service not known"), False, "cannot be resolved"),
         (OSError("no connection: "), False, "no connection"),
         (ssl.SSLError(), True, "does the port speak TLS"),
         (ssl.SSLCertVerificationError("it is expired"), True, "it is expired"),

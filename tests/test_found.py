@@ -121,7 +121,7 @@ async def test_a_ban_that_names_no_request_is_a_ban() -> None:
     async with exchange() as simulator, session_to(simulator) as session:
         error = {"code": -1003, "msg": f"banned until {int((simulator.clock.time() + 60) * 1000)}"}
         simulator.connections[0].send({"id": None, "status": 418, "error": error})
-        await until(lambda: session._supervisor.link is None)
+        await until(lambda: session._admission.link is None)
         with pytest.raises(RateLimited) as caught:
             session.submit("account.balance")
         assert caught.value.outcome == "not_sent"
@@ -349,9 +349,9 @@ async def test_a_signer_that_closes_the_session() -> None:
 
         def sign(self, payload: str) -> str:
             if self.session is not None:
-                self.session._supervisor.link = None
+                self.session._admission.link = None
                 closing.append(asyncio.ensure_future(self.session.close()))
-                link = self.session._supervisor._serving
+                link = self.session._admission._in_use
                 assert link is not None
                 link.end_requests(lambda request_id, method: SessionClosed("closed"), quietly=True)
             return HMAC.sign(payload)
@@ -404,7 +404,7 @@ async def test_cancelled_calls_with_long_timeouts_do_not_pile_up() -> None:
         simulator.inject(Fault("no_answer", method="account.balance", times=None))
         for _ in range(2000):
             session.submit("account.balance", timeout=3600).cancel()
-        link = session._supervisor.link
+        link = session._admission.link
         assert link is not None
         assert len(link.router._odd) < 200
 
@@ -659,7 +659,7 @@ async def test_bytes_that_are_no_text_in_a_field_nobody_reads(caplog: pytest.Log
             got.append(message)
 
     async with exchange() as simulator, session_to(simulator, kind=Bot) as session:
-        link = session._supervisor.link
+        link = session._admission.link
         assert link is not None
         link.message_received(b'{"id":99,"status":200,"result":1,"x":"\xff"}')
         assert len(got) == 1

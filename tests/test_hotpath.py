@@ -22,7 +22,7 @@ from binance_session.params import text
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.router import Router
 from binance_session.responses import answered
-from binance_session.websocket import connection as connection_module
+from binance_session.websocket import frames
 from tests.websocket.test_connection import connected, frame
 
 ORDER = COIN_M.methods["order.place"]
@@ -144,19 +144,19 @@ async def test_every_frame_has_a_mask_of_its_own_from_the_system(monkeypatch: py
         fetched.extend(data)
         return data
 
-    monkeypatch.setattr(connection_module, "urandom", urandom)
+    monkeypatch.setattr(frames, "urandom", urandom)
     masks = []
     async with connected() as (_, _, one), connected() as (_, _, other):
         assert not fetched, "nothing is fetched for a connection that writes nothing"
         for connection in (one, other):
             written: list[bytes] = []
-            monkeypatch.setattr(connection, "_send", written.append)
+            monkeypatch.setattr(connection._writer, "_send", written.append)
             for _ in range(200):
                 connection.write(b"{}")
             masks += [data[2:6] for data in written]
             assert all(bytes(a ^ b for a, b in zip(data[6:], data[2:4], strict=True)) == b"{}" for data in written)
             monkeypatch.undo()
-            monkeypatch.setattr(connection_module, "urandom", urandom)
+            monkeypatch.setattr(frames, "urandom", urandom)
     groups = [bytes(fetched[start : start + 4]) for start in range(0, len(fetched), 4)]
     assert set(masks) <= set(groups)
     assert len(set(masks)) == len(masks) == 400

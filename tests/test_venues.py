@@ -359,8 +359,8 @@ def test_of_a_trade_method_that_nobody_knows_the_documents_are_to_be_asked() -> 
         (COIN_M, "account.commission", "it is a method of Spot"),
         (COIN_M, "ticker.price", "it is a method of USD-M and Spot"),
         (SPOT, "userDataStream.start", "it is a method of COIN-M and USD-M"),
-        (COIN_M, "something else", "If it is new there, say what it needs"),
-        (COIN_M, "\x1b[2J" * 5000, "If it is new there, say what it needs"),
+        (COIN_M, "something else", "If the exchange has it, name its security type"),
+        (COIN_M, "\x1b[2J" * 5000, "If the exchange has it, name its security type"),
     ],
 )
 def test_an_unknown_method_is_told_what_was_meant(venue: Venue, name: str, says: str) -> None:

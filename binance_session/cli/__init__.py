@@ -23,15 +23,15 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 it went well, 1 it did not, 2 it was asked wrongly."""
+    """Run one command and return its exit status: 0 success, 1 failure, 2 wrong usage."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name that the console cannot show is no reason to fail
+            stream.reconfigure(errors="replace")  # a character that the console cannot show must not fail
     program = "binance-session"
     try:
         try:
             arguments = _parser().parse_args(argv)
-        except SystemExit:  # help was asked for, and is on its way
+        except SystemExit:  # argparse has printed the help
             _flush()
             raise
         program += f" {arguments.command}"
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(f"{program}: {error}")
         return 2
     except OSError as error:
-        # The interpreter flushes stdout once more at exit: give it somewhere to go.
+        # The interpreter flushes stdout once more at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # the reader went away (`| head`)
             _complain(f"{program}: standard output cannot be written: {error.strerror or error}")
@@ -60,7 +60,7 @@ def _flush() -> None:
 
 
 def _complain(text: str) -> None:
-    """Say in one line what is wrong; it may name a file, or hold what somebody else wrote."""
+    """Print an error on one line; it may contain text from outside."""
     if sys.stderr is not None:
         print(shown(text), file=sys.stderr)
 
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _silence_log() -> None:
-    """Keep the library's warnings off stderr, where logging puts them unless told: commands say it in their words."""
+    """Keep the library's warnings off stderr, logging's default: the commands report what matters themselves."""
     log = logging.getLogger("binance_session")
     if not log.handlers:
         log.addHandler(logging.NullHandler())

@@ -32,26 +32,26 @@ __all__ = ["Finding", "add", "connect_advice", "examine"]
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 
-#: seconds: what the exchange tells is further from what the session makes of it only if it was not believed
+#: seconds: the exchange's time is further than this from the session's estimate only if it was not accepted
 _UNBELIEVED: Final = 60.0
-#: seconds: from here on a clock deserves attention
+#: seconds: a clock that is further off gets a warning
 _CLOCK_WARNING: Final = 0.5
 #: seconds that a timestamp may be ahead of the exchange, and behind it by the default recvWindow
 _CLOCK_AHEAD: Final = 1.0
 _CLOCK_BEHIND: Final = 5.0
 _ROUND_TRIPS: Final = 10
-_CLOCK_ADVICE: Final = "let the system keep the time (Linux: timedatectl set-ntp true; Windows: w32tm /resync)"
-#: columns before a finding's text, and what is left free behind it
+_CLOCK_ADVICE: Final = "let the system synchronize its clock (Linux: timedatectl set-ntp true; Windows: w32tm /resync)"
+#: columns before a finding's text, and columns left free behind it
 _MARGIN: Final = 24
 _RIGHT: Final = 2
-#: "Unknown order sent" and "Order does not exist": the key was let through, and there was nothing to cancel
+#: "Unknown order sent" and "Order does not exist": the key is allowed to trade, and there was nothing to cancel
 _NO_SUCH_ORDER: Final = (-2011, -2013)
 _NOT_ALLOWED: Final = (-2014, -2015)
 
 _ADVICE: Final[Mapping[int, str]] = {
     -1021: _CLOCK_ADVICE,
-    -1022: "the private key (or secret) is not the other half of what is registered under this apiKey",
-    -2014: "this is no apiKey: was something else pasted?",
+    -1022: "the private key (or secret) does not belong to what is registered under this apiKey",
+    -2014: "this is not an apiKey: was something else pasted?",
     -2015: "look at this key under API Management: does it exist on this venue, is this machine's IP address allowed,"
     " does it have the permission?",
     -4056: "only an Ed25519 key can log on: make one with binance-session keygen",
@@ -60,9 +60,9 @@ _ADVICE: Final[Mapping[int, str]] = {
 
 @frozen
 class Finding:
-    """What one examination found: in words, with what to do about it, and in numbers.
+    """The result of one check: a text, advice, and numbers.
 
-    The exchange's own words may be in the text: it is freed of what forges lines and steers terminals.
+    The exchange's own text may be in it: control characters and line breaks are escaped.
     """
 
     name: str
@@ -77,7 +77,7 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "check",
         help="say what works with a key, and what does not",
-        description="Connect, log on, and say what works and what does not. Nothing is bought, sold or stopped: the"
+        description="Connect, log on, and report what works and what does not. Nothing is bought, sold or stopped: the"
         " user data stream is started or extended, and permission to trade is tried by cancelling an order that does"
         " not exist. Exit status 0 if all that a session needs works.",
     )
@@ -120,13 +120,13 @@ class _Never:
         return None
 
 
-# The examinations
+# The checks
 
 
 async def examine(session: Session, key: Credentials | None, tell: Callable[[Finding], None], *, url: str = "") -> None:
-    """Open a session (made with ``logon=False``), examine it with ``key``, close it; ``tell`` each finding at once.
+    """Open a session (made with ``logon=False``), check it with ``key``, close it; call ``tell`` with each finding.
 
-    ``url`` is where the session connects to: advice depends on it.
+    ``url`` is where the session connects to; the advice depends on it.
     """
     hidden = Secrets(None if key is None else key.api_key)
 
@@ -160,7 +160,7 @@ async def _clock(session: Session) -> Finding:
     except BinanceSessionError as error:
         return _refused("clock", error)
     if status.server_time is None:
-        return Finding("clock", "warning", "the exchange did not tell its time")
+        return Finding("clock", "warning", "the exchange's answer does not contain its time")
     offset = session.clock_offset
     if abs(unbelieved := status.server_time / 1000 - session.now()) > _UNBELIEVED:
         offset += unbelieved  # the session does not follow a clock that is more than a day away
@@ -171,8 +171,10 @@ async def _clock(session: Session) -> Finding:
     if abs(ahead) <= _CLOCK_WARNING:
         return Finding("clock", "ok", text, numbers=numbers)
     if ahead >= _CLOCK_AHEAD or -ahead >= _CLOCK_BEHIND:
-        return Finding("clock", "failed", f"{text}: it refuses what is signed by this clock", _CLOCK_ADVICE, numbers)
-    return Finding("clock", "warning", f"{text}: too near to the limit", _CLOCK_ADVICE, numbers)
+        return Finding("clock", "failed", f"{text}: signed requests will be refused", _CLOCK_ADVICE, numbers)
+    return Finding(
+        "clock", "warning", f"{text}: close to the limit beyond which requests are refused", _CLOCK_ADVICE, numbers
+    )
 
 
 def _kind(key: Credentials) -> Finding:
@@ -189,13 +191,13 @@ def _kind(key: Credentials) -> Finding:
 
 async def _logon(session: Session, key: Credentials) -> Finding:
     if not (key.can_logon and session.venue.has_logon):
-        return Finding("logon", "skipped", "not with this kind of key; binance-session keygen makes one that can")
+        return Finding("logon", "skipped", "this kind of key cannot log on; binance-session keygen makes one that can")
     try:
         status = await session.logon()
     except BinanceSessionError as error:
         return _refused("logon", error)
     if not status.authenticated:
-        return Finding("logon", "failed", "the exchange answered, but does not take the connection for logged on")
+        return Finding("logon", "failed", "the exchange answered, but the connection is not logged on")
     return Finding("logon", "ok", "accepted: requests need neither apiKey nor signature from here on")
 
 
@@ -229,13 +231,13 @@ async def _user_stream(session: Session, key: Credentials, hidden: Secrets) -> F
 
 
 async def _trading(session: Session, key: Credentials) -> Finding:
-    """Learn whether the key may trade, from what the exchange says to the cancelling of an order that is not there."""
+    """Check whether the key may trade, by cancelling an order that does not exist."""
     if isinstance(key, ApiKey):
         return Finding("trading", "skipped", "needs a signature")
     symbol = symbol_of(session.venue)
-    nobodys = f"check-{secrets.token_hex(12)}"
+    unused_id = f"check-{secrets.token_hex(12)}"
     try:
-        await session.request("order.cancel", {"symbol": symbol, "origClientOrderId": nobodys})
+        await session.request("order.cancel", {"symbol": symbol, "origClientOrderId": unused_id})
     except ApiError as error:
         if error.code in _NO_SUCH_ORDER:
             return Finding("trading", "ok", "allowed, as far as can be told without placing an order")
@@ -244,7 +246,9 @@ async def _trading(session: Session, key: Credentials) -> Finding:
         return Finding("trading", "warning", f"not known: {_words(error)}")
     except BinanceSessionError as error:
         return Finding("trading", "warning", f"not known: {error}")
-    return Finding("trading", "warning", "not known: the exchange claims to have cancelled an order that never was")
+    return Finding(
+        "trading", "warning", "not known: the exchange answered that it cancelled an order that does not exist"
+    )
 
 
 async def _latency(session: Session) -> Finding:
@@ -281,7 +285,7 @@ def _words(error: ApiError) -> str:
 
 
 def connect_advice(error: BinanceSessionError, url: str = "") -> str:
-    """Return what can be done about a connection to ``url`` that could not be had, "" if that is not known."""
+    """Return advice for a connection to ``url`` that could not be opened, "" if there is none."""
     status = error.status if isinstance(error, ConnectError) else None
     if status is not None:
         return next((advice for statuses, advice in _HTTP_ADVICE if status in statuses), "")
@@ -300,29 +304,32 @@ _HTTP_ADVICE: Final[tuple[tuple[Container[int], str], ...]] = (
     ((418, 429), "wait before trying again"),
     ((403, 451), "try it from another address"),
     ((404,), "compare the URL with the venue's"),
-    ((407,), "a proxy is in the way, and wants a name and a password"),
-    ((400,), "the server takes this for no WebSocket handshake: is the port right? with TLS a URL begins with wss://"),
-    (range(500, 600), "the server is there and in trouble: try again later"),
-    (range(200, 400), "this is a web server, or a page to log on to a network: compare the URL with the venue's"),
+    ((407,), "a proxy on the way asks for a name and a password"),
+    (
+        (400,),
+        "the server does not accept the WebSocket handshake: is the port right? with TLS the URL begins with wss://",
+    ),
+    (range(500, 600), "the server has a problem: try again later"),
+    (range(200, 400), "a web server answered, or the logon page of a network: compare the URL with the venue's"),
 )
-#: what comes of a peer that does not take part in the handshake, of TLS or of WebSocket
+#: errors when the peer does not speak TLS or WebSocket
 _NO_WEBSOCKET: Final = (ConnectionError, EOFError, InvalidMessage)
-#: the first that fits is told; what the error itself says is not said again
+#: the first that matches is shown; it does not repeat the error's own text
 _CAUSE_ADVICE: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (
         ssl.SSLCertVerificationError,
-        "the certificate is not accepted: is the host right, and this machine's clock? does a proxy look into TLS?",
+        "the certificate is not accepted: are the host and this machine's clock right? does a proxy intercept TLS?",
     ),
     (ssl.SSLError, _NO_TLS),
     (socket.gaierror, ""),
     (ConnectionRefusedError, "are host and port right?"),
     (TimeoutError, "are host and port right? does a firewall keep connections out?"),
-    (OSError, "there is no way to this address: is the network up?"),
+    (OSError, "this address cannot be reached: is the network up?"),
 )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an error came from, the deepest first: that is the most exact."""
+    """Yield the causes of an error, the deepest first: it is the most exact."""
     chain: list[BaseException] = []
     cause = error.__cause__ or error.__context__
     while cause is not None and cause not in chain:
@@ -338,7 +345,7 @@ def _ms(seconds: float) -> float:
 
 
 def _shown(url: str) -> str:
-    """Return a URL without what may be secret in it."""
+    """Return a URL without the parts that may be secret."""
     try:
         parts = urlsplit(url)
         port = "" if parts.port is None else f":{parts.port}"
@@ -348,7 +355,7 @@ def _shown(url: str) -> str:
 
 
 class _Report:
-    """The findings, said as they come or in one object at the end, and the verdict."""
+    """The findings, printed as they come or as one object at the end, and the verdict."""
 
     def __init__(self, terminal: Terminal, venue: Venue, url: str, *, quiet: bool) -> None:
         self._terminal = terminal
@@ -364,7 +371,7 @@ class _Report:
         }
 
     def add(self, finding: Finding) -> None:
-        """Take a finding; before the first one, say what is examined."""
+        """Add a finding; before the first one, print what is checked."""
         if not self._quiet:
             if not self._findings:
                 self._terminal.line(f"{self._terminal.bold(self._venue.name)}  {self._url}\n")
@@ -379,7 +386,7 @@ class _Report:
         self._findings.append(finding)
 
     def end(self, *, has_key: bool) -> int:
-        """Give the verdict and return the exit status."""
+        """Print the verdict and return the exit status."""
         failed = [finding.name for finding in self._findings if finding.status == "failed"]
         verdict = self._verdict(failed, has_key=has_key)
         if self._quiet:
@@ -411,13 +418,13 @@ class _Report:
     def _verdict(self, failed: list[str], *, has_key: bool) -> str:
         warned = [finding.name for finding in self._findings if finding.status == "warning"]
         if failed:
-            return f"This will not do: {_listed(failed)} failed."
+            return f"A session cannot run like this: {_listed(failed)} failed."
         if not has_key:
             return "The connection works. No key was given (BINANCE_API_KEY is not set), so nothing else was tried."
         if any(finding.name == "reading" and finding.status == "skipped" for finding in self._findings):
-            return "The apiKey works for the user data stream; whatever needs a signature was not tried."
+            return "The apiKey works for the user data stream; requests that need a signature were not tried."
         if warned:
-            return f"A session can run with this key; mind the warning about {_listed(warned)}."
+            return f"A session can run with this key; see the warning about {_listed(warned)}."
         return "All that a session needs works with this key."
 
 

@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.out)
     public_path = Path(f"{path}.pub")
     with contextlib.ExitStack() as undo:
-        # The harmless half first: if either file cannot be had, neither is left.
+        # The public key first: if either file cannot be written, neither is left.
         _create(public_path, public, 0o644)
         undo.callback(public_path.unlink)
         _create(path, private, 0o600)
@@ -82,14 +82,14 @@ def _make_pair(password: str | None) -> tuple[bytes, bytes]:
             encryption = BestAvailableEncryption(password.encode())
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     except UnicodeEncodeError:
-        raise ConfigurationError("the password is no text: its environment variable holds other bytes") from None
+        raise ConfigurationError("the password is not valid text: its environment variable holds other bytes") from None
     except ValueError:
         raise ConfigurationError("the password is too long: at most 1023 bytes") from None
     return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:
-    """Write a new file, which has its mode before it has its content."""
+    """Write a new file; its mode is set before its content is written."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
@@ -105,6 +105,6 @@ def _create(path: Path, data: bytes, mode: int) -> None:
     except OSError as error:
         path.unlink()
         raise ConfigurationError(f"{path} cannot be written ({error.strerror})") from None
-    except BaseException:  # half a key is none
+    except BaseException:  # do not leave a part of a key
         path.unlink()
         raise

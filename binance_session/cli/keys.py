@@ -44,14 +44,14 @@ def add_key_options(parser: argparse.ArgumentParser) -> None:
 
 
 def checked_credentials(arguments: argparse.Namespace) -> tuple[Credentials | None, list[str]]:
-    """Return the key that the options name, ``None`` if they name none, and what its owner should be warned of.
+    """Return the key that the options name, ``None`` if they name none, and warnings about it.
 
     Raises :class:`ConfigurationError` for what is missing or cannot be read.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         key = _credentials(arguments)
-    # The same file may have been read twice: each thing is said once.
+    # The same file may have been read twice: each warning is given once.
     return key, list(dict.fromkeys(str(warning.message) for warning in caught))
 
 
@@ -62,7 +62,7 @@ def _credentials(arguments: argparse.Namespace) -> Credentials | None:
     elif arguments.secret_file is not None:
         secret = from_file(arguments.secret_file, "the HMAC secret", secret=True)
     if arguments.password_env is not None and arguments.key_file is None:
-        raise ConfigurationError("--password-env is for the private key of --key-file, and none was given")
+        raise ConfigurationError("--password-env is for the private key of --key-file, which was not given")
     if arguments.api_key_file is not None:
         place = arguments.api_key_file
         api_key = from_file(place, "the apiKey", secret=True)
@@ -74,7 +74,7 @@ def _credentials(arguments: argparse.Namespace) -> Credentials | None:
         api_key = from_environment(place, "the apiKey")
     try:
         alone = ApiKey(api_key)
-    except ConfigurationError as error:  # before any other file could be blamed for it
+    except ConfigurationError as error:  # checked first, so that no other file is blamed for it
         raise ConfigurationError(f"the apiKey in {place}: {error}") from None
     if arguments.key_file is not None:
         return _private_key(arguments.key_file, api_key, arguments.password_env)
@@ -103,7 +103,7 @@ def from_environment(variable: str, what: str) -> str:
     """Return the value of an environment variable; raise :class:`ConfigurationError` when it has none."""
     value = os.environ.get(variable, "")
     if not value:
-        raise ConfigurationError(f"{what} is read from the environment variable {variable}, and that is not set")
+        raise ConfigurationError(f"{what} is read from the environment variable {variable}, which is not set")
     return value
 
 
@@ -132,7 +132,7 @@ def _read(path: str, what: str, *, secret: bool) -> bytes:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ConfigurationError(f"{what}: {path} cannot be read ({reason})") from None
     if len(data) > _LARGEST:
-        raise ConfigurationError(f"{what}: {path} is longer than {_LARGEST // 1024} KiB, so it is another file")
+        raise ConfigurationError(f"{what}: {path} is longer than {_LARGEST // 1024} KiB: is it the right file?")
     if not data:
         raise ConfigurationError(f"{what}: {path} is empty")
     return data
@@ -141,7 +141,7 @@ def _read(path: str, what: str, *, secret: bool) -> bytes:
 def _password(variable: str | None, path: str, pem: bytes) -> str | None:
     """Return the password of a private key, ``None`` if it has none.
 
-    It comes from the environment variable if one was named, and else from whoever sits at the terminal.
+    It comes from the environment variable if one was named, else it is asked for on the terminal.
     """
     if variable is not None:
         return from_environment(variable, "the private key's password")

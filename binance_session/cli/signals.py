@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, for commands that run until they are told to end."""
+"""SIGINT and SIGTERM, for commands that run until they are stopped."""
 
 from __future__ import annotations
 

@@ -47,11 +47,11 @@ class Terminal:
         print(text, file=self._stream, flush=True)
 
     def bold(self, text: str) -> str:
-        """Return the text, to stand out."""
+        """Return the text in bold."""
         return self._in("1", text)
 
     def dim(self, text: str) -> str:
-        """Return the text, to stand back."""
+        """Return the text dimmed."""
         return self._in("2", text)
 
     def good(self, text: str) -> str:

@@ -26,8 +26,11 @@ class Attempts:
 
     __slots__ = ("_hooks", "_policy", "_start", "count", "refusals")
 
-    def __init__(self, policy: ReconnectPolicy, hooks: Hooks, *, count: int = 0) -> None:
-        """Ask ``policy``, guarded by ``hooks``; ``count``: how many attempts were made already."""
+    def __init__(self, policy: ReconnectPolicy, hooks: Hooks | None, *, count: int = 0) -> None:
+        """Ask ``policy``, guarded by ``hooks`` unless it is this package's own.
+
+        ``count``: how many attempts were made already.
+        """
         self._policy = policy
         self._hooks = hooks
         self._start = count
@@ -52,7 +55,10 @@ class Attempts:
         if isinstance(cause, LogonRejected):
             self.refusals += 1
             cause.refusals = self.refusals
-        delay = self._hooks.ask(self._policy, _FALLBACK, self.count, cause)
+        if self._hooks is None:
+            delay = self._policy.next_delay(self.count, cause)
+        else:
+            delay = self._hooks.ask(self._policy, _FALLBACK, self.count, cause)
         if delay is None:
             return None
         if isinstance(cause, LogonRejected):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol, overload
 
 from binance_session.clock import ServerClock
+from binance_session.config import ConnectionOptions
 from binance_session.credentials import Credentials
 from binance_session.errors import (
     ApiError,
@@ -37,9 +38,9 @@ from binance_session.state import LINK_TABLE, LinkEvent, LinkState, Machine
 from binance_session.stats import Stats
 from binance_session.venues import Auth, Method
 from binance_session.websocket.connection import Connection
-from binance_session.websocket.dialing import Transport, dial
+from binance_session.websocket.dialing import dial
 
-__all__ = ["Link", "LinkOwner"]
+__all__ = ["Link", "LinkOwner", "LinkWatcher"]
 
 _OPEN: Final = LinkState.OPEN
 _NOTHING: Final = Auth.NOTHING
@@ -53,29 +54,49 @@ _BEGINNING: Final = 200
 
 
 class LinkOwner(Protocol):
-    """What a link tells upwards. Called inside ``data_received``: quick, and raising nothing."""
+    """What a link calls, inside ``data_received``: quick, and raising nothing."""
 
     def link_ended(self, link: Link, cause: ConnectionLost) -> None:
-        """Learn that the connection is over, after everything in flight on it has ended."""
+        """Called when the connection is over, after everything in flight on it has ended."""
 
     def logon_revoked(self, link: Link) -> None:
-        """Learn that the exchange no longer takes this connection for logged on."""
+        """Called when the exchange no longer takes this connection for logged on."""
 
     def rate_limited(self, error: RateLimited) -> None:
-        """Learn that the exchange wants no requests for a while."""
+        """Called when the exchange takes no requests for a while."""
 
     def may_send(self) -> bool:
-        """Tell whether it wants any now."""
+        """Tell whether anything may be sent now."""
         ...
 
     def event_received(self, link: Link, event: Event) -> None:
-        """Take an event that came without being asked for."""
+        """Called with each event."""
 
     def event_unreadable(self, link: Link) -> None:
-        """Learn that an event came of which nothing can be made."""
+        """Called when an event came that cannot be decoded."""
 
     def message_unmatched(self, data: bytes | bytearray, *, is_text: bool) -> None:
-        """Take a message that is nobody's."""
+        """Called with a message that is no event and answers no request that is in flight."""
+
+
+class LinkWatcher(Protocol):
+    """What follows the events of the API connection from one link to the next. Nothing here may raise."""
+
+    def link_ended(self, link: Link) -> None:
+        """Called when a link is over."""
+
+    def logon_revoked(self, link: Link) -> None:
+        """Called when a link is logged on no more."""
+
+    def event_received(self, link: Link, event: Event) -> bool:
+        """Called with each event; returns whether it was wanted."""
+        return False
+
+    def event_unreadable(self, link: Link) -> None:
+        """Called when an event came that cannot be decoded."""
+
+    async def released(self, link: Link) -> None:
+        """Called when a link was replaced; returns when it is not needed any more."""
 
 
 class Link:
@@ -92,13 +113,13 @@ class Link:
         "_lost",
         "_machine",
         "_on_subscription",
+        "_options",
         "_owner",
         "_refusals",
         "_secrets",
         "_sent",
         "_stats",
         "_status",
-        "_transport",
         "authenticated",
         "is_retiring",
         "router",
@@ -107,7 +128,7 @@ class Link:
     def __init__(
         self,
         owner: LinkOwner,
-        transport: Transport,
+        options: ConnectionOptions,
         encoder: RequestEncoder,
         ids: Iterator[int],
         clock: ServerClock,
@@ -122,7 +143,7 @@ class Link:
         on_response: Callable[[Response], None] | None = None,
         on_subscription: Callable[[Link, Method, Response], None] | None = None,
     ) -> None:
-        """Prepare a connection by ``transport``; :meth:`open` opens it.
+        """Prepare a connection by ``options``; :meth:`open` opens it.
 
         ``ids`` numbers the requests; ``status`` is the method that asks who is logged on, ``timeout`` (s) and
         ``max_in_flight`` bound the requests, ``secrets`` are masked in what the exchange says, ``explains_503`` is the
@@ -132,7 +153,7 @@ class Link:
         self._refusals = Refusals(secrets, clock, explains_503=explains_503)
         self._on_subscription = on_subscription
         self._owner = owner
-        self._transport = transport
+        self._options = options
         self._encoder = encoder
         self._ids = ids
         self._clock = clock
@@ -183,7 +204,7 @@ class Link:
     async def open(self) -> None:
         """Connect; raise :class:`ConnectError` if that cannot be had."""
         try:
-            connection = await dial(self._transport, self)
+            connection = await dial(self._options, self)
         except ConnectError as error:
             error.args = (self._secrets.clean(str(error)),)  # it may say what the other end said
             raise
@@ -403,8 +424,7 @@ class Link:
 
     def end_requests(self, error: Callable[[int, Method], BinanceSessionError], *, quietly: bool) -> int:
         """Take no more requests, end those in flight with ``error(request_id, method)`` each; return how many."""
-        if self._machine.can(LinkEvent.DRAIN):
-            self._machine.advance(LinkEvent.DRAIN)
+        self._machine.advance(LinkEvent.DRAIN)
         self.authenticated = False
         return self.router.end_all(error, quietly=quietly)
 
@@ -415,13 +435,12 @@ class Link:
 
     async def confirm(self) -> bool:
         """Return whether the connection answers a ping now."""
-        timeout = self._transport.open_timeout
+        timeout = self._options.open_timeout
         return self._connection is not None and await self._connection.confirm(10.0 if timeout is None else timeout)
 
     async def drained(self) -> None:
         """Take no more requests; return when nothing is in flight any more."""
-        if self._machine.can(LinkEvent.DRAIN):
-            self._machine.advance(LinkEvent.DRAIN)
+        self._machine.advance(LinkEvent.DRAIN)
         await self.answered()
 
     async def answered(self) -> None:
@@ -445,4 +464,4 @@ class Link:
     async def close(self) -> None:
         """Close the connection with a handshake, or without one after ``close_timeout``; return when it is gone."""
         if self._connection is not None:
-            await self._connection.close_surely(self._transport.close_timeout)
+            await self._connection.close_surely(self._options.close_timeout)

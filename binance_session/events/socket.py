@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from attrs import evolve
 
+from binance_session.config import ConnectionOptions
 from binance_session.errors import ConnectError, why
 from binance_session.events.feed import HELD_BYTES, HELD_EVENTS
 from binance_session.jsontext import MalformedMessage, Unreadable, readable
@@ -20,7 +21,7 @@ from binance_session.masking import Secrets
 from binance_session.requests.decoding import decode_json, event_of, memory_of
 from binance_session.responses import Event
 from binance_session.websocket.connection import Connection, Receiver
-from binance_session.websocket.dialing import Transport, dial
+from binance_session.websocket.dialing import dial
 
 __all__ = ["StreamSocket", "StreamSocketOwner"]
 
@@ -50,19 +51,19 @@ class StreamSocket(Receiver):
     def __init__(
         self,
         key: str,
-        transport: Transport,
+        options: ConnectionOptions,
         owner: StreamSocketOwner,
         path: str,
         secrets: Secrets,
         log: SessionLog,
     ) -> None:
-        """Prepare to connect to ``transport.url`` and ``path`` behind it, ``{key}`` replaced by the key.
+        """Prepare to connect to ``options.url`` and ``path`` behind it, ``{key}`` replaced by the key.
 
         ``secrets`` are masked in messages about the connection.
         """
         self.key = key
         behind = path.replace("{key}", quote(key, safe=""))
-        self._transport = evolve(transport, url=transport.url.rstrip("/") + behind)
+        self._options = evolve(options, url=options.url.rstrip("/") + behind)
         self._owner = owner
         self._secrets = secrets
         secrets.add(key)
@@ -91,7 +92,7 @@ class StreamSocket(Receiver):
     async def open(self) -> None:
         """Connect; raise :class:`ConnectError` if that cannot be had."""
         try:
-            self._connection = await dial(self._transport, self)
+            self._connection = await dial(self._options, self)
         except ConnectError as error:
             self._raise_masked(error)
         except asyncio.CancelledError:
@@ -213,4 +214,4 @@ class StreamSocket(Receiver):
         self._kept_bytes = 0
         if self._connection is not None:
             self._connection.resume()  # to read the peer's closing frame
-            await self._connection.close_surely(self._transport.close_timeout)
+            await self._connection.close_surely(self._options.close_timeout)

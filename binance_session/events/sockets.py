@@ -14,8 +14,9 @@ import math
 from random import uniform
 
 from binance_session.clock import ServerClock
+from binance_session.config import ConnectionOptions
 from binance_session.connections.attempts import HEALTHY, Attempts
-from binance_session.connections.ratelimits import Gate
+from binance_session.connections.throttle import Throttle
 from binance_session.errors import ConnectError
 from binance_session.events.feed import EXPIRED, Feed, Reader
 from binance_session.events.keydoubts import Advice, KeyDoubts, KeyFacts
@@ -27,7 +28,7 @@ from binance_session.log import SessionLog
 from binance_session.reconnect import ReconnectPolicy
 from binance_session.responses import Event, ListenKey
 from binance_session.stats import Stats
-from binance_session.websocket.dialing import Transport
+from binance_session.websocket.dialing import way_out
 
 __all__ = ["StreamSockets"]
 
@@ -39,7 +40,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
 
     def __init__(
         self,
-        transport: Transport,
+        options: ConnectionOptions,
         keeper: ListenKeyKeeper,
         feed: Feed,
         clock: ServerClock,
@@ -50,16 +51,16 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
         path: str,
         log: SessionLog,
     ) -> None:
-        """Connect to ``transport.url`` and ``path`` behind it, in which ``{key}`` stands for the listenKey.
+        """Connect to ``options.url`` and ``path`` behind it, in which ``{key}`` stands for the listenKey.
 
         Each socket is replaced after ``rollover_after`` seconds, or up to a tenth earlier.
         """
         super().__init__(feed, clock, reconnect, hooks, stats, log)
-        self._transport = transport
+        self._options = options
         self._path = path
         self._keeper = keeper
         self._rollover_after = rollover_after
-        self._gate = Gate(clock, None, lambda: None, self._check)
+        self._throttle = Throttle(clock, None, lambda: None)
         self._joined = False
         self._sockets: list[StreamSocket] = []
         self._pausing: set[Reader] = set()
@@ -198,9 +199,9 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
         """Open a socket on ``key``, and keep one on the current key leading the feed until there is none."""
         if not self._joined:
             self._joined = True
-            self._gate.at(self._transport.url, self._transport.way_out)
-            self._gate.join(watched=self._transport.ping_interval is not None)
-        self._gate.refuse_to_open()
+            self._throttle.use(self._options.url, way_out(self._options))
+            self._throttle.join(None if self._options.ping_interval is None else self._check)
+        self._throttle.refuse_to_open()
         self._doubts = KeyDoubts()
         for attempts in (self._attempts, self._rollovers, self._announced):
             attempts.reset()
@@ -318,8 +319,8 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
 
     async def _open(self, key: str) -> StreamSocket:
         """Return a new socket that follows in the feed; raise :class:`ConnectError`."""
-        await self._gate.may_dial()
-        socket = StreamSocket(key, self._transport, self, self._path, self._keeper.secrets, self._log)
+        await self._throttle.wait_to_dial()
+        socket = StreamSocket(key, self._options, self, self._path, self._keeper.secrets, self._log)
         self._sockets.append(socket)
         self._feed.follow(socket)
         began = _now()
@@ -327,7 +328,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             await socket.open()
         except BaseException as error:
             if isinstance(error, ConnectError) and error.status in (418, 429) and error.retry_after is not None:
-                self._gate.hold(error.retry_after, is_ban=error.status == 418)
+                self._throttle.hold(error.retry_after, is_ban=error.status == 418)
             # It may have brought an event, and so have led, before it ended.
             self._break_off(socket, began, f"no user data stream: {error}")
             self._drop(socket)
@@ -391,7 +392,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
     def _drop_all(self) -> None:
         if self._joined:
             self._joined = False
-            self._gate.leave()
+            self._throttle.leave()
         self._pausing.clear()
         for socket in list(self._sockets):
             self._drop(socket)

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from binance_session.clock import ServerClock
 from binance_session.connections.attempts import HEALTHY, Attempts
-from binance_session.connections.link import Link
-from binance_session.connections.supervisor import LinkWatcher, Supervisor
+from binance_session.connections.link import Link, LinkWatcher
+from binance_session.connections.supervisor import Supervisor
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,
@@ -105,7 +105,7 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
             async with asyncio.timeout(3 * self._timeout) as within:
                 await self._supervisor.wait_for(SessionState.READY)
                 self._raise_if_over()  # something else that waited for READY may have closed the session
-                self._supervisor.gate.refuse_to_open()
+                self._supervisor.throttle.refuse_to_open()
                 await super()._begin(supply)
         except TimeoutError:
             if not within.expired():
@@ -130,7 +130,7 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
 
     def _unsubscribe(self, subscribed: SubscribedLink) -> None:
         """Ask for no more events; the answer is not waited for, and does not matter."""
-        if subscribed.number is None or not self._supervisor.gate.may_send:
+        if subscribed.number is None or not self._supervisor.throttle.may_send:
             return
         with contextlib.suppress(BinanceSessionError):
             method = self._venue.method("userDataStream.unsubscribe")
@@ -316,7 +316,7 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
     async def _subscribe(self, subscribed: SubscribedLink) -> int | None:
         """Return the number of a new subscription; ``None`` if the exchange did not tell it."""
         link = subscribed.link
-        await self._supervisor.gate.host_listens()
+        await self._supervisor.throttle.wait()
         if link.cause is not None:
             raise link.cause.with_traceback(None)
         subscribed.early = []

@@ -73,7 +73,7 @@ def _decode_reference(data: bytes | bytearray) -> Envelope:
         try:
             message = decode_patiently(data, _FIELDS)
         except (ValueError, RecursionError) as error:
-            raise Unreadable(f"beyond what can be read: {type(error).__name__}") from None
+            raise Unreadable(f"beyond the limits of the JSON decoder: {type(error).__name__}") from None
     if type(message) is not dict:
         raise MalformedMessage(f"a JSON {type(message).__name__}, not an object")
     get = message.get

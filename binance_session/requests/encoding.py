@@ -110,8 +110,27 @@ class RequestEncoder:
                 raise _too_large(len(data), ready)
             return data
         except UnicodeEncodeError:
-            clean(ready)  # says which parameter it is
-            raise ConfigurationError("the request is not valid Unicode text and cannot be written as UTF-8") from None
+            raise _not_unicode(ready) from None
+
+    def check(
+        self, method: Method, params: Params | None, authenticated: bool, credentials: Credentials | None = None
+    ) -> dict[str, Any]:
+        """Return a copy of ``params`` in wire form, for a request that is encoded later.
+
+        Raises what :meth:`encode` would; it signs nothing, so a signature that cannot be had is found later.
+        """
+        ready: dict[str, Any] = {} if params is None else _checked(params)
+        whole = ready.copy()
+        try:
+            auth = method.auth
+            if (not authenticated or credentials is not None or auth is _ALWAYS_SIGNED) and auth is not _NOTHING:
+                self._identify(method, whole, credentials)
+            data = _dumps(_Message(0, method.name, whole))
+        except UnicodeEncodeError:
+            raise _not_unicode(ready) from None
+        if len(data) > _LARGEST:
+            raise _too_large(len(data), whole)
+        return ready
 
     def _identify(self, method: Method, params: dict[str, Any], other: Credentials | None) -> Credentials:
         """Add to ``params`` who sends them, and return the credentials that can prove it."""
@@ -126,6 +145,11 @@ class RequestEncoder:
             )
         params["apiKey"] = _text_of(credentials, lambda: credentials.api_key)
         return credentials
+
+
+def _not_unicode(params: dict[str, Any]) -> ConfigurationError:
+    clean(params)  # says which parameter it is
+    return ConfigurationError("the request is not valid Unicode text and cannot be written as UTF-8")
 
 
 def _too_large(size: int, params: dict[str, Any]) -> ConfigurationError:

@@ -17,7 +17,7 @@ from binance_session.params import Params
 from binance_session.responses import Response
 from binance_session.venues import Method
 
-__all__ = ["Parking"]
+__all__ = ["WaitingRequests"]
 
 
 class Writer(Protocol):
@@ -41,26 +41,26 @@ class Writer(Protocol):
 
 
 @frozen(eq=False)
-class _Parked:
+class _Waiting:
     method: Method
     params: Params | None
     credentials: Credentials | None
     timer: asyncio.TimerHandle
 
 
-class Parking:
+class WaitingRequests:
     """The waiting requests of one session, at most ``bound`` of them."""
 
     __slots__ = ("_bound", "_waiting")
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._waiting: dict[asyncio.Future[Response], _Parked] = {}
+        self._waiting: dict[asyncio.Future[Response], _Waiting] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def park(
+    def add(
         self, method: Method, params: Params | None, credentials: Credentials | None, timeout: float
     ) -> asyncio.Future[Response]:
         """Keep a request; its future ends with :class:`NotSent` if it could not leave within ``timeout`` seconds.
@@ -84,14 +84,14 @@ class Parking:
                 )
 
         timer = loop.call_later(timeout, expire)
-        self._waiting[future] = _Parked(method, params, credentials, timer)
+        self._waiting[future] = _Waiting(method, params, credentials, timer)
         future.add_done_callback(self._leave)
         return future
 
     def _leave(self, future: asyncio.Future[Response]) -> None:
-        parked = self._waiting.pop(future, None)
-        if parked is not None:
-            parked.timer.cancel()
+        request = self._waiting.pop(future, None)
+        if request is not None:
+            request.timer.cancel()
 
     def send_all(
         self, link: Writer, may_leave: Callable[[Method], bool], sent: Callable[[Method, Params | None], object]
@@ -101,20 +101,20 @@ class Parking:
         ``sent`` is told of each, and may call this again.
         """
         now = asyncio.get_running_loop().time()
-        for future, parked in list(self._waiting.items()):
+        for future, request in list(self._waiting.items()):
             if (
                 future not in self._waiting
                 or future.done()
-                or parked.timer.when() <= now
-                or not may_leave(parked.method)
+                or request.timer.when() <= now
+                or not may_leave(request.method)
             ):
                 continue
             try:
                 link.submit(
-                    parked.method,
-                    parked.params,
-                    parked.credentials,
-                    parked.timer.when() - now,
+                    request.method,
+                    request.params,
+                    request.credentials,
+                    request.timer.when() - now,
                     future,
                 )
             except Exception as error:  # NotSent, or whatever somebody's credentials raise
@@ -125,13 +125,13 @@ class Parking:
                 self._leave(future)
             else:
                 self._leave(future)
-                sent(parked.method, parked.params)
+                sent(request.method, request.params)
 
     def end_all(self, error: Callable[[str], BinanceSessionError], *, quietly: bool) -> None:
         """End what waits with ``error(method)`` each; ``quietly`` as in :meth:`Router.end_all`."""
-        for future, parked in list(self._waiting.items()):
+        for future, request in list(self._waiting.items()):
             if not future.done():
-                future.set_exception(error(parked.method.name))
+                future.set_exception(error(request.method.name))
                 if quietly:
                     future.cancel()
             self._leave(future)

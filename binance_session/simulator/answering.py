@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Mapping, MutableSequence
 from typing import Any, Final, NoReturn
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from binance_session.errors import ConfigurationError
 from binance_session.simulator.clock import DrivenClock
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.methods.table import methods_of
+from binance_session.simulator.records import Executed
 from binance_session.simulator.refusals import (
     Refusal,
     bad_signature,
@@ -25,7 +26,7 @@ from binance_session.simulator.state import Call, State
 from binance_session.simulator.wire import Action, Close, Drop, say
 from binance_session.venues import Auth, Method, Security
 
-__all__ = ["Answering", "Executed", "Outcome"]
+__all__ = ["Answering", "Reaction"]
 
 _PROOF: Final[dict[Auth, frozenset[str]]] = {
     Auth.NOTHING: frozenset(),
@@ -37,18 +38,8 @@ _PROOF: Final[dict[Auth, frozenset[str]]] = {
 _API_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
-@frozen
-class Executed:
-    """A request that took effect, whatever its client was told."""
-
-    id: int | str | None
-    connection: Connection
-    method: str
-    params: Mapping[str, Any] = field(repr=False)
-
-
 @define(eq=False)
-class Outcome:
+class Reaction:
     """What a request led to: messages to send, the answer first, and how the connection ends, if it does."""
 
     messages: list[dict[str, Any]] = field(factory=list)
@@ -65,7 +56,7 @@ class Outcome:
 class Answering:
     """Answers requests from the exchange's memory.
 
-    ``executed`` is given an entry for every request that takes effect.
+    An entry is appended to ``executed`` for every request that takes effect.
     """
 
     def __init__(self, state: State, executed: MutableSequence[Executed]) -> None:
@@ -73,26 +64,26 @@ class Answering:
         self._executed = executed
         self._methods = methods_of(state.product)
 
-    def refuse(self, connection: Connection, request: Request, refusal: Refusal, outcome: Outcome) -> None:
-        """Put an error answer to a message that is no proper request into ``outcome``."""
-        self._add(connection, request, None, outcome, lambda: _raise(refusal))
+    def refuse(self, connection: Connection, request: Request, refusal: Refusal, reaction: Reaction) -> None:
+        """Put an error answer to a message that is no proper request into ``reaction``."""
+        self._add(connection, request, None, reaction, lambda: _raise(refusal))
 
-    def execute(self, connection: Connection, request: Request, outcome: Outcome) -> None:
-        """Treat a request by all the rules, and put what is to be sent for it into ``outcome``."""
+    def execute(self, connection: Connection, request: Request, reaction: Reaction) -> None:
+        """Treat a request by all the rules, and put what is to be sent for it into ``reaction``."""
         try:
             method = self.state.venue.method(request.method)
         except ConfigurationError:
-            self._add(connection, request, None, outcome, lambda: _raise(self._unknown(request)))
+            self._add(connection, request, None, reaction, lambda: _raise(self._unknown(request)))
             return
         if self._session_is_over(connection, request):
-            outcome.messages.append({"id": None, "status": 401, "error": key_refused().error()})
+            reaction.messages.append({"id": None, "status": 401, "error": key_refused().error()})
             if self.state.readings.revoked_closes:
-                outcome.ending.append(Close(1008))
+                reaction.ending.append(Close(1008))
             if self.state.readings.revoked_answer == "replaced":
                 return
-            self._add(connection, request, method, outcome, lambda: _raise(key_refused()))
+            self._add(connection, request, method, reaction, lambda: _raise(key_refused()))
             return
-        self._add(connection, request, method, outcome, lambda: self._result(connection, request, method, outcome))
+        self._add(connection, request, method, reaction, lambda: self._result(connection, request, method, reaction))
 
     def _session_is_over(self, connection: Connection, request: Request) -> bool:
         """End the logon if its key became invalid, and return whether that happened (PROTOCOL.md §2).
@@ -114,25 +105,25 @@ class Answering:
         connection: Connection,
         request: Request,
         method: Method | None,
-        outcome: Outcome,
+        reaction: Reaction,
         execute: Callable[[], Any],
     ) -> None:
-        """Charge a request's weight, execute it, and add its answer to ``outcome``."""
+        """Charge a request's weight, execute it, and add its answer to ``reaction``."""
         cost = 1 if method is None else method.weight.of(request.params)
         message: dict[str, Any]
         try:
             self.state.limits.charge(connection.address, cost, self.state.clock.time())
             message = {"id": request.id, "status": 200, "result": execute()}
-            if outcome.costs_nothing:
+            if reaction.costs_nothing:
                 self.state.limits.refund(connection.address, cost)
         except Refusal as refusal:
             message = {"id": request.id, "status": refusal.status, "error": refusal.error()}
             if refusal.status == 418:
-                outcome.ending.append(Drop())
+                reaction.ending.append(Drop())
         wanted = request.params.get("returnRateLimits")
         if wanted if isinstance(wanted, bool) else connection.return_rate_limits:
-            message["rateLimits"] = self._rate_limits(connection, method, outcome.key)
-        outcome.messages.append(message)
+            message["rateLimits"] = self._rate_limits(connection, method, reaction.key)
+        reaction.messages.append(message)
 
     def _rate_limits(
         self, connection: Connection, method: Method | None, key: ApiKeyRecord | None
@@ -144,7 +135,7 @@ class Answering:
         limits.append(self.state.limits.traffic(connection.address).weight.entry())
         return limits
 
-    def _result(self, connection: Connection, request: Request, method: Method, outcome: Outcome) -> Any:
+    def _result(self, connection: Connection, request: Request, method: Method, reaction: Reaction) -> Any:
         state = self.state
         entry = self._methods.find(request.method, state.product)
         if entry is None:
@@ -158,7 +149,7 @@ class Answering:
             decimal_numbers=state.readings.decimal_numbers == "accepted",
         )
         key = self._authenticate(connection, request, method, values)
-        outcome.key = key
+        reaction.key = key
         call = Call(state, connection, request.method, values, request.params, key)
         try:
             result = entry.answer(call)
@@ -167,7 +158,7 @@ class Answering:
                 self._executed.append(Executed(request.id, connection, request.method, request.params))
             raise
         self._executed.append(Executed(request.id, connection, request.method, request.params))
-        outcome.costs_nothing = method.free_if_done or call.costs_nothing
+        reaction.costs_nothing = method.free_if_done or call.costs_nothing
         return result
 
     def _unknown(self, request: Request) -> Refusal:
@@ -213,7 +204,7 @@ class Answering:
         try:
             check_timestamp(values, clock.time(), longest, microseconds=microseconds)
         except Refusal:
-            # A client of a clock that somebody moved may go by its own, which nobody did.
+            # When this clock was moved ahead, a client may still use its own, which was not.
             if not isinstance(clock, DrivenClock) or not clock.ahead:
                 raise
             check_timestamp(values, clock.time() - clock.ahead, longest, microseconds=microseconds)

@@ -1,6 +1,6 @@
 """What a symbol's price and trades were over a time: candles and statistics.
 
-Between two prices that somebody set the price stood still; before the first it was that of the beginning. Times in ms.
+Between two prices that were set the price stood still; before the first it was that of the beginning. Times in ms.
 """
 
 from __future__ import annotations

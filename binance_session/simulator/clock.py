@@ -20,7 +20,7 @@ class Timer(Protocol):
     """Something that will happen, unless it is cancelled."""
 
     def cancel(self) -> None:
-        """Take it back. Doing so twice, or too late, does nothing."""
+        """Cancel it. Doing so twice, or too late, does nothing."""
         ...
 
 
@@ -83,7 +83,7 @@ class _ManualTimer:
 
 
 class ManualClock:
-    """A clock that stands still until it is told to go on. ``start`` is in Unix seconds."""
+    """A clock that stands still until it is advanced. ``start`` is in Unix seconds."""
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
         self._now = start
@@ -124,7 +124,7 @@ class DrivenClock(LoopClock):
     """A clock that follows the running event loop, and can be moved ahead of it.
 
     Clients in other programs keep their own time, which does not move with it: while it is ``ahead`` (seconds), a
-    request's ``timestamp`` may be right by this clock or by what it would show had nobody moved it.
+    request's ``timestamp`` may be right by this clock or by what it would show if it had not been moved.
     """
 
     def __init__(self, start: float | None = None) -> None:
@@ -177,6 +177,6 @@ class DrivenClock(LoopClock):
         now = self.time()
         loop = self._bound()
         while self._timers and self._timers[0][0] <= now:
-            # Each on its own: what one raises is the loop's to report, and keeps no other from its turn.
+            # Each on its own: the loop reports what one raises, and the others still run.
             loop.call_soon(heapq.heappop(self._timers)[2].fire)
         self._set_alarm()

@@ -13,11 +13,11 @@ from binance_session.simulator.clock import Clock, Timer
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.wire import Action, Close, Drop, Mute, SendPing, SendText, Wait, say
 
-__all__ = ["Connection", "Subscription"]
+__all__ = ["AccountSubscription", "Connection"]
 
 
 @define(eq=False)
-class Subscription:
+class AccountSubscription:
     """A Spot user data subscription of a connection (PROTOCOL.md §5.4).
 
     By the logon, by its own signature, or by a listenToken, which ends at ``expires`` (Unix seconds).
@@ -38,7 +38,7 @@ class Connection:
 
     ``stream`` tells the two kinds of socket apart. The ``streams`` of a stream socket are its listenKeys, active or
     not, each with the event types that it lets pass (``None``: all); ``combined`` tells whether events are wrapped in
-    ``{"stream", "data"}``. One that is not ``routed`` hears of no account.
+    ``{"stream", "data"}``. One that is not ``routed`` gets no events.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Connection:
     streams: dict[str, frozenset[str] | None] = field(factory=dict, repr=False)
     combined: bool = False
     routed: bool = True
-    subscriptions: dict[int, Subscription] = field(factory=dict, repr=False)
+    subscriptions: dict[int, AccountSubscription] = field(factory=dict, repr=False)
     next_subscription: int = 0
     open: bool = True
     closing: bool = False
@@ -63,7 +63,7 @@ class Connection:
     pings: dict[bytes, float] = field(factory=dict, repr=False)
     _timers: set[Timer] = field(factory=set, repr=False)
     _control_frames: tuple[int, int] = (0, 0)
-    # what is to be done one after the other, and the texts of what is nothing but text
+    # actions to perform one after the other, and the texts of those that only send text
     _turns: deque[tuple[Iterator[Action], list[str] | None]] = field(factory=deque, repr=False)
 
     @property
@@ -93,7 +93,7 @@ class Connection:
         self.perform((Close(code, reason),))
 
     def mute(self) -> None:
-        """Send and hear nothing any more, but let the TCP connection stay: it is half-open from now on."""
+        """Send nothing and ignore what comes from now on, but keep the TCP connection: it is half-open."""
         self.perform((Mute(),))
 
     def perform(self, actions: Iterable[Action]) -> None:
@@ -152,7 +152,7 @@ class Connection:
         return timer
 
     def ended(self) -> None:
-        """Take note that the connection is gone, and cancel what was to happen on it."""
+        """Mark the connection as ended, and cancel its timers and pending actions."""
         self.open = False
         for timer in self._timers:
             timer.cancel()
@@ -166,7 +166,7 @@ class Connection:
         self.perform((SendPing(payload),))
 
     def pong(self, payload: bytes) -> bool:
-        """Take note of a pong. Return whether it answers a ping: the one whose payload it copies, and all before."""
+        """Handle a pong. Return whether it answers a ping: the one whose payload it copies, and all before."""
         sent = self.pings.get(payload)
         if sent is None:
             return False
@@ -183,7 +183,7 @@ class Connection:
         self._control_frames = (second, count)
         return count > limit
 
-    def subscriptions_of(self, account: object) -> Iterator[Subscription]:
+    def subscriptions_of(self, account: object) -> Iterator[AccountSubscription]:
         """Yield the subscriptions through which an account's events go (Spot)."""
         for subscription in self.subscriptions.values():
             if subscription.account is account:

@@ -1,4 +1,4 @@
-"""What the simulator can be told, in words: its faults and readings, for lists that people and programs read.
+"""Descriptions of the simulator's faults and readings, for lists that people and programs read.
 
 The words are those of the code: a fault's docstring, and a reading's paragraph in the docstring of
 :class:`~binance_session.simulator.readings.Readings`.
@@ -72,10 +72,10 @@ class ReadingText:
                 value = -1
             if self.kind is str or 0 <= value < float("inf"):
                 return value
-            raise ValueError(f"{self.name} is {self.values}, not {text!r}")
+            raise ValueError(f"{self.name} must be {self.values}, not {text!r}")
         meant = nearest(text, map(_shown, self.choices))
         hint = "" if meant is None else f"; did you mean {meant!r}?"
-        raise ValueError(f"{self.name} is {self.values}, not {text!r}{hint}")
+        raise ValueError(f"{self.name} must be {self.values}, not {text!r}{hint}")
 
 
 def faults() -> list[FaultText]:

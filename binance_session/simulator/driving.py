@@ -34,7 +34,7 @@ def fill(state: State, accounts: Iterable[Account], symbol: str, client_order_id
     try:
         amount = Decimal(quantity)
     except InvalidOperation:
-        raise ValueError(f"{shown(str(quantity), 40)!r} is no quantity") from None
+        raise ValueError(f"{shown(str(quantity), 40)!r} is not a quantity") from None
     if not amount.is_finite() or not 0 < amount <= order.remaining:
         raise ValueError(f"the order has {order.remaining} left to be filled, not {amount}")
     if amount != round(amount, traded.quantity_digits):

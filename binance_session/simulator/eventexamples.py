@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from binance_session.simulator.accounts import Account
-from binance_session.simulator.futuresevents import Trade, account_update, algo_update, order_trade_update, trade_lite
+from binance_session.simulator.futuresevents import Fill, account_update, algo_update, order_trade_update, trade_lite
 from binance_session.simulator.orders import Order
 from binance_session.simulator.product import Product
 from binance_session.simulator.spotevents import balance_update, execution_report, outbound_account_position
@@ -36,7 +36,7 @@ def _symbol(state: State) -> str:
 def _trade_lite(state: State, _account: Account) -> Event:
     order = _order(state)
     order.status, order.executed, order.average = "FILLED", order.quantity, order.price
-    return trade_lite(state, order, Trade(state.last_trade_id, order.quantity, order.price))
+    return trade_lite(state, order, Fill(state.last_trade_id, order.quantity, order.price))
 
 
 def _account_update(state: State, account: Account) -> Event:

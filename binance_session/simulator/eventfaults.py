@@ -28,17 +28,17 @@ from binance_session.simulator.wire import (
     encode,
 )
 
-__all__ = ["Envelope", "EventBehaviour", "EventOccasion", "event_fault", "wrapped"]
+__all__ = ["EventBehaviour", "EventOccasion", "Wrapping", "event_fault", "wrapped"]
 
 #: the name of a stream (futures) or the number of a subscription (Spot), around an event; ``None``: it goes bare
-Envelope = tuple[str, str | int] | None
+Wrapping = tuple[str, str | int] | None
 
 
-def wrapped(envelope: Envelope, event: Mapping[str, Any]) -> Mapping[str, Any]:
+def wrapped(wrapping: Wrapping, event: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the message that carries an event."""
-    if envelope is None:
+    if wrapping is None:
         return event
-    name, value = envelope
+    name, value = wrapping
     return {name: value, ("data" if name == "stream" else "event"): event}
 
 
@@ -51,7 +51,7 @@ class EventOccasion:
     account: Account
     state: State
     options: Mapping[str, Any]
-    envelope: Envelope
+    wrapping: Wrapping
 
     @property
     def text(self) -> str:
@@ -60,7 +60,7 @@ class EventOccasion:
 
     def text_of(self, event: Mapping[str, Any]) -> str:
         """Return the message that would carry another event."""
-        return encode(wrapped(self.envelope, event))
+        return encode(wrapped(self.wrapping, event))
 
 
 EventBehaviour = Callable[[EventOccasion], Script]

@@ -1,7 +1,7 @@
 """The exchange without a network: a connection's text in, actions for its socket out.
 
-:class:`Exchange` knows no asyncio. Whoever owns the sockets tells it of connections, texts, pongs and ends, and gives
-each connection a function that performs :mod:`~binance_session.simulator.wire` actions.
+:class:`Exchange` does not use asyncio. The owner of the sockets calls it for connections, texts, pongs and ends, and
+gives each connection a function that performs :mod:`~binance_session.simulator.wire` actions.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from attrs import field, frozen
-
 from binance_session.errors import ConfigurationError
 from binance_session.simulator import driving
 from binance_session.simulator.accounts import Account
-from binance_session.simulator.answering import Answering, Executed, Outcome
+from binance_session.simulator.answering import Answering, Reaction
 from binance_session.simulator.behaviours import Occasion, PingOccasion
 from binance_session.simulator.clock import Clock
 from binance_session.simulator.connections import Connection
@@ -33,24 +31,19 @@ from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
 from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
+from binance_session.simulator.records import Executed, Pushed, Received
 from binance_session.simulator.refusals import Refusal
-from binance_session.simulator.rules import (
-    Request,
-    Unanswerable,
-    decode,
-    is_request_id,
-    read_request,
-)
+from binance_session.simulator.rules import Request, Unanswerable, decode, is_request_id, read_request
 from binance_session.simulator.state import ListenToken, State
-from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, read_address, treat_stream_request
-from binance_session.simulator.userdata import Pushed, UserData
+from binance_session.simulator.streams import STREAM_MESSAGES, StreamAddress, stream_address, treat_stream_request
+from binance_session.simulator.userdata import UserData
 from binance_session.simulator.wire import Action
 from binance_session.venues import COIN_M, SPOT, USD_M, Venue
 
 if TYPE_CHECKING:
     from binance_session.simulator.keys import PublicKey
 
-__all__ = ["Exchange", "Executed", "Pushed", "Received"]
+__all__ = ["Exchange"]
 
 #: Ping and pong frames a second that a client may send (PROTOCOL.md §1.3); Spot names no limit.
 _CONTROL_FRAMES: Final = 5
@@ -59,30 +52,6 @@ _CLOSE_TIMEOUT: Final = 10.0
 #: Seconds that a listenToken is good for at most.
 _LONGEST_TOKEN: Final = 86400.0
 _API_SOCKET: Final = StreamAddress({}, combined=False, routed=True)
-
-
-@frozen
-class Received:
-    """A text message that a client sent: when (Unix seconds), over which connection, the text and the decoded object.
-
-    ``message`` is ``None`` if the text is no JSON object. Texts hold keys and signatures: they are not in the ``repr``.
-    """
-
-    time: float
-    connection: Connection
-    text: str = field(repr=False)
-    message: dict[str, Any] | None = field(repr=False)
-
-    @property
-    def method(self) -> Any:
-        """The ``method`` of the request, or ``None``."""
-        return None if self.message is None else self.message.get("method")
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """The ``params`` of the request; empty if it has none."""
-        params = {} if self.message is None else self.message.get("params")
-        return params if isinstance(params, dict) else {}
 
 
 def _has(venue: Venue, method: str) -> bool:
@@ -128,7 +97,6 @@ class Exchange:
         self._user_data = UserData(self.state, self.faults, self.pushed)
         self._answering = Answering(self.state, self.executed)
         self._api_path = urlsplit(venue.url).path
-        self._stream_path = None if venue.stream_url is None else urlsplit(venue.stream_url).path
         self._connections_so_far = 0
 
     @property
@@ -175,7 +143,7 @@ class Exchange:
     ) -> ApiKeyRecord:
         """Register an API key; see :func:`~binance_session.simulator.keys.api_key_record`.
 
-        One that was there under the same name is revoked by that, as it is when somebody changes its permissions.
+        An earlier key of the same name is revoked by that, as it is when its permissions are changed.
         """
         record = api_key_record(
             api_key,
@@ -200,8 +168,8 @@ class Exchange:
 
     # -- connections
 
-    def knock(self, address: str, target: str) -> Iterator[Action]:
-        """Return what is to happen before a handshake is answered, which is nothing unless a fault strikes it.
+    def before_handshake(self, address: str, target: str) -> Iterator[Action]:
+        """Return the actions before a handshake is answered: none unless a fault strikes it.
 
         Iterating over it may raise :class:`Refusal`.
         """
@@ -222,7 +190,7 @@ class Exchange:
         options = parse_qs(url.query)
         place = _API_SOCKET
         if stream:
-            place = self._stream_address(target)
+            place = stream_address(target, self.state)
         else:
             self.limits.charge_connection(address, now)
         self._connections_so_far += 1
@@ -244,25 +212,8 @@ class Exchange:
         connection.later(self.venue.lifetime, self.close, connection, 1001, "24 hours")
         return connection
 
-    def _stream_address(self, target: str) -> StreamAddress:
-        readings = self.state.readings
-        address = None
-        if self._stream_path is not None:
-            public = self.state.product is Product.USD_M
-            by_path = not public or self.venue.testnet or readings.usd_m_path == "works"
-            address = read_address(target, self._stream_path, public=public, by_path=by_path, readings=readings)
-        if address is None:
-            raise Refusal(404, -1000, "Not Found")
-        if (
-            address.routed
-            and readings.unknown_stream == "refused"
-            and not all(map(self.state.listen_keys.get, address.keys))
-        ):
-            raise Refusal(403, -1125, "This listenKey does not exist.")
-        return address
-
     def disconnect(self, connection: Connection) -> None:
-        """Take note that a connection is gone."""
+        """Remove a connection that has ended."""
         connection.ended()
         self.state.connections.pop(connection.number, None)
 
@@ -308,9 +259,9 @@ class Exchange:
         self._user_data.deliver()
 
     def fill(self, symbol: str, client_order_id: str, quantity: Decimal | str) -> None:
-        """Fill a part of a resting order, at its own price, as if somebody had traded with it.
+        """Fill a part of a resting order, at its own price, as if another account had traded with it.
 
-        The order is the open one of this ``newClientOrderId``, whoever placed it. Raises :class:`ValueError` for a
+        The order is the open one of this ``newClientOrderId``, of any account. Raises :class:`ValueError` for a
         symbol or an order that there is not, an order that is not on the book (a stop order that waits, a pending one),
         and a quantity that is none, has too many digits, or is more than the order has left.
         """
@@ -327,7 +278,7 @@ class Exchange:
         self._user_data.deliver()
 
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
-        """Add to a balance, or take from it, as a deposit or a withdrawal does, and tell of it.
+        """Add to a balance, or take from it, as a deposit or a withdrawal does, and send its events.
 
         Spot: ``balanceUpdate`` and ``outboundAccountPosition``. Futures: ``ACCOUNT_UPDATE`` with the reason
         DEPOSIT or WITHDRAW.
@@ -348,7 +299,7 @@ class Exchange:
         return value
 
     def charge_funding(self, symbol: str, change: Decimal | str, account: Account | None = None) -> None:
-        """Take a position's funding fee from the balance, or pay it in, and tell of it (futures).
+        """Take a position's funding fee from the balance, or pay it in, and send its event (futures).
 
         Raises :class:`Refusal` for a symbol that is not listed, :class:`ValueError` on Spot.
         """
@@ -365,7 +316,7 @@ class Exchange:
     def expire_listen_keys(self, account: Account | None = None, *, tell: bool = True) -> int:
         """End an account's listenKeys now, as if their time had run out, and return how many there were.
 
-        Unless ``tell`` is false the stream sockets hear of it, and are closed if the readings say so.
+        Unless ``tell`` is false the stream sockets get ``listenKeyExpired``, and are closed if the readings say so.
         """
         keys = self.state.listen_keys.all_of(self.account if account is None else account)
         for key in keys:
@@ -380,12 +331,12 @@ class Exchange:
         return len(keys)
 
     def pong(self, connection: Connection, payload: bytes) -> None:
-        """Take note of a pong frame. One that answers no ping counts as a control frame."""
+        """Handle a pong frame. One that answers no ping counts as a control frame."""
         if not connection.pong(payload):
             self.control_frame(connection)
 
     def pong_due(self, connection: Connection, data: bytes) -> bool:
-        """Tell whether a client's ping is to be answered at once; else a fault sees to it, or nobody does."""
+        """Return whether a client's ping is to be answered at once; if not, a fault answers it late or never."""
         fault = self.faults.strike_ping(connection) if self.faults else None
         if fault is not None:
             connection.perform(FAULTS[fault.name].behaviour(PingOccasion(data, fault.options)))
@@ -402,10 +353,10 @@ class Exchange:
         self.close(connection, 1003)
 
     def await_pong(self, connection: Connection) -> None:
-        """Let the time run in which the client must answer the last ping.
+        """Start the time in which the client must answer the last ping.
 
-        Whoever owns the socket says when, once the ping is on its way: a clock that jumps ahead by hours must not
-        blame a client that was not given a moment to answer.
+        Called by the socket when the ping has been written, so that a client still gets a chance to answer after the
+        clock has jumped ahead by hours.
         """
         if connection.pings:
             sent = max(connection.pings.values())
@@ -425,7 +376,7 @@ class Exchange:
         """Put a fault to work.
 
         Raises :class:`ValueError` for one that would never strike: for a method that neither this nor another venue
-        has, and for an event type that is a slip of the pen away from one that there is.
+        has, and for an event type that looks like a misspelled one.
         """
         if fault.method is not None and not any(_has(venue, fault.method) for venue in (COIN_M, USD_M, SPOT)):
             try:
@@ -440,7 +391,7 @@ class Exchange:
         return self.faults.inject(fault)
 
     def receive(self, connection: Connection, text: str) -> None:
-        """Treat one text message of a client, and perform on its connection what follows."""
+        """Handle one text message of a client, and perform the resulting actions on its connection."""
         if not connection.open or connection.closing:
             return
         message: Any = None
@@ -469,29 +420,29 @@ class Exchange:
                 self._treat(connection, request)
                 return
         request_id = (known or {}).get("id")
-        outcome = Outcome()
+        reaction = Reaction()
         envelope = Request(request_id if is_request_id(request_id) else None, "", {})
-        self._answering.refuse(connection, envelope, refusal, outcome)
-        connection.perform(outcome.actions())
+        self._answering.refuse(connection, envelope, refusal, reaction)
+        connection.perform(reaction.actions())
 
     def _treat(self, connection: Connection, request: Request) -> None:
-        """Execute a request, send its answer, and tell of what it brought about, in the order of the readings."""
-        outcome = Outcome()
+        """Execute a request, send its answer and the events that it caused, in the order that the readings say."""
+        reaction = Reaction()
         fault = self.faults.strike(request, connection) if self.faults else None
         tell_now = self.state.readings.events_come == "before"
 
         def execute() -> list[dict[str, Any]]:
-            self._answering.execute(connection, request, outcome)
+            self._answering.execute(connection, request, reaction)
             if tell_now:
                 self._user_data.deliver()
-            return outcome.messages
+            return reaction.messages
 
         if fault is None:
             execute()
-            connection.perform(outcome.actions())
+            connection.perform(reaction.actions())
         else:
             occasion = Occasion(request, connection, self.state, fault.options, execute)
-            connection.perform(chain(FAULTS[fault.name].behaviour(occasion), outcome.ending))
-        # A behaviour that executes the request later still tells of it at once.
+            connection.perform(chain(FAULTS[fault.name].behaviour(occasion), reaction.ending))
+        # If a behaviour executes the request later, its events are sent at that moment.
         tell_now = True
         self._user_data.deliver()

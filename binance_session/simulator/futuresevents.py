@@ -18,7 +18,7 @@ from binance_session.simulator.product import Product
 from binance_session.simulator.state import State
 from binance_session.simulator.stoporders import AlgoOrder
 
-__all__ = ["Trade", "account_update", "algo_update", "order_trade_update", "trade_lite"]
+__all__ = ["Fill", "account_update", "algo_update", "order_trade_update", "trade_lite"]
 
 _ZERO: Final = Decimal(0)
 #: ``er``: an IOC or FOK order that could not be filled
@@ -26,7 +26,7 @@ _UNFILLED: Final = "2"
 
 
 @frozen
-class Trade:
+class Fill:
     """One fill of an order: its trade id, how much, at which price, the profit that it made, and for whom."""
 
     number: int
@@ -36,7 +36,7 @@ class Trade:
     maker: bool = False
 
 
-_NO_TRADE: Final = Trade(0, _ZERO, _ZERO)
+_NO_TRADE: Final = Fill(0, _ZERO, _ZERO)
 
 
 def order_trade_update(
@@ -44,7 +44,7 @@ def order_trade_update(
     account: Account,
     order: Order,
     execution: str,
-    trade: Trade = _NO_TRADE,
+    trade: Fill = _NO_TRADE,
     *,
     modify_id: int | None = None,
 ) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def order_trade_update(
     return {**_head(state, account, "ORDER_TRADE_UPDATE", order.update_time), "o": o}
 
 
-def trade_lite(state: State, order: Order, trade: Trade) -> dict[str, Any]:
+def trade_lite(state: State, order: Order, trade: Fill) -> dict[str, Any]:
     """Return USD-M's short early event of a fill."""
     symbol = state.market.symbol(order.symbol)
     return {

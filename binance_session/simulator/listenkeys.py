@@ -33,7 +33,7 @@ class ListenKeys:
     """The active listenKeys.
 
     ``lifetime`` is in seconds. ``on_end(key)`` is called once for each key that expires, or that is stopped when
-    ``stop_ends`` says that clients hear of it.
+    ``stop_ends`` says that clients are notified.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ListenKeys:
             self._on_end(key)
 
     def expire(self, key: ListenKeyRecord, *, tell: bool = True) -> None:
-        """End a key as if its time had run out, and unless ``tell`` is false let clients hear of it."""
+        """End a key as if its time had run out, and notify clients unless ``tell`` is false."""
         self._forget(key)
         if tell:
             self._on_end(key)

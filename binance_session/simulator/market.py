@@ -1,4 +1,4 @@
-"""What is traded, at which price, and what has been traded: a price stands still until somebody sets it."""
+"""What is traded, at which price, and what has been traded: a price stands still until it is set."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Symbol:
 
 @frozen
 class Reference:
-    """A Spot symbol's reference price, as of ``time`` (ms): the mean of so many buckets, or somebody else's sum."""
+    """A Spot symbol's reference price at ``time`` (ms): the mean of so many buckets, or calculated elsewhere."""
 
     price: Decimal | None
     time: int
@@ -86,7 +86,7 @@ class Market:
 
     ``prices`` may be changed at any time: ``market.prices["BTCUSDT"] = Decimal("61000")``; that matches no resting
     orders, as :meth:`Exchange.set_price <binance_session.simulator.exchange.Exchange.set_price>` does.
-    ``references``, ``price_ranges`` and ``block_trades`` (all by symbol) are empty until somebody fills them.
+    ``references``, ``price_ranges`` and ``block_trades`` (all by symbol) are empty unless filled by the test.
     """
 
     def __init__(self, product: Product) -> None:

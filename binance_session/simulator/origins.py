@@ -16,8 +16,9 @@ __all__ = ["is_foreign"]
 def is_foreign(origin: str, host: str, *, loopback: bool) -> bool:
     """Return whether a handshake with this ``Origin`` header comes from another host's page.
 
-    ``host`` is the header of that name: whom the client takes this server for. On a ``loopback`` address it must not
-    be a name that anybody's name server can point there, as that of a page that wants to pass for this host.
+    ``host`` is the header of that name: the name under which the client reached this server. On a ``loopback``
+    address it must not be a name that any name server can point there, such as that of a page that pretends to be
+    this host.
     """
     try:
         theirs, ours = urlsplit(origin).hostname, urlsplit(f"//{host}").hostname

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import Enum, auto
 from typing import Any, Final, Self
@@ -243,37 +243,70 @@ def check_params(
 
 
 def _value(name: str, value: Any, required: bool, int_text: bool, fine_window: bool) -> Any:
+    """Return the value of one parameter, of the kind that its name says; see :func:`check_params`."""
     kind = _KINDS.get(name, _Kind.TEXT)
-    if kind is _Kind.TEXT:
-        if isinstance(value, str):
-            return value
-    elif kind is _Kind.DECIMAL:
-        if isinstance(value, str):
-            if _DECIMAL.fullmatch(value) is None:
-                raise malformed(name, _DECIMAL_PATTERN)
-            return Decimal(value)
-    elif kind is _Kind.INT or (kind is _Kind.WINDOW and not fine_window):
-        if int_text and name != "timestamp" and isinstance(value, str) and _INT_TEXT.fullmatch(value):
-            value = int(value)
-        if type(value) is int:
-            if value not in _INT64:
-                raise Refusal(400, -1108, f"Parameter '{name}' overflowed.")
-            return value
-    elif kind is _Kind.WINDOW:
-        return _window(name, value, int_text)
-    elif kind is _Kind.BOOL:
-        # No document says how a boolean is written; both ways are seen (PROTOCOL.md §2).
-        if isinstance(value, bool):
-            return value
-        if value in ("true", "false", "TRUE", "FALSE"):
-            return value.lower() == "true"
-    elif isinstance(value, list):
+    if kind is _Kind.WINDOW:
+        if fine_window:
+            return _window(name, value, int_text)
+        kind = _Kind.INT
+    found = _READ[kind](name, value, int_text)
+    if found is None:
+        raise mandatory(name) if required else invalid(name)
+    return found
+
+
+# Each returns the value, or None for one of another kind. ``as_text``: integers and lists may be texts.
+
+
+def _text(_name: str, value: Any, _as_text: bool) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _decimal(name: str, value: Any, _as_text: bool) -> Decimal | None:
+    if not isinstance(value, str):
+        return None
+    if _DECIMAL.fullmatch(value) is None:
+        raise malformed(name, _DECIMAL_PATTERN)
+    return Decimal(value)
+
+
+def _integer(name: str, value: Any, as_text: bool) -> int | None:
+    if as_text and name != "timestamp" and isinstance(value, str) and _INT_TEXT.fullmatch(value):
+        value = int(value)
+    if type(value) is not int:
+        return None
+    if value not in _INT64:
+        raise Refusal(400, -1108, f"Parameter '{name}' overflowed.")
+    return value
+
+
+def _boolean(_name: str, value: Any, _as_text: bool) -> bool | None:
+    # No document says how a boolean is written; both ways are seen (PROTOCOL.md §2).
+    if isinstance(value, bool):
         return value
-    elif kind is _Kind.LIST_OR_NAME and isinstance(value, str) and not value.startswith("["):
-        return [value]
-    elif int_text and isinstance(value, str):
-        return _list(name, value)
-    raise mandatory(name) if required else invalid(name)
+    return value.lower() == "true" if value in ("true", "false", "TRUE", "FALSE") else None
+
+
+def _list(name: str, value: Any, as_text: bool) -> list[Any] | None:
+    if as_text and isinstance(value, str):
+        value = decode(value)
+        if not isinstance(value, list):
+            raise invalid(name)
+    return value if isinstance(value, list) else None
+
+
+def _list_or_name(name: str, value: Any, as_text: bool) -> list[Any] | None:
+    return [value] if isinstance(value, str) and not value.startswith("[") else _list(name, value, as_text)
+
+
+_READ: Final[Mapping[_Kind, Callable[[str, Any, bool], Any]]] = {
+    _Kind.TEXT: _text,
+    _Kind.INT: _integer,
+    _Kind.DECIMAL: _decimal,
+    _Kind.BOOL: _boolean,
+    _Kind.LIST: _list,
+    _Kind.LIST_OR_NAME: _list_or_name,
+}
 
 
 def _window(name: str, value: Any, text: bool) -> Any:
@@ -292,13 +325,6 @@ def _window(name: str, value: Any, text: bool) -> Any:
     if window != round(window, 3):
         raise Refusal(400, -1111, f"Parameter '{name}' has too much precision.")
     return window
-
-
-def _list(name: str, value: str) -> list[Any]:
-    items = decode(value)
-    if not isinstance(items, list):
-        raise invalid(name)
-    return items
 
 
 def check_timestamp(values: Mapping[str, Any], now: float, longest: int, *, microseconds: bool) -> None:

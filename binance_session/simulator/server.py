@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock, LoopClock
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.exchange import Exchange, Executed, Pushed, Received
+from binance_session.simulator.exchange import Exchange
 from binance_session.simulator.faults import Fault, Injected
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.readings import Readings
+from binance_session.simulator.records import Executed, Pushed, Received
 from binance_session.simulator.socket import Socket
 from binance_session.venues import Venue
 
@@ -38,8 +39,8 @@ class Simulator:
     ``port=0`` takes a free one; ``ssl`` is a server's context and makes the URLs ``wss://``. ``clock`` is a
     :class:`LoopClock` unless given. ``readings`` settles what the documents leave open, ``enforce_limits=False``
     counts weights and orders without refusing anything, and ``record`` bounds how many entries
-    ``received``, ``executed`` and ``pushed`` keep. ``exchange`` is the exchange itself, for whatever has no short cut
-    here.
+    ``received``, ``executed`` and ``pushed`` keep. ``exchange`` is the exchange itself, for everything that has no
+    method here.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class Simulator:
 
     @property
     def pushed(self) -> MutableSequence[Pushed]:
-        """Every user data event, in order, once for each stream that it was sent to, or once for nobody."""
+        """Every user data event, in order, once for each stream that it was sent to, or once without a listener."""
         return self.exchange.pushed
 
     @property
@@ -166,7 +167,7 @@ class Simulator:
         )
 
     def revoke(self, api_key: str) -> None:
-        """Make a key invalid; sessions that are logged on with it learn so at their next request."""
+        """Make a key invalid; sessions that are logged on with it get the error at their next request."""
         self.exchange.revoke(api_key)
 
     def restore(self, api_key: str) -> None:
@@ -205,7 +206,7 @@ class Simulator:
         self.exchange.let_meet(symbol, maker, taker)
 
     def transfer(self, asset: str, change: Decimal | str, account: Account | None = None) -> None:
-        """Change a balance as a deposit or a withdrawal does, and tell of it."""
+        """Change a balance as a deposit or a withdrawal does, and send its events."""
         self.exchange.transfer(asset, change, account)
 
     def create_listen_token(self, account: Account | None = None, *, validity: float = 86400.0) -> str:

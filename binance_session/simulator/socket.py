@@ -85,7 +85,7 @@ class Socket(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self._sockets.add(self)
         self._too_late = self.loop.call_later(_OPEN_TIMEOUT, self.transport.abort)
-        if not self._is_welcome():  # accepted just before the server was closed, which would wait for it
+        if not self._is_welcome():  # accepted just before the server was closed, which would wait for this connection
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -149,7 +149,7 @@ class Socket(asyncio.Protocol):
             return self._protocol.reject(403, "This page is of another host\n")
         peer = self.transport.get_extra_info("peername")
         address = peer[0] if peer else "127.0.0.1"
-        for action in self._exchange.knock(address, request.path):
+        for action in self._exchange.before_handshake(address, request.path):
             if isinstance(action, Wait):
                 await self._wait(action.seconds)
             elif isinstance(action, Drop):
@@ -161,7 +161,7 @@ class Socket(asyncio.Protocol):
 
     @property
     def _on_loopback(self) -> bool:
-        """Whether only this machine can have connected to where it did."""
+        """Whether the server's address of this connection is a loopback address."""
         here = self.transport.get_extra_info("sockname")
         return bool(here) and ipaddress.ip_address(here[0].partition("%")[0]).is_loopback
 
@@ -202,7 +202,7 @@ class Socket(asyncio.Protocol):
     # What goes
 
     def _flush(self) -> None:
-        """Write what the library has to say; nothing may come between the pieces of a frame, not even its pongs."""
+        """Write the library's output; nothing may come between the pieces of a frame, not even its pongs."""
         if self._held is not None:
             return
         muted = self.client is not None and self.client.muted
@@ -223,7 +223,7 @@ class Socket(asyncio.Protocol):
         return self._exchange.pong_due(client, frame[_PONG_HEADER:])
 
     def perform(self, action: Action) -> None:
-        """Do one thing to the socket; what comes too late for that is lost, as it would be on the way."""
+        """Perform one action on the socket; after the connection has ended it is dropped."""
         if isinstance(action, Drop):
             if self.client is not None:
                 self._exchange.disconnect(self.client)

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.clock import Clock, Timer
-from binance_session.simulator.connections import Connection, Subscription
+from binance_session.simulator.connections import AccountSubscription, Connection
 from binance_session.simulator.keys import ApiKeyRecord
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.listenkeys import ListenKeyRecord, ListenKeys
@@ -25,7 +25,7 @@ __all__ = ["Call", "ListenToken", "Notice", "State"]
 class Notice:
     """A user data event that is to be sent once its cause has been dealt with.
 
-    To whoever listens to the account, or to one Spot subscription of one connection, which may have ended.
+    To all listeners of the account, or to one Spot subscription of one connection, which may have ended.
     """
 
     account: Account
@@ -34,12 +34,12 @@ class Notice:
     subscription: int = 0
 
 
-def _nobody(_key: ListenKeyRecord) -> None:
-    """Stand where somebody will be told of the ends of listenKeys."""
+def _ignore(_key: ListenKeyRecord) -> None:
+    """Do nothing: the default until a callback for the end of listenKeys is set."""
 
 
 def _nothing() -> None:
-    """Stand where somebody will send notices."""
+    """Do nothing: the default until a function that sends notices is set."""
 
 
 @frozen
@@ -72,12 +72,12 @@ class State:
     last_list_id: int = 0
     #: what is to be sent to the accounts' listeners
     notices: list[Notice] = field(factory=list)
-    on_listen_key_end: Callable[[ListenKeyRecord], None] = _nobody
+    on_listen_key_end: Callable[[ListenKeyRecord], None] = _ignore
     #: sends the notices, for what happens without a request
     deliver: Callable[[], None] = _nothing
     #: by their values: what Spot's subscriptions may be made with
     listen_tokens: dict[str, ListenToken] = field(factory=dict, repr=False)
-    #: whether events that nobody hears are kept in the record
+    #: whether events without a listener are kept in the record
     keeps_record: bool = True
     _timers: set[Timer] = field(factory=set, init=False, repr=False)
 
@@ -95,7 +95,7 @@ class State:
         return int(self.clock.time() * 1000)
 
     def later(self, when: float, callback: Callable[[], None]) -> None:
-        """Call something at a time (Unix seconds), and tell of what it brings about."""
+        """Call ``callback`` at a time (Unix seconds), and send the events that it causes."""
 
         def due() -> None:
             self._timers.discard(timer)
@@ -106,24 +106,24 @@ class State:
         self._timers.add(timer)
 
     def forget_timers(self) -> None:
-        """Call nothing any more of what was to be called later."""
+        """Cancel all timers."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
 
     def wants_events(self, account: Account) -> bool:
-        """Return whether somebody listens to an account, or a record is kept: else its events need not be made."""
+        """Return whether an account has a listener, or a record is kept; else its events need not be made."""
         return self.keeps_record or any(
             connection.streams or any(True for _ in connection.subscriptions_of(account))
             for connection in self.connections.values()
         )
 
     def tell(self, account: Account, event: Mapping[str, Any]) -> None:
-        """Let an event be sent to whoever listens to an account, once the request at hand has been answered."""
+        """Queue an event for all listeners of an account; it is sent when the current request has been answered."""
         self.notices.append(Notice(account, event))
 
-    def tell_terminated(self, connection: Connection, subscription: Subscription) -> None:
-        """Let ``eventStreamTerminated`` be sent to a subscription that has ended (Spot)."""
+    def tell_terminated(self, connection: Connection, subscription: AccountSubscription) -> None:
+        """Queue ``eventStreamTerminated`` for a subscription that has ended (Spot)."""
         event = {"e": "eventStreamTerminated", "E": self.now_ms}
         self.notices.append(Notice(subscription.account, event, connection, subscription.id))
 

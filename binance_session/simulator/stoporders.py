@@ -45,7 +45,7 @@ class Trigger:
         return self.type == "TRAILING_STOP_MARKET"
 
     def reached(self, market: Decimal) -> bool:
-        """Take note of the market's price, and return whether it sets off the order.
+        """Update the trigger with the market's price, and return whether it sets off the order.
 
         Stops are set off when the price moves against the position that they protect, take-profits when it moves in
         its favour, a trailing stop when it has come back from its best.

@@ -10,10 +10,12 @@ from attrs import frozen
 
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.listenkeys import ListenKeys
+from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
 from binance_session.simulator.refusals import Refusal
+from binance_session.simulator.state import State
 
-__all__ = ["STREAM_MESSAGES", "StreamAddress", "read_address", "treat_stream_request"]
+__all__ = ["STREAM_MESSAGES", "StreamAddress", "read_address", "stream_address", "treat_stream_request"]
 
 #: Messages a second that a client may send to a stream socket, pings and pongs included (PROTOCOL.md §1.3).
 STREAM_MESSAGES: Final = 10
@@ -27,7 +29,7 @@ class StreamAddress:
     """What a client that opens a stream socket asks for.
 
     ``keys`` are listenKeys with the event types that each lets pass. On a ``combined`` socket events are wrapped in
-    ``{"stream", "data"}``. One that is not ``routed`` is accepted and hears nothing of any account.
+    ``{"stream", "data"}``. One that is not ``routed`` is accepted and gets no events.
     """
 
     keys: dict[str, Allowed]
@@ -35,12 +37,31 @@ class StreamAddress:
     routed: bool
 
 
+def stream_address(target: str, state: State) -> StreamAddress:
+    """Return what ``target`` (path and query) asks of the stream host of an exchange.
+
+    Raises :class:`Refusal` (its ``status`` is HTTP's): 404 for a path that does not exist, 403 for a listenKey that
+    does not exist, if the readings refuse that.
+    """
+    readings, url = state.readings, state.venue.stream_url
+    address = None
+    if url is not None:
+        public = state.product is Product.USD_M
+        by_path = not public or state.venue.testnet or readings.usd_m_path == "works"
+        address = read_address(target, urlsplit(url).path, public=public, by_path=by_path, readings=readings)
+    if address is None:
+        raise Refusal(404, -1000, "Not Found")
+    if address.routed and readings.unknown_stream == "refused" and not all(map(state.listen_keys.get, address.keys)):
+        raise Refusal(403, -1125, "This listenKey does not exist.")
+    return address
+
+
 def read_address(target: str, base: str, *, public: bool, by_path: bool, readings: Readings) -> StreamAddress | None:
     """Return what ``target`` (path and query) asks of the stream host, or ``None`` if there is no such place.
 
     ``base`` is the path under which user data is served. ``public`` tells whether the host serves other paths too, for
-    market data (USD-M); clients of those are welcome and hear nothing here. Unless ``by_path`` a key in the path is
-    taken in silence::
+    market data (USD-M); clients of those are accepted and get no events here. Unless ``by_path`` a key in the path
+    is accepted and ignored::
 
         /ws/KEY                                       one key; /ws alone waits for SUBSCRIBE
         /ws?listenKey=KEY&events=A/B                  one key, and an allow list of event types

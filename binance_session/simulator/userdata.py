@@ -1,50 +1,25 @@
-"""Who hears of what happens to an account: every user data event goes through here (PROTOCOL.md §1.2, §5.3, §5.4)."""
+"""User data events and their listeners: every event goes through here (PROTOCOL.md §1.2, §5.3, §5.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 from typing import Any
 
-from attrs import field, frozen
-
 from binance_session.simulator.accounts import Account
 from binance_session.simulator.behaviours import FAULTS
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.eventfaults import Envelope, EventOccasion, wrapped
+from binance_session.simulator.eventfaults import EventOccasion, Wrapping, wrapped
 from binance_session.simulator.faults import Faults
 from binance_session.simulator.listenkeys import ListenKeyRecord
+from binance_session.simulator.records import Pushed
 from binance_session.simulator.state import State
 from binance_session.simulator.wire import Action, Close, SendText, encode
 
-__all__ = ["Pushed", "UserData"]
-
-
-@frozen
-class Pushed:
-    """An event of an account, and where it went.
-
-    There is one entry for each stream that it was sent to, and one whose ``connection`` is ``None`` if nobody was
-    connected to hear it. ``time`` is in Unix seconds; ``number`` counts the exchange's events from 1, and is the
-    same in all entries of one event. ``fault`` names the fault that struck on the way, ``lost`` tells whether
-    the fault kept the event from its socket.
-    """
-
-    time: float
-    connection: Connection | None
-    event: Mapping[str, Any] = field(repr=False)
-    number: int
-    account: Account = field(repr=False)
-    fault: str | None = None
-    lost: bool = False
-
-    @property
-    def type(self) -> Any:
-        """The event's type, its ``e``."""
-        return self.event.get("e")
+__all__ = ["UserData"]
 
 
 class UserData:
-    """Sends the events of accounts to whoever listens, and keeps a record in ``pushed``."""
+    """Sends the events of accounts to their listeners, and keeps a record in ``pushed``."""
 
     def __init__(self, state: State, faults: Faults, pushed: MutableSequence[Pushed]) -> None:
         self.state = state
@@ -55,7 +30,7 @@ class UserData:
         state.deliver = self.deliver
 
     def push(self, account: Account, event: Mapping[str, Any]) -> int:
-        """Send an event to whoever listens to an account, and return to how many streams it went.
+        """Send an event to all listeners of an account, and return to how many streams it went.
 
         Futures: each stream socket, for each of its listenKeys that is active. Spot: each API socket that subscribed.
         """
@@ -63,10 +38,10 @@ class UserData:
         bare = None
         struck = []
         listeners = list(self._listeners(account, event.get("e")))
-        for connection, envelope in listeners:
-            if envelope is None and bare is None:
+        for connection, wrapping in listeners:
+            if wrapping is None and bare is None:
                 bare = encode(event)
-            actions = self._actions(connection, envelope, event, account, number, bare)
+            actions = self._actions(connection, wrapping, event, account, number, bare)
             if isinstance(actions, tuple):
                 connection.in_turn(actions)
             else:  # a fault may send something itself, which is not to come before this event to the others
@@ -82,17 +57,17 @@ class UserData:
         return self._number
 
     def deliver(self) -> None:
-        """Send what requests have brought about (the state's ``notices``)."""
+        """Send the events that requests have caused (the state's ``notices``)."""
         notices, self.state.notices = self.state.notices, []
         for notice in notices:
             if notice.connection is None:
                 self.push(notice.account, notice.event)
             else:
-                envelope = ("subscriptionId", notice.subscription)
-                self._send(notice.connection, envelope, notice.event, notice.account, self._next_number())
+                wrapping = ("subscriptionId", notice.subscription)
+                self._send(notice.connection, wrapping, notice.event, notice.account, self._next_number())
 
     def key_ended(self, key: ListenKeyRecord) -> None:
-        """Tell the stream sockets of a listenKey that it ended, as often as the readings say, and close them or not."""
+        """Send ``listenKeyExpired`` to a listenKey's stream sockets, and close them, as the readings say."""
         readings = self.state.readings
         event = {"e": "listenKeyExpired", "E": self.state.now_ms, "listenKey": key.value}
         sockets = [
@@ -114,7 +89,7 @@ class UserData:
             for connection in sockets:
                 connection.in_turn((Close(1000),))
 
-    def _listeners(self, account: Account, kind: Any) -> Iterator[tuple[Connection, Envelope]]:
+    def _listeners(self, account: Account, kind: Any) -> Iterator[tuple[Connection, Wrapping]]:
         keys = self.state.listen_keys
         for connection in self.state.connections.values():
             if not connection.hearing:
@@ -127,14 +102,14 @@ class UserData:
                 yield connection, ("subscriptionId", subscription.id)
 
     def _send(
-        self, connection: Connection, envelope: Envelope, event: Mapping[str, Any], account: Account, number: int
+        self, connection: Connection, wrapping: Wrapping, event: Mapping[str, Any], account: Account, number: int
     ) -> None:
-        connection.in_turn(self._actions(connection, envelope, event, account, number))
+        connection.in_turn(self._actions(connection, wrapping, event, account, number))
 
     def _actions(
         self,
         connection: Connection,
-        envelope: Envelope,
+        wrapping: Wrapping,
         event: Mapping[str, Any],
         account: Account,
         number: int,
@@ -147,10 +122,10 @@ class UserData:
         fault = self._faults.strike_event(event, connection) if self._faults else None
         if fault is None:
             self._record(connection, event, account, number)
-            return (SendText(text or encode(wrapped(envelope, event))),)
+            return (SendText(text or encode(wrapped(wrapping, event))),)
         registered = FAULTS[fault.name]
         self._record(connection, event, account, number, fault.name, lost=registered.loses)
-        occasion = EventOccasion(event, connection, account, self.state, fault.options, envelope)
+        occasion = EventOccasion(event, connection, account, self.state, fault.options, wrapping)
         return registered.behaviour(occasion)
 
     def _record(
@@ -167,5 +142,5 @@ class UserData:
         self.pushed.append(Pushed(now, connection, event, number, account, fault, lost))
 
 
-def _stream(connection: Connection, key: str) -> Envelope:
+def _stream(connection: Connection, key: str) -> Wrapping:
     return ("stream", key) if connection.combined else None

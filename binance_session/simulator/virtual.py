@@ -15,7 +15,7 @@ sockets or threads. The order of events depends on the program alone: two runs a
 
     run(main)
 
-Faults are set on the network, for connections to come, or on one :class:`Connection`, at any time.
+Faults are set on the network, for connections to come, or on one :class:`VirtualConnection`, at any time.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
-from binance_session.simulator.virtual_network import Connection, Network, ProtocolFactory
+from binance_session.simulator.virtual_connection import VirtualConnection
+from binance_session.simulator.virtual_network import Network, ProtocolFactory
 
-__all__ = ["Connection", "Network", "Stuck", "VirtualTimeLoop", "run"]
+__all__ = ["Network", "Stuck", "VirtualConnection", "VirtualTimeLoop", "run"]
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -45,7 +46,7 @@ class Stuck(RuntimeError):
     """The main task waits for something that cannot come any more, or not before the loop's time limit."""
 
 
-class _Clock:
+class _JumpingSelector:
     """Stands where the event loop expects a selector; it advances the time instead of waiting."""
 
     def __init__(self, limit: float) -> None:
@@ -81,7 +82,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._start = start
         # The name under which BaseEventLoop looks for what to wait on.
-        self._selector = _Clock(limit)
+        self._selector = _JumpingSelector(limit)
         # Timers this near to each other run together. It must exceed the spacing of floats at the largest
         # time that is reached, else a timer could be due and never run.
         self._clock_resolution = 1e-6
@@ -92,7 +93,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
     @classmethod
     def running(cls) -> VirtualTimeLoop:
-        """Return the running loop; raise :class:`RuntimeError` if it is none of this kind."""
+        """Return the running loop; raise :class:`RuntimeError` if it is of another kind."""
         loop = asyncio.get_running_loop()
         if not isinstance(loop, cls):
             raise RuntimeError("the running event loop is not a VirtualTimeLoop")
@@ -205,9 +206,9 @@ def run(
 
     Like :func:`asyncio.run` it cancels the tasks that remain, closes the asynchronous generators and the
     loop. Then it makes sure that nothing went unnoticed: it raises :class:`RuntimeError` for an exception
-    that nobody handled (in a callback, or in a task that nobody awaited), for a server that still listens,
+    that was not handled (in a callback, or in a task that was not awaited), for a server that still listens,
     and for a connection that neither end began to close. It raises :class:`Stuck` when the coroutine waits
-    for what cannot come, or for more than ``limit`` virtual seconds. ``start`` is the Unix time at the
+    for something that cannot come, or for more than ``limit`` virtual seconds. ``start`` is the Unix time at the
     beginning.
     """
     loop = VirtualTimeLoop(start=start, limit=limit)

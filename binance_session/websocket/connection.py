@@ -13,12 +13,7 @@ import asyncio
 import contextlib
 import math
 import os
-import re
-from collections.abc import Callable
-from itertools import chain, repeat
 from mmap import ACCESS_COPY, mmap
-from os import urandom
-from struct import Struct
 from typing import Any, Final, Protocol, cast
 
 from websockets.client import ClientProtocol
@@ -28,58 +23,16 @@ from websockets.protocol import State
 
 from binance_session.log import session_log
 from binance_session.websocket.forks import watch
+from binance_session.websocket.frames import FINAL_TEXT, KNOWN, apply_mask, close_reason, first_head
+from binance_session.websocket.intake import PIECE, Intake
 from binance_session.websocket.liveness import Liveness
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # built without its C extension, or moved: it is not documented, and only faster
-
-    def apply_mask(data: bytes, mask: bytes) -> bytes:  # type: ignore[misc]
-        """Return ``data`` masked as RFC 6455 §5.3 says, or unmasked."""
-        repeated = mask * (len(data) // 4) + mask[: len(data) % 4]
-        return (int.from_bytes(data) ^ int.from_bytes(repeated)).to_bytes(len(data))
-
+from binance_session.websocket.writer import FrameWriter
 
 __all__ = ["Connection", "Receiver"]
 
-#: bytes of what one read brought that are taken at once, and the seconds after which the loop has its turn
-_PIECE: Final = 8 * 1024
-#: frames given to the library before the loop has its turn
-_MANY: Final = 256
-_SLICE: Final = 0.02
-# RFC 6455 §5.2: FIN and the opcode; the mask bit and the length, in three sizes
-_FINAL_TEXT: Final = 0x81
-_FINAL_CLOSE: Final = 0x88
-_FINAL_PONG: Final = 0x8A
-_MASKED: Final = 0x80
-#: first bytes of the frames that there are: text, binary, continuation, final or not; close, ping, pong
-_KNOWN: Final = frozenset({0x81, 0x01, 0x82, 0x02, 0x80, 0x00, 0x88, 0x89, 0x8A})
-_SHORT_HEADER, _MEDIUM_HEADER, _LONG_HEADER = Struct("!BB"), Struct("!BBH"), Struct("!BBQ")
-_MASKS: Final = Struct("4s" * 64)
 #: bytes that one read may bring
 _READ_SIZE: Final = 256 * 1024
 _TEXT, _BINARY, _CONT, _PONG, _CLOSE = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG, Opcode.CLOSE
-_END_OF_HEAD: Final = b"\r\n\r\n"
-#: bytes of a head; a longer one the library refuses
-_LONGEST_HEAD: Final = 64 * 1024
-_INFORMATIONAL: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r]")
-#: RFC 6455 §7.4.1
-_CLOSE_CODES: Final = {
-    1000: "OK",
-    1001: "going away",
-    1002: "protocol error",
-    1003: "unsupported data",
-    1005: "no status received",
-    1006: "abnormal closure",
-    1007: "invalid data",
-    1008: "policy violation",
-    1009: "message too big",
-    1010: "mandatory extension",
-    1011: "internal error",
-    1012: "service restart",
-    1013: "try again later",
-    1014: "bad gateway",
-}
 
 
 class Receiver(Protocol):
@@ -126,7 +79,6 @@ class Connection(asyncio.BufferedProtocol):
         self._protocol = protocol
         self._receiver = receiver
         self._max_size = math.inf if max_size is None else max_size
-        self._coalesces = coalesce
         self._log = session_log(name)
         # done when the handshake is answered, or cannot be any more; and when the transport is gone
         self._answered: asyncio.Future[None] = self.loop.create_future()
@@ -135,8 +87,6 @@ class Connection(asyncio.BufferedProtocol):
         self._is_open = False
         # why it ended, as far as that was learnt before the transport said so
         self._cause: str | None = None
-        # the close frame that was written
-        self._farewell = b""
         self._ending_told = False
         # the head of the handshake's answer, until its end has come; and whether its body is awaited
         self._head = b""
@@ -144,32 +94,23 @@ class Connection(asyncio.BufferedProtocol):
         # whether frames are looked for here, and the beginning of one whose end is to come
         self._scanning = False
         self._rest = bytearray()
-        # what was read and is to be taken after the loop has had its turn, and whether that is under way
-        self._backlog = bytearray()
-        self._adjourned = False
-        # frames given to the library since then
-        self._given = 0
+        self._intake = Intake(self.loop, self.data_received, self._piece_size)
+        self._backlog = self._intake.backlog
         # bytes that the library has got since it last made a frame of them
         self._unparsed = 0
         # a fragmented message that is under way
         self._assembling = False
         self._fragments = bytearray()
         self._fragments_are_text = False
-        # from the operating system's generator (RFC 6455 §10.3), but asked once for many: each time takes 0.35 µs
-        self._masks = chain.from_iterable(map(_MASKS.unpack, map(urandom, repeat(_MASKS.size))))
         # private, and resident only as far as it was ever used
         self._memory = memoryview(mmap(-1, _READ_SIZE, access=ACCESS_COPY))
-        # what a frame is handed to: the transport, or the list of those that leave together
-        self._send: Callable[[bytes], None]
-        self._held: list[bytes] = []
-        # whether the transport's buffer is full, and the pong that waits for room
-        self._is_full = False
-        self._pong = b""
-        #: set while the network is read, and how often it was paused
-        self.reading = asyncio.Event()
-        self.reading.set()
-        self.pauses = 0
-        self._liveness = Liveness(self, ping_interval, ping_timeout, server_ping_interval, self._log.task("liveness"))
+        self._writer = FrameWriter(protocol, self.loop, coalesce=coalesce)
+        #: The writer's own methods: one of the connection's that calls them would cost each request. Only while
+        #: :attr:`writable`.
+        self.write, self.hold, self.release = self._writer.write, self._writer.hold, self._writer.release
+        self._liveness = Liveness(
+            self, self._intake, ping_interval, ping_timeout, server_ping_interval, self._log.task("liveness")
+        )
 
     # The handshake
 
@@ -178,7 +119,8 @@ class Connection(asyncio.BufferedProtocol):
         self.transport = cast("asyncio.Transport", transport)
         self._socket = transport.get_extra_info("socket")  # in a thread that forks, not every transport would tell
         watch(self, Connection._inherited)
-        self.release()  # nothing is held yet: from here on frames have somewhere to go
+        self._intake.transport = self.transport
+        self._writer.start(self.transport)
 
     async def shake_hands(self, request: Request) -> None:
         """Send the handshake's request and return when it is accepted.
@@ -187,7 +129,7 @@ class Connection(asyncio.BufferedProtocol):
         connection ended before one came.
         """
         self._protocol.send_request(request)
-        self._flush()
+        self._writer.flush()
         await self._answered
         failure = self._protocol.handshake_exc
         if failure is not None:
@@ -205,26 +147,24 @@ class Connection(asyncio.BufferedProtocol):
         """
         self._head += data
         while not self._is_refused:
-            end = self._head.find(_END_OF_HEAD)
-            if end < 0 and len(self._head) <= _LONGEST_HEAD:
+            found = first_head(self._head)
+            if found is None:
                 return
-            size = len(self._head) if end < 0 else end + len(_END_OF_HEAD)
-            head, self._head = self._head[:size], self._head[size:]
-            if _INFORMATIONAL.match(head):
-                continue
+            head, self._head = found
             self._protocol.receive_data(head)
             accepted = [event for event in self._protocol.events_received() if isinstance(event, Response)]
             if accepted and self._protocol.handshake_exc is None:
                 self._is_open = True
                 # what an extension did to the bytes, only the library can undo
                 self._scanning = "Sec-WebSocket-Extensions" not in accepted[0].headers
+                self._writer.makes_frames = self._scanning
                 self._answered.set_result(None)
                 self.data_received(self._head)
                 return
             self._is_refused = True
         body, self._head = self._head, b""
         self._protocol.receive_data(body)
-        self._flush()
+        self._writer.flush()
         if self._protocol.handshake_exc is not None:
             self._answered.set_result(None)
 
@@ -239,12 +179,10 @@ class Connection(asyncio.BufferedProtocol):
         """Take what was read."""
         if self._liveness.listens:
             self._liveness.heard_at = self.loop.time()
-        if nbytes <= _PIECE and not self._backlog:
+        if nbytes <= PIECE and not self._backlog:
             self.data_received(bytes(self._memory[:nbytes]))
         else:
-            self._backlog += self._memory[:nbytes]
-            if not self._adjourned:
-                self._work_off()
+            self._intake.add(self._memory[:nbytes])
 
     def data_received(self, data: bytes) -> None:
         """Dispatch the complete messages in ``data``, and keep the rest."""
@@ -268,13 +206,7 @@ class Connection(asyncio.BufferedProtocol):
                     if begin <= size:
                         length = int.from_bytes(data[position + 2 : begin], "big")
                 end = begin + length
-                if (
-                    end <= size
-                    and first == _FINAL_TEXT
-                    and second < 128
-                    and length <= max_size
-                    and not self._assembling
-                ):
+                if end <= size and first == FINAL_TEXT and second < 128 and length <= max_size and not self._assembling:
                     text = data[begin:end]
                     if text.isascii() or self._is_text(text):
                         receiver.message_received(text)
@@ -284,30 +216,43 @@ class Connection(asyncio.BufferedProtocol):
                     return
                 # Masked, which no server may; of an unknown kind; too big: the library knows what to say, perhaps not
                 # before it has the rest of it.
-                if second > 127 or first not in _KNOWN or (begin <= size and length > max_size):
-                    self._scanning = False
-                    self._rest = bytearray()
-                    self._leave_to_library(bytes(data[position:]))
+                if second > 127 or first not in KNOWN or (begin <= size and length > max_size):
+                    self._stop_scanning(data[position:])
                     return
                 if end > size:
                     break
-                self._give_to_library(bytes(data[position:end]))
+                if not self._give_frame(data, position, end):
+                    return
                 position = end
-                if not self._scanning:
-                    self._rest = bytearray()
-                    self._leave_to_library(bytes(data[position:]))
-                    return
-                if self._given > _MANY and position < size:
-                    self._rest = bytearray()
-                    self._adjourn(data[position:])
-                    return
-            if position == size:
-                if self._rest:
-                    self._rest = bytearray()
-            elif position or data is not self._rest:  # else it is the growing beginning of one frame
-                self._rest = bytearray(data[position:])
+            if position != size or self._rest:
+                self._keep_rest(data, position)
         except Exception as error:
             self.broke(error)
+
+    def _keep_rest(self, data: bytes, position: int) -> None:
+        """Keep what of ``data`` is the beginning of a frame, for the bytes that follow it."""
+        if position == len(data):
+            self._rest = bytearray()
+        elif position or data is not self._rest:  # else it is the growing beginning of one frame
+            self._rest = bytearray(data[position:])
+
+    def _stop_scanning(self, data: bytes) -> None:
+        """Leave ``data``, and all that follows, to the library."""
+        self._scanning = False
+        self._rest = bytearray()
+        self._leave_to_library(bytes(data))
+
+    def _give_frame(self, data: bytes, position: int, end: int) -> bool:
+        """Give the library one frame of ``data``; return whether to go on, else what follows it is dealt with."""
+        self._give_to_library(bytes(data[position:end]))
+        if not self._scanning:
+            self._stop_scanning(data[end:])
+            return False
+        if self._intake.is_time_for_others() and end < len(data):
+            self._rest = bytearray()
+            self._intake.adjourn(data[end:])
+            return False
+        return True
 
     def _leave_to_library(self, data: bytes) -> None:
         """Have the library parse: the handshake, compressed messages, and all that comes once an end has begun."""
@@ -319,11 +264,11 @@ class Connection(asyncio.BufferedProtocol):
         self._give_to_library(data)
 
     def _give_to_library(self, data: bytes) -> None:
-        self._given += 1
+        self._intake.given += 1
         self._unparsed += len(data)
-        self._write_held()
+        self._writer.write_held()
         self._protocol.receive_data(data)
-        self._flush()
+        self._writer.flush()
         for event in self._protocol.events_received():
             self._unparsed = 0
             if isinstance(event, Frame) and not self._ending_told:
@@ -340,7 +285,7 @@ class Connection(asyncio.BufferedProtocol):
         if opcode is _PONG:
             self._liveness.ponged(bytes(frame.data))
         elif opcode is _CLOSE and self._cause is None:
-            self._cause = f"the exchange closed it: {_close_words(bytes(frame.data))}"
+            self._cause = f"the exchange closed it: {close_reason(bytes(frame.data))}"
 
     def _assemble(self, frame: Frame) -> None:
         if frame.opcode is not _CONT:
@@ -360,46 +305,16 @@ class Connection(asyncio.BufferedProtocol):
             str(data, "utf-8")
         except UnicodeDecodeError as error:
             if self._protocol.state is State.OPEN:
-                self._write_held()
+                self._writer.write_held()
                 self._protocol.fail(1007, f"{error.reason} at position {error.start}")
-                self._flush()
+                self._writer.flush()
             self._notice_end()
             return False
         return True
 
-    # What one read brings may be a flood of frames. It is taken in pieces, and the loop has its turn in between.
-
-    def _work_off(self, *, at_once: bool = False) -> None:
-        """Take what was read piece by piece; adjourn when that takes long, unless ``at_once``."""
-        began = self.loop.time()
-        while self._backlog:
-            data, self._backlog = memoryview(bytes(self._backlog)), bytearray()
-            size = _PIECE if self._scanning else _PIECE // 4  # the library takes longer
-            for start in range(0, len(data), size):
-                if start and not at_once and self.loop.time() - began >= _SLICE:
-                    self._adjourn(data[start:])
-                    return
-                self.data_received(bytes(data[start : start + size]))
-                if self._adjourned:
-                    self._backlog += data[start + size :]
-                    break
-            if self._adjourned and not at_once:
-                return
-
-    def _adjourn(self, data: bytes | memoryview) -> None:
-        """Take ``data`` when the loop has had its turn, and read no more until then."""
-        self._given = 0
-        self._backlog += data
-        self._adjourned = True
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
-        self.loop.call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        self._adjourned = False
-        self._work_off()
-        if not self._adjourned and self.reading.is_set() and not self.transport.is_closing():
-            self.transport.resume_reading()
+    def _piece_size(self) -> int:
+        """Return how many bytes to take at once; the library takes longer."""
+        return PIECE if self._scanning else PIECE // 4
 
     # Writing
 
@@ -408,80 +323,13 @@ class Connection(asyncio.BufferedProtocol):
         """Whether a message written now has a way to the exchange."""
         return self._is_open and not self.transport.is_closing()
 
-    def write(self, data: bytes) -> None:
-        """Write one text message to the socket now; only while :attr:`writable`.
-
-        The frame is made here, because what the library does for every kind of frame costs a third of a request;
-        with an extension, which may change the data, the library makes it.
-        """
-        if not self._scanning:
-            self._protocol.send_text(data)
-            for chunk in self._protocol.data_to_send():
-                self._send(chunk)
-            return
-        length = len(data)
-        if length < 126:
-            header = _SHORT_HEADER.pack(_FINAL_TEXT, _MASKED | length)
-        elif length < 65536:
-            header = _MEDIUM_HEADER.pack(_FINAL_TEXT, _MASKED | 126, length)
-        else:
-            header = _LONG_HEADER.pack(_FINAL_TEXT, _MASKED | 127, length)
-        mask = next(self._masks)
-        self._send(header + mask + apply_mask(data, mask))
-
-    def _open_turn(self, frame: bytes) -> None:
-        """Write the first frame of a turn of the loop; those that follow are held until the turn ends."""
-        self._send = self._held.append
-        self.loop.call_soon(self._end_turn)
-        self.transport.write(frame)
-
-    def _end_turn(self) -> None:
-        self._send = self._open_turn
-        self._write_held()
-
-    def hold(self) -> None:
-        """Hold what is written until :meth:`release`, which comes in the same turn of the loop."""
-        self._send = self._held.append
-
-    def release(self) -> None:
-        """Write what is held: many frames for the price of one system call, and of one TLS record."""
-        self._send = self._open_turn if self._coalesces else self.transport.write
-        self._write_held()
-
-    def _write_held(self) -> None:
-        """Write what is held: at the end of a turn, and before the library writes, which may end all writing."""
-        if self._held:
-            data = b"".join(self._held)
-            self._held.clear()
-            if self.writable:
-                self.transport.write(data)
-
-    def _flush(self) -> None:
-        """Write what the library has to say, and close the transport once it has said all."""
-        for chunk in self._protocol.data_to_send():
-            if self.transport.is_closing():
-                continue
-            if not chunk:
-                self.hang_up()
-            elif self._is_full and chunk[0] == _FINAL_PONG:
-                self._pong = chunk  # RFC 6455 §5.5.3: the most recent ping is enough, and the peer does not read
-            else:
-                if chunk[0] == _FINAL_CLOSE:
-                    self._farewell = chunk
-                self.transport.write(chunk)
-
-    # What comes when the peer does not read
-
     def pause_writing(self) -> None:
         """Called when the transport's buffer is full."""
-        self._is_full = True
+        self._writer.pause()
 
     def resume_writing(self) -> None:
         """Called when there is room in it again."""
-        self._is_full = False
-        if self._pong and not self.transport.is_closing():
-            self.transport.write(self._pong)
-        self._pong = b""
+        self._writer.resume()
 
     # Reading, and whether the peer is there
 
@@ -501,9 +349,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def ping(self, text: bytes) -> None:
         """Send a ping that says ``text``."""
-        self._write_held()
+        self._writer.write_held()
         self._protocol.send_ping(text)
-        self._flush()
+        self._writer.flush()
 
     async def confirm(self, timeout: float | None) -> bool:
         """Ping, and return whether the pong came within ``timeout`` seconds."""
@@ -515,18 +363,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause(self) -> None:
         """Read no more from the network until :meth:`resume`; whether the peer is alive is not judged meanwhile."""
-        if self.reading.is_set():
-            self.reading.clear()
-            self.pauses += 1
-            if not self.transport.is_closing():
-                self.transport.pause_reading()
+        self._intake.pause()
 
     def resume(self) -> None:
         """Read on."""
-        if not self.reading.is_set():
-            self.reading.set()
-            if not self._adjourned and not self.transport.is_closing():
-                self.transport.resume_reading()
+        self._intake.resume()
 
     # The end. Whatever happens here, the receiver is told once.
 
@@ -557,16 +398,16 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> None:
         """Called when the peer will send no more; the transport closes by itself afterwards."""
         try:
-            self._work_off(at_once=True)
+            self._intake.work_off(at_once=True)
             self._protocol.receive_eof()
-            self._flush()
+            self._writer.flush()
         except Exception as error:
             self.broke(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the transport is gone."""
         try:
-            self._work_off(at_once=True)  # what came before the end is no less true
+            self._intake.work_off(at_once=True)  # what came before the end is no less true
             self._is_open = False
             self._liveness.stop()
             if self._cause is None and exc is not None:
@@ -588,7 +429,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._is_open and self._protocol.state is not State.OPEN:
             self._is_open = self._scanning = False
             if self._cause is None:
-                said = _close_words(apply_mask(self._farewell[6:], self._farewell[2:6]))
+                frame = self._writer.close_frame
+                said = close_reason(apply_mask(frame[6:], frame[2:6]))
                 bound = "; max_size is the bound" if said.startswith("1009") else ""
                 self._cause = f"it was given up: {said}{bound}"
         if not self._is_open and self._cause is not None:
@@ -621,14 +463,14 @@ class Connection(asyncio.BufferedProtocol):
     async def close_surely(self, timeout: float | None) -> None:
         """Close with a handshake, after ``timeout`` seconds (or when cancelled) without one; return when it is gone."""
         try:
-            self._write_held()
+            self._writer.write_held()
             if self._is_open:
                 self._is_open = self._scanning = False
                 if self._rest:  # the library goes on where the next frame begins
                     self._leave_to_library(b"")
                 if self._protocol.state is State.OPEN:
                     self._protocol.send_close(1000)
-                self._flush()
+                self._writer.flush()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await asyncio.shield(self._gone)
@@ -648,9 +490,3 @@ def _words(error: Exception) -> str:
         return f"{type(error).__name__}: {error}".rstrip(": ")
     except Exception:  # no sentence is worth that the end is told to nobody
         return type(error).__name__
-
-
-def _close_words(data: bytes) -> str:
-    """Return what a close frame says, in words."""
-    code = int.from_bytes(data[:2]) if len(data) >= 2 else 1005
-    return f"{code} ({_CLOSE_CODES.get(code, 'no standard code')}) {data[2:].decode(errors='replace')}".rstrip()

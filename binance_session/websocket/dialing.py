@@ -6,22 +6,22 @@ import asyncio
 import logging
 import ssl as ssl_module
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
+from binance_session.config import ConnectionOptions
 from binance_session.errors import ConnectError, why
 from binance_session.reconnect import bounded_retry_after
-from binance_session.websocket.addresses import Family, connect_first, connect_tcp, look_up
+from binance_session.websocket.addresses import connect_first, connect_tcp, look_up
 from binance_session.websocket.connection import Connection, Receiver
 from binance_session.websocket.proxies import chosen_proxy, connect_through
 
-__all__ = ["Transport", "dial"]
+__all__ = ["dial", "way_out"]
 
 #: seconds: the shortest ban (PROTOCOL.md §8)
 _SHORTEST_BAN: Final = 120.0
@@ -35,48 +35,20 @@ _HTTP_CAUSES: Final = {
 }
 
 
-@frozen
-class Transport:
-    """How to reach the exchange. Times in seconds, sizes in bytes; ``None`` switches a timeout off."""
+def way_out(options: ConnectionOptions) -> str:
+    """Return what tells one way to the exchange from another: it sees an address for each, and counts by that."""
+    chosen = _proxy_of(options)
+    proxy = "" if chosen is None else urlsplit(chosen).netloc.rpartition("@")[2]
+    return f"{proxy} {options.local_addr or ''} {options.family or ''}"
 
-    #: may hold a listenKey or a password
-    url: str = field(repr=False)
-    ssl: ssl_module.SSLContext | None = None
-    #: may hold a password
-    proxy: str | Literal[True] | None = field(default=True, repr=False)
-    open_timeout: float | None = 10.0
-    close_timeout: float | None = 5.0
-    ping_interval: float | None = 10.0
-    ping_timeout: float | None = 10.0
-    max_size: int | None = 32 * 2**20
-    compression: str | None = None
-    #: how often the server pings, which tells of a dead connection where ``ping_interval`` is ``None``
-    server_ping_interval: float | None = None
-    #: whether what is written in one turn of the event loop leaves together, all but the first
-    coalesce: bool = False
-    #: the way out: the local address to connect from, and the only kind of address to use
-    local_addr: str | None = None
-    family: Family | None = None
-    #: more headers for the handshake; may hold a token
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    #: what the names of tasks begin with
-    name: str = "binance_session"
 
-    @property
-    def chosen_proxy(self) -> str | None:
-        """The URL of the proxy in use, which may hold a password: the one given, or the environment's."""
-        if self.proxy is None:
-            return None
-        parts = urlsplit(self.url)
-        secure = parts.scheme == "wss"
-        return chosen_proxy(self.proxy, parts.hostname or "", parts.port or (443 if secure else 80), secure=secure)
-
-    @property
-    def way_out(self) -> str:
-        """What tells one way to the exchange from another: it sees an address for each, and counts by that."""
-        chosen = self.chosen_proxy
-        proxy = "" if chosen is None else urlsplit(chosen).netloc.rpartition("@")[2]
-        return f"{proxy} {self.local_addr or ''} {self.family or ''}"
+def _proxy_of(options: ConnectionOptions) -> str | None:
+    """Return the URL of the proxy in use, which may hold a password: the one given, or the environment's."""
+    if options.proxy is None:
+        return None
+    parts = urlsplit(options.url)
+    secure = parts.scheme == "wss"
+    return chosen_proxy(options.proxy, parts.hostname or "", parts.port or (443 if secure else 80), secure=secure)
 
 
 class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
@@ -105,7 +77,7 @@ def _retry_after(response: Response) -> float | None:
     return bounded_retry_after(seconds, is_ban=is_ban)
 
 
-async def dial(transport: Transport, receiver: Receiver) -> Connection:
+async def dial(options: ConnectionOptions, receiver: Receiver) -> Connection:
     """Open a connection; raise :class:`ConnectError` if none can be had.
 
     Redirects are not followed: credentials go to the address that was given, or nowhere. The messages name no URL and
@@ -114,12 +86,12 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
     """
     connection: Connection | None = None
     try:
-        async with asyncio.timeout(transport.open_timeout):
-            protocol = _protocol(transport)
-            connection = await _connect(transport, protocol, receiver)
+        async with asyncio.timeout(options.open_timeout):
+            protocol = _protocol(options)
+            connection = await _connect(options, protocol, receiver)
             request = protocol.connect()
             request.headers["User-Agent"] = "binance_session"
-            for name, value in transport.headers:
+            for name, value in options.headers:
                 if name in request.headers:
                     del request.headers[name]
                 request.headers[name] = value
@@ -131,56 +103,56 @@ async def dial(transport: Transport, receiver: Receiver) -> Connection:
         if not isinstance(error, Exception):
             raise
         # Only the system's errors are chained: the library's hold the address, or what the server said.
-        raise _connect_error(error, transport) from error if isinstance(error, OSError) else None
+        raise _connect_error(error, options) from error if isinstance(error, OSError) else None
 
 
-def _protocol(transport: Transport) -> ClientProtocol:
+def _protocol(options: ConnectionOptions) -> ClientProtocol:
     extensions = None
-    if transport.compression == "deflate":
+    if options.compression == "deflate":
         from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
         extensions = [ClientPerMessageDeflateFactory(client_max_window_bits=True, compress_settings={"memLevel": 5})]
     return ClientProtocol(
-        parse_uri(transport.url),
+        parse_uri(options.url),
         extensions=extensions,
-        max_size=transport.max_size,
+        max_size=options.max_size,
         logger=_DiscreetLogger(logging.getLogger("binance_session.websocket"), {}),
     )
 
 
-async def _connect(transport: Transport, protocol: ClientProtocol, receiver: Receiver) -> Connection:
+async def _connect(options: ConnectionOptions, protocol: ClientProtocol, receiver: Receiver) -> Connection:
     """Return a connection on which the handshake is still to be done."""
 
     def make() -> Connection:
         return Connection(
             protocol,
             receiver,
-            max_size=transport.max_size,
-            ping_interval=transport.ping_interval,
-            ping_timeout=transport.ping_timeout,
-            server_ping_interval=transport.server_ping_interval,
-            coalesce=transport.coalesce,
-            name=transport.name,
+            max_size=options.max_size,
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            server_ping_interval=options.server_ping_interval,
+            coalesce=options.coalesce,
+            name=options.name,
         )
 
-    parts = urlsplit(transport.url)
+    parts = urlsplit(options.url)
     host, secure = parts.hostname or "", parts.scheme == "wss"
     port = parts.port or (443 if secure else 80)
-    tls = (transport.ssl or _default_tls()) if secure else None
-    family, local_addr = transport.family, transport.local_addr
-    proxy = transport.chosen_proxy
+    tls = (options.ssl or _default_tls()) if secure else None
+    family, local_addr = options.family, options.local_addr
+    proxy = _proxy_of(options)
     if proxy is not None:
         protocol_made = await connect_through(proxy, host, port, make, tls, family, local_addr)
         assert isinstance(protocol_made, Connection)
         return protocol_made
     addresses = await look_up(host, port, family, local_addr)
-    sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr), f"{transport.name}: dial")
+    sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr), f"{options.name}: dial")
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=host if secure else None)
     return connection
 
 
-def _connect_error(error: Exception, transport: Transport) -> ConnectError:
+def _connect_error(error: Exception, options: ConnectionOptions) -> ConnectError:
     """Return what it means for the session that a connection could not be opened."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
@@ -198,14 +170,14 @@ def _connect_error(error: Exception, transport: Transport) -> ConnectError:
         said = getattr(error, "verify_message", "") or type(error).__name__
         return ConnectError(f"the server's certificate was not accepted: {said}", retryable=False)
     if isinstance(error, TimeoutError) and error.errno is None:
-        silent = "" if transport.chosen_proxy is None else ": the proxy is silent, or what is behind it"
-        return ConnectError(f"no connection within {transport.open_timeout} s{silent}")
+        silent = "" if _proxy_of(options) is None else ": the proxy is silent, or what is behind it"
+        return ConnectError(f"no connection within {options.open_timeout} s{silent}")
     if isinstance(error, (InvalidURI, UnicodeError)):  # their messages hold the address
         return ConnectError("the address is not one that a WebSocket can be opened to", retryable=False)
-    if isinstance(error, ImportError) and transport.proxy is not None:
+    if isinstance(error, ImportError) and options.proxy is not None:
         return ConnectError("the proxy cannot be used: a socks proxy needs the package python-socks", retryable=False)
     if isinstance(error, ValueError) and not isinstance(error, OSError):  # likewise, with the proxy's password
-        if transport.proxy is None:
+        if options.proxy is None:
             return ConnectError(f"no connection: {type(error).__name__}")
         return ConnectError("the proxy cannot be used: its address is not one", retryable=False)
-    return ConnectError(f"no connection: {why(error, tls=transport.url.startswith('wss:'))}")
+    return ConnectError(f"no connection: {why(error, tls=options.url.startswith('wss:'))}")

@@ -11,6 +11,8 @@ import contextlib
 from os import urandom
 from typing import Final, Protocol
 
+from binance_session.websocket.intake import Intake
+
 __all__ = ["Line", "Liveness"]
 
 #: seconds for a sign of life after a ping that was sent because the connection is in doubt
@@ -32,8 +34,6 @@ class Line(Protocol):
     """A connection, as far as its life is judged."""
 
     loop: asyncio.AbstractEventLoop
-    reading: asyncio.Event
-    pauses: int
 
     @property
     def writable(self) -> bool:
@@ -65,6 +65,7 @@ class Liveness:
     def __init__(
         self,
         line: Line,
+        intake: Intake,
         ping_interval: float | None,
         ping_timeout: float | None,
         server_ping_interval: float | None,
@@ -72,6 +73,7 @@ class Liveness:
     ) -> None:
         """Ping every ``ping_interval`` seconds; ``None``: expect the server's pings, each ``server_ping_interval``."""
         self._line = line
+        self._intake = intake
         self._loop = line.loop
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
@@ -126,7 +128,7 @@ class Liveness:
 
     async def confirm(self, timeout: float | None) -> bool:
         """Ping, and return whether the pong came within ``timeout`` seconds."""
-        await self._line.reading.wait()
+        await self._intake.reading.wait()
         if not self._line.writable:
             return False
         text, pong = self._ping()
@@ -135,12 +137,12 @@ class Liveness:
         blocked = 0
         try:
             while not pong.done() and blocked < _BLOCKED_AT_MOST:
-                began, pauses = self._loop.time(), self._line.pauses
+                began, pauses = self._loop.time(), self._intake.pauses
                 await asyncio.wait([pong], timeout=timeout)
                 if pong.done():
                     break
-                if self._line.pauses != pauses or not self._line.reading.is_set():  # nor one that did not read
-                    await self._line.reading.wait()
+                if self._intake.pauses != pauses or not self._intake.reading.is_set():  # nor one that did not read
+                    await self._intake.reading.wait()
                 elif timeout is None or self._loop.time() - began < timeout + _BLOCKED:
                     break
                 else:
@@ -161,7 +163,7 @@ class Liveness:
         self.heard_at, self.listens = sent, True
         try:
             while True:
-                began, pauses = self._loop.time(), self._line.pauses
+                began, pauses = self._loop.time(), self._intake.pauses
                 one_way = max(sent, self._arrived_at) + patience
                 until = one_way if timeout is None else min(one_way, self.heard_at + timeout)
                 wait = max(0.0, until - began)
@@ -169,10 +171,10 @@ class Liveness:
                 now = self._loop.time()
                 if pong.done():
                     return None
-                if self._line.pauses != pauses or not self._line.reading.is_set():  # who does not read hears nothing
-                    await self._line.reading.wait()
+                if self._intake.pauses != pauses or not self._intake.reading.is_set():  # paused: nothing heard
+                    await self._intake.reading.wait()
                     sent = self.heard_at = self._loop.time()
-                elif now - began >= wait + _BLOCKED and blocked < _BLOCKED_AT_MOST:  # nor who had no time to
+                elif now - began >= wait + _BLOCKED and blocked < _BLOCKED_AT_MOST:  # blocked: likewise
                     blocked += 1
                     self.heard_at = now
                 elif timeout is not None and now - self.heard_at >= timeout - _ROUNDED:
@@ -216,7 +218,7 @@ class Liveness:
                 async with asyncio.timeout(interval):
                     await self._check_asked.wait()
                     timeout = _CHECK_TIMEOUT if timeout is None else min(_CHECK_TIMEOUT, timeout)
-            await self._line.reading.wait()
+            await self._intake.reading.wait()
             why = await self._why_dead(timeout)
             if why is not None:
                 self._line.cut(why)
@@ -229,7 +231,7 @@ class Liveness:
         """
         while True:
             await asyncio.sleep(self.control_at + 2.5 * interval - self._loop.time())
-            await self._line.reading.wait()
+            await self._intake.reading.wait()
             if self._loop.time() - self.control_at < 2.5 * interval - _ROUNDED:
                 continue
             if await self._why_dead(_LONG_CHECK_TIMEOUT) is not None:

@@ -62,5 +62,7 @@ def exchange() -> Iterator[Background]:
 
 
 @pytest.fixture(autouse=True)
-def _no_key_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, and no width of a terminal, of which pytest-xdist tells its workers."""
     monkeypatch.delenv("BINANCE_API_KEY", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)

@@ -15,9 +15,8 @@ TIMEOUT = 40
 
 def environment(**extra: str) -> dict[str, str]:
     """Return an environment without the variables that change what the program does."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("BINANCE_", "NO_COLOR", "PYTHON"))
-    }
+    ours = ("BINANCE_", "COLUMNS", "NO_COLOR", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "PYTHONUTF8": "1", **extra}
 
 

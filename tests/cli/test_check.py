@@ -160,7 +160,9 @@ def test_an_api_key_alone(exchange: Background, ed25519: KeyPair, capsys: pytest
     shown = capsys.readouterr().out
     skipped = dict.fromkeys(["logon", "reading", "trading"], "skipped")
     assert findings(shown) == {**dict.fromkeys(GOOD, "ok"), **skipped}
-    assert shown.endswith("\nThe apiKey works for the user data stream; whatever needs a signature was not tried.\n")
+    assert shown.endswith(
+        "\nThe apiKey works for the user data stream; requests that need a signature were not tried.\n"
+    )
 
 
 def test_an_api_key_from_a_file(
@@ -265,7 +267,7 @@ def test_a_key_that_the_exchange_does_not_know(
     assert [name for name, status in found.items() if status == "failed"] == ["logon", "reading", "user stream"]
     assert "code -2015" in shown
     assert shown.count("look at this key under API Management") == 1
-    assert shown.endswith("\nThis will not do: logon, reading and user stream failed.\n")
+    assert shown.endswith("\nA session cannot run like this: logon, reading and user stream failed.\n")
 
 
 @pytest.mark.usefixtures("api_key")
@@ -276,7 +278,7 @@ def test_a_private_key_of_another_api_key(
     assert main(["check", "--url", exchange.url, "--key-file", str(ed25519.path)]) == 1
     shown = capsys.readouterr().out
     assert findings(shown)["logon"] == "failed"
-    assert "not the other half" in shown
+    assert "does not belong to what is registered" in shown
 
 
 @pytest.mark.usefixtures("api_key")
@@ -295,7 +297,7 @@ def test_a_key_that_may_not_trade(exchange: Background, ed25519: KeyPair, capsys
     assert main(["check", "--url", exchange.url, "--key-file", str(ed25519.path)]) == 0
     shown = capsys.readouterr().out
     assert findings(shown) == {**dict.fromkeys(GOOD, "ok"), "trading": "warning"}
-    assert shown.endswith("mind the warning about trading.\n")
+    assert shown.endswith("see the warning about trading.\n")
 
 
 @pytest.mark.parametrize(
@@ -447,8 +449,8 @@ def test_an_interrupt_in_the_middle_of_opening_leaves_nothing() -> None:
         (ConnectError("HTTP 403", status=403), "another address"),
         (ConnectError("HTTP 418", status=418), "wait before trying again"),
         (raised_from(socket.gaierror()), ""),
-        (ConnectError("HTTP 200", status=200), "this is a web server"),
-        (ConnectError("HTTP 302", status=302), "this is a web server"),
+        (ConnectError("HTTP 200", status=200), "a web server answered"),
+        (ConnectError("HTTP 302", status=302), "a web server answered"),
         (ConnectError("HTTP 503", status=503), "try again later"),
         (raised_from(TimeoutError()), "does a firewall keep connections out?"),
         (raised_from(OSError(101, "Network is unreachable")), "is the network up?"),
@@ -543,10 +545,10 @@ def test_a_password_in_the_url_is_not_shown(exchange: Background, capsys: pytest
         (["--timeout", "nan"], "--timeout must be a finite number of seconds above 0"),
         (["--key-file", "no/such/file"], "no/such/file cannot be read (No such file or directory)"),
         (["--secret-file", "no/such/file"], "no/such/file cannot be read"),
-        (["--secret-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE, and that is not set"),
-        (["--api-key-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE, and that is not set"),
+        (["--secret-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE, which is not set"),
+        (["--api-key-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE, which is not set"),
         (["--api-key-file", "no/such/file"], "no/such/file cannot be read"),
-        (["--password-env", "HOME"], "none was given"),
+        (["--password-env", "HOME"], "which was not given"),
     ],
 )
 @pytest.mark.usefixtures("api_key")
@@ -569,7 +571,7 @@ def test_a_key_is_not_sent_over_a_plain_connection_to_another_machine(
 
 def test_a_private_key_without_its_api_key(ed25519: KeyPair, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--key-file", str(ed25519.path)]) == 2
-    assert "BINANCE_API_KEY, and that is not set" in capsys.readouterr().err
+    assert "BINANCE_API_KEY, which is not set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

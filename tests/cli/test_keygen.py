@@ -105,7 +105,7 @@ def test_a_password_that_is_not_set_makes_no_key(tmp_path: Path, capsys: pytest.
     path = tmp_path / "key.pem"
     assert main(["keygen", "--out", str(path), "--password-env", "NO_SUCH_VARIABLE"]) == 2
     assert list(tmp_path.iterdir()) == []
-    assert "NO_SUCH_VARIABLE, and that is not set" in capsys.readouterr().err
+    assert "NO_SUCH_VARIABLE, which is not set" in capsys.readouterr().err
 
 
 @posix_only
@@ -169,7 +169,7 @@ def test_whatever_ends_it_in_the_middle_nothing_is_left(
 
 
 @pytest.mark.parametrize(
-    ("password", "words"), [("x" * 2000, "too long"), ("\udcff", "no text")], ids=["long", "no text"]
+    ("password", "words"), [("x" * 2000, "too long"), ("\udcff", "not valid text")], ids=["long", "no text"]
 )
 def test_a_password_that_cannot_be_one(
     password: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

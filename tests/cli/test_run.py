@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,8 +41,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 Process = subprocess.Popen[str]
 
-#: the README's bot in another language
-(SIDECAR,) = re.findall(r"```js\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
+#: the bot in another language of docs/howto/languages.md
+PAGE = Path(__file__).parents[2] / "binance_session" / "docs" / "howto" / "languages.md"
+(SIDECAR,) = re.findall(r"```js\n(.*?)```", PAGE.read_text(), re.DOTALL)
 SHELL_SIDECAR = """\
 binance-session run --simulate | while read -r line; do
   case $line in
@@ -248,8 +250,10 @@ def test_an_order_id_that_many_readers_round(
 
 
 def test_whatever_the_exchange_sends_it_is_written_or_told_and_the_next_one_comes(
-    exchange: Background, ed25519: KeyPair
+    exchange: Background, ed25519: KeyPair, request: pytest.FixtureRequest
 ) -> None:
+    request.addfinalizer(partial(sys.setrecursionlimit, sys.getrecursionlimit()))
+    sys.setrecursionlimit(5000)  # for the decoder here, above which there are more frames than in the program
     deep = {depth: f'{{"e":"DEEP","E":1,"d":{depth},"x":{"[" * depth}{"]" * depth}}}' for depth in range(400, 1000, 50)}
     with sidecar(exchange, ed25519) as process:
         opened(process)
@@ -387,7 +391,7 @@ def test_what_a_user_must_know_is_in_the_help(capsys: pytest.CaptureFixture[str]
 
 @contextmanager
 def node(tmp_path: Path, command: str) -> Iterator[Process]:
-    """Run the README's bot, for which binance-session is a shell's command."""
+    """Run the page's bot, for which binance-session is a shell's command."""
     program = tmp_path / "binance-session"
     program.write_text(f"#!/bin/sh\nexec {command}\n")
     program.chmod(0o755)
@@ -423,7 +427,7 @@ def test_a_bot_in_another_language_gets_each_digit_of_an_order_id(tmp_path: Path
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
 def test_a_bot_in_another_language(tmp_path: Path) -> None:
-    """As the README has it; and a bot that dies leaves no sidecar behind."""
+    """As the page has it; and a bot that dies leaves no sidecar behind."""
     with node(tmp_path, f'{shlex.join(COMMAND)} "$@"') as bot:
         try:
             assert bot.stdout is not None

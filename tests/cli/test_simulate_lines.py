@@ -208,7 +208,7 @@ def test_quit() -> None:
         ("price BTCUSD_PREP 5", "did you mean 'BTCUSD_PERP'?"),
         ("price BTCUSD_PERP", "price SYMBOL PRICE"),
         ("price BTCUSD_PERP 5 6", "price SYMBOL PRICE"),
-        ("price BTCUSD_PERP nan", "a price is a number above 0, and at most 1000000000000000, not 'nan'"),
+        ("price BTCUSD_PERP nan", "a price must be a number above 0, at most 1000000000000000, not 'nan'"),
         ("price BTCUSD_PERP -5", "above 0"),
         ("price BTCUSD_PERP '5", "No closing quotation"),
         ('{"command": "price", "symbol": ["BTCUSD_PERP"], "price": 5}', "is not listed"),
@@ -217,19 +217,19 @@ def test_quit() -> None:
         ('{"command": "price"', "Expecting"),
         ("fill mine 1", "no open orders have the client order id 'mine'"),
         ("fault late_answr", "did you mean 'late_answer'?"),
-        ("fault late_answer delay=soon", "delay is something like 1.0, not 'soon'"),
+        ("fault late_answer delay=soon", "delay must be a value such as 1.0, not 'soon'"),
         ("fault late_answer colour=red", "its options: delay"),
         ("fault no_answer method=order.plcae", "order.plcae"),
         ("fault no_answer when=1", "KEY=VALUE"),
-        ("fault no_answer nth=first", "nth is something like 1, not 'first'"),
-        ("fault no_answer method=3", "method is something like 'order.place', not 3"),
+        ("fault no_answer nth=first", "nth must be a value such as 1, not 'first'"),
+        ("fault no_answer method=3", "method must be a value such as 'order.place', not 3"),
         ("remove 3", "no fault has the number '3'"),
         ("drop straem", "api, stream, all, not 'straem'; did you mean 'stream'?"),
         ("advance -1", "above 0"),
         ("advance 1e9", "at most 31622400"),
         ("expire order", "listenkey"),
         ("revoke nobody", "does not know this apiKey"),
-        ("transfer USDT much", "a change is a number"),
+        ("transfer USDT much", "a change must be a number"),
         ("event ORDER_TRADE_UPDTAE", "ORDER_TRADE_UPDATE"),
     ],
 )
@@ -289,7 +289,7 @@ def test_it_ends_while_standard_input_is_open() -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_the_example_for_node_runs(tmp_path: Path) -> None:
-    text = (Path(binance_session.__file__).parent / "SIMULATOR.md").read_text()
+    text = (Path(binance_session.__file__).parent / "docs" / "simulator.md").read_text()
     [example] = re.findall(r"```js\n(.*?)```", text, re.DOTALL)
     (tmp_path / "example.cjs").write_text(f"(async () => {{\n{example}}})();\n")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -24,7 +24,7 @@ from binance_session import (
     Session,
     SessionState,
 )
-from binance_session.connections import sharedlimits
+from binance_session.connections import suspension
 from binance_session.connections.link import Link
 from binance_session.simulator import Fault, virtual
 from tests.exchange import ED25519, HMAC, exchange, requests, session_to, until
@@ -600,9 +600,9 @@ async def test_a_burst_does_not_run_over_the_reserve() -> None:
 async def test_one_answer_without_the_weight_is_enough_to_count() -> None:
     """It was asked for so, by one call: from then on what is sent is counted."""
     async with exchange() as simulator, session_to(simulator, weight_reserve=0.1) as session:
-        assert session._supervisor.link is not None
+        assert session._admission.link is not None
         await session.request("account.balance", {"returnRateLimits": False})
-        assert session._supervisor.link is None
+        assert session._admission.link is None
         assert 2150 <= await use_up(simulator, session) <= 2180
 
 
@@ -625,19 +625,19 @@ async def test_a_limit_that_makes_no_sense_is_none(caplog: pytest.LogCaptureFixt
         nonsense = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 0, "count": 1}]
         told: Any = (Response(1, "session.status", 200, {}, nonsense).rate_limits,)
         await session.request("account.balance")
-        gate = session._supervisor.gate
-        assert gate.count is not None
-        assert not gate.weight_told(*told, gate.count.asked())
-        assert gate.may_send
-        assert gate.count.limit > 0
+        throttle = session._supervisor.throttle
+        assert throttle.count is not None
+        assert not throttle.weight_told(*told, throttle.count.asked())
+        assert throttle.may_send
+        assert throttle.count.limit > 0
 
 
 async def test_without_a_reserve_nothing_is_counted() -> None:
     """Requests go the short way."""
     async with exchange() as simulator, silent(simulator) as session:
         await session.request("account.balance")
-        assert session._supervisor.link is not None
-        assert session._supervisor.gate.count is None
+        assert session._admission.link is not None
+        assert session._supervisor.throttle.count is None
 
 
 # Suspension
@@ -648,7 +648,7 @@ async def test_a_machine_that_slept_checks_its_connections_at_once(monkeypatch: 
     """The wall clock went on without the loop: a dead connection is found in seconds, a live one lives on."""
     slept = 0.0
     real = time.time
-    monkeypatch.setattr("binance_session.connections.sharedlimits.time.time", lambda: real() + slept)
+    monkeypatch.setattr("binance_session.connections.suspension.time.time", lambda: real() + slept)
     options: dict[str, Any] = {"ping_interval": 3600.0, "ping_timeout": 600.0, "request_timeout": 9999.0}
     async with (
         exchange() as simulator,
@@ -671,7 +671,7 @@ async def test_a_machine_that_slept_checks_its_connections_at_once(monkeypatch: 
 async def test_a_process_that_was_stopped_notices_when_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """The loop did not run for a while, as under SIGSTOP: said once, and the connections are checked."""
     async with exchange() as simulator, session_to(simulator) as session:
-        blocked = asyncio.get_running_loop().time() + sharedlimits._TICK + sharedlimits._SUSPENDED + 0.1
+        blocked = asyncio.get_running_loop().time() + suspension._TICK + suspension._SUSPENDED + 0.1
         while asyncio.get_running_loop().time() < blocked:  # nothing else runs meanwhile
             pass
         await until(lambda: "was suspended" in caplog.text)
@@ -713,6 +713,6 @@ async def test_a_limit_that_makes_no_sense_holds_nothing_back(
         request_id = requests(simulator, "account.balance")[-1].message["id"]  # type: ignore[index]
         simulator.connections[0].send({"id": request_id, "status": 200, "result": 1, "rateLimits": limits})
         assert (await future).result == 1
-        assert session._supervisor.link is not None, "requests are held back"
+        assert session._admission.link is not None, "requests are held back"
     assert all(0 <= entry.limit < 2**63 for entry in seen)
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

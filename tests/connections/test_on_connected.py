@@ -218,7 +218,7 @@ async def test_what_the_hook_submits_is_held_back_like_everything_else() -> None
     """While the reserve of weight is kept: what is not urgent waits, and leaves on the new connection."""
     async with exchange() as simulator, session_to(simulator, kind=Told, weight_reserve=0.5) as session:
         await session.answers[0]
-        session._supervisor.gate.hold(5, ordinary_only=True)
+        session._supervisor.throttle.hold(5, ordinary_only=True)
         began = simulator.clock.time()
         simulator.connections[0].drop()
         await session.wait_for(WAITING)

@@ -591,13 +591,13 @@ async def test_one_waiter_does_not_keep_the_state_from_moving() -> None:
         foreign = gone.create_future()
         foreign.add_done_callback(lambda _: None)
         gone.close()
-        session._supervisor._waiters.append((WAITING, foreign))
+        session._lifecycle._waiters.append((WAITING, foreign))
         waiter = asyncio.ensure_future(session.wait_for(WAITING))
         await asyncio.sleep(0)
         await lose(session, simulator)
         await waiter
         await session.wait_for(READY)
-        assert foreign not in [future for _, future in session._supervisor._waiters]
+        assert foreign not in [future for _, future in session._lifecycle._waiters]
 
 
 @pytest.mark.virtual

@@ -255,7 +255,7 @@ async def test_a_close_reason_that_names_the_key_shows_it_to_nobody(caplog: pyte
         received = [await anext(events) for _ in range(events.backlog)]
         assert "bad key" in received[-1].data["cause"]
         assert key not in caplog.text + str([event.data for event in received])
-        assert key not in repr(vars(session._events)["_transport"])
+        assert key not in repr(vars(session._events)["_options"])
 
 
 @pytest.mark.virtual

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import time
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,8 +20,20 @@ unicorn = pytest.importorskip("unicorn_binance_websocket_api")
 pytestmark = MARKS
 
 
+def next_message(messages: queue.Queue[Any], *marks: str) -> Any:
+    """Return the next of them that contains one of the marks."""
+    while True:
+        message = messages.get(timeout=10)
+        if any(mark in str(message) for mark in marks):
+            return message
+
+
 async def walk(simulator: Simulator, exchange: str) -> list[Any]:
-    """An order, its query and its cancellation; return the order's events. The client waits in a thread of its own."""
+    """An order, its query and its cancellation; return the order's events. The client waits in a thread of its own.
+
+    Answers are taken from the stream. The client's own way, ``return_response=True``, begins to wait only after it has
+    sent the request, and never ends if the answer was faster.
+    """
 
     def run() -> list[Any]:
         manager = unicorn.BinanceWebSocketApiManager(
@@ -29,31 +44,32 @@ async def walk(simulator: Simulator, exchange: str) -> list[Any]:
         )
         try:
             keys = {"api_key": "HMAC", "api_secret": SECRET, "output": "dict"}
-            requests = manager.create_stream(api=True, **keys)
-            assert manager.wait_till_stream_has_started(requests)
-            known = {"stream_id": requests, "return_response": True}
+            answers: queue.Queue[Any] = queue.Queue()
+            events: queue.Queue[Any] = queue.Queue()
+            requests = manager.create_stream(api=True, process_stream_data=answers.put, **keys)
+            assert manager.wait_till_stream_has_started(requests, timeout=10)
+
+            def ask(call: Callable[..., Any], **params: Any) -> Any:
+                request_id = str(uuid.uuid4())
+                call(stream_id=requests, request_id=request_id, **params)
+                return next_message(answers, request_id)["result"]
+
             calls, listen_key = manager.api.spot, None
             if exchange == "binance.com-futures":
                 calls = manager.api.futures
-                listen_key = calls.get_listen_key(**known)["result"]["listenKey"]
-            manager.create_stream(["arr"], ["!userData"], listen_key=listen_key, **keys)
+                listen_key = ask(calls.get_listen_key)["listenKey"]
+            manager.create_stream(["arr"], ["!userData"], listen_key=listen_key, process_stream_data=events.put, **keys)
+            end = time.monotonic() + 10
             while not any(each.streams or each.subscriptions for each in simulator.connections):
+                assert time.monotonic() < end, "the client does not listen to its stream"
                 time.sleep(0.001)
             order = {"symbol": "BTCUSDT", "side": "BUY", "order_type": "LIMIT", "time_in_force": "GTC"}
-            _, answer = calls.create_order(**order, quantity=0.5, price=59000.5, **known)
-            placed = answer["result"]
+            placed = ask(calls.create_order, **order, quantity=0.5, price=59000.5)
             assert placed["status"] == "NEW"
-            which = {"symbol": "BTCUSDT", "order_id": placed["orderId"], **known}
-            assert calls.get_order(**which)["result"]["status"] == "NEW"
-            assert calls.cancel_order(**which)["result"]["status"] == "CANCELED"
-            told: list[Any] = []
-            while len(told) < 2:
-                event = manager.pop_stream_data_from_stream_buffer()
-                if not event:
-                    time.sleep(0.001)
-                elif "executionReport" in str(event) or "ORDER_TRADE_UPDATE" in str(event):
-                    told.append(event)
-            return told
+            which = {"symbol": "BTCUSDT", "order_id": placed["orderId"]}
+            assert ask(calls.get_order, **which)["status"] == "NEW"
+            assert ask(calls.cancel_order, **which)["status"] == "CANCELED"
+            return [next_message(events, "executionReport", "ORDER_TRADE_UPDATE") for _ in range(2)]
         finally:
             manager.stop_manager()
 

@@ -37,7 +37,7 @@ async def in_thread(call: Callable[[], T]) -> T:
 
 
 def link_of(session: Session) -> Link:
-    link = session._supervisor.link
+    link = session._admission.link
     assert link is not None
     return link
 
@@ -306,6 +306,7 @@ async def test_a_parked_request_of_a_thread_leaves_later() -> None:
         assert (await in_thread(lambda: session.submit_threadsafe("account.balance").result(10))).result
 
 
+@pytest.mark.virtual  # so that all three time out at one moment
 @pytest.mark.parametrize("error", [ValueError("mine"), asyncio.CancelledError()])
 async def test_what_a_callback_does_hurts_nothing(error: BaseException) -> None:
     """It runs when the answer has been dealt with: it may look, ask again and raise what it will."""

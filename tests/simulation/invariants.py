@@ -20,8 +20,7 @@ from attrs import define, field
 from binance_session import BinanceSessionError, Response, Session, SessionState
 from binance_session.simulator import Received, Simulator
 from binance_session.simulator.connections import Connection
-from binance_session.simulator.virtual import Connection as NetworkConnection
-from binance_session.simulator.virtual import Stuck, VirtualTimeLoop
+from binance_session.simulator.virtual import Stuck, VirtualConnection, VirtualTimeLoop
 from binance_session.simulator.virtual_network import ProtocolFactory
 from binance_session.state import SESSION_TABLE
 from tests.simulation.trace import Trace
@@ -115,7 +114,7 @@ class SimulationLoop(VirtualTimeLoop):
             self.lines.opened(transport)
         return transport, protocol
 
-    def is_stream(self, line: NetworkConnection) -> bool:
+    def is_stream(self, line: VirtualConnection) -> bool:
         """Tell whether a connection carries a stream."""
         return line.client in self._stream_clients
 

@@ -26,6 +26,7 @@ from websockets.uri import parse_uri
 
 from binance_session import COIN_M, BinanceSessionError, Event
 from binance_session.clock import ServerClock
+from binance_session.config import ConnectionOptions
 from binance_session.connections.link import Link
 from binance_session.errors import SessionClosed
 from binance_session.log import session_log
@@ -36,7 +37,6 @@ from binance_session.simulator import Fault, virtual
 from binance_session.state import LinkEvent
 from binance_session.stats import Stats
 from binance_session.websocket.connection import Connection
-from binance_session.websocket.dialing import Transport
 from tests.exchange import ED25519, exchange, session_to
 
 #: seconds that an ordinary test run spends on each kind of fuzzing
@@ -110,7 +110,7 @@ def make_link() -> Link:
     clock = ServerClock(lambda: 1_767_225_600.0)
     link = Link(
         Owner(),  # type: ignore[arg-type]
-        Transport("ws://127.0.0.1"),
+        ConnectionOptions("ws://127.0.0.1"),
         RequestEncoder(ED25519, None, clock),
         itertools.count(1),
         clock,
@@ -465,12 +465,12 @@ async def test_connections_leave_nothing() -> None:
 
 if __name__ == "__main__":
 
-    async def _long() -> None:
+    async def _long(messages: int) -> None:
         began = time.process_time()
-        for seed in range(10):
-            await fuzz_texts(seed, count=100_000)
-            await fuzz_frames(seed, count=30_000)
-            print(f"{100_000 * (seed + 1)} messages: {time.process_time() - began:.0f} s of CPU", flush=True)
+        for seed, done in enumerate(range(0, messages, 50_000)):
+            await fuzz_texts(seed, count=50_000)
+            await fuzz_frames(seed, count=15_000)
+            print(f"{done + 50_000} messages: {time.process_time() - began:.0f} s of CPU", flush=True)
 
-    asyncio.run(_long())
+    asyncio.run(_long(int(sys.argv[1]) if sys.argv[1:] else 1_000_000))
     sys.exit(0)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import pytest
 
 from binance_session import ConnectError, reconnect
-from binance_session.connections.supervisor import Supervisor
+from binance_session.connections.attempts import Attempts
 from binance_session.log import Troubles
 from binance_session.websocket import addresses, liveness
 from binance_session.websocket.liveness import Liveness
@@ -38,12 +37,14 @@ def test_networks_change_no_other_story() -> None:
 
 def test_a_session_that_a_portal_ends_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that was right once is taken for wrong."""
-    next_delay = Supervisor._next_delay
+    failed = Attempts.failed
 
-    def gives_up(self: Supervisor, attempt: int, cause: Exception) -> float | None:
-        return None if isinstance(cause, ConnectError) and not cause.retryable else next_delay(self, attempt, cause)
+    def gives_up(self: Attempts, cause: Exception, *, lasted: float = 0.0) -> float | None:
+        if isinstance(cause, ConnectError) and not cause.retryable:
+            return None
+        return failed(self, cause, lasted=lasted)
 
-    monkeypatch.setattr(Supervisor, "_next_delay", gives_up)
+    monkeypatch.setattr(Attempts, "failed", gives_up)
     assert _found("ended although nobody gave up", range(300, 303))
 
 
@@ -88,16 +89,7 @@ def test_a_silent_address_that_is_waited_for_is_found(monkeypatch: pytest.Monkey
     assert _found("a silent address kept the next one waiting", range(300, 303))
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "loudly", "streams"),
-    [
-        (Supervisor, "_level_for", lambda self, cause: logging.WARNING, False),
-        (Troubles, "level", lambda self, error: logging.WARNING, True),
-    ],
-    ids=["session", "stream"],
-)
-def test_one_that_warns_again_and_again_is_found(
-    monkeypatch: pytest.MonkeyPatch, kind: type, name: str, loudly: Callable[..., Any], streams: bool
-) -> None:
-    monkeypatch.setattr(kind, name, loudly)
+@pytest.mark.parametrize("streams", [False, True], ids=["session", "stream"])
+def test_one_that_warns_again_and_again_is_found(monkeypatch: pytest.MonkeyPatch, streams: bool) -> None:
+    monkeypatch.setattr(Troubles, "level", lambda self, error: logging.WARNING)
     assert _found("warned about twice", (604, 605) if streams else range(300, 303), streams=streams)

@@ -13,13 +13,14 @@ from typing import Any, Final
 import pytest
 
 from binance_session import COIN_M, ConnectionLost, NoKeepalive
+from binance_session.connections.attempts import Attempts
+from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
 from binance_session.connections.supervisor import Supervisor
 from binance_session.events.listenkey import ListenKeyKeeper
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.router import Router
-from binance_session.requests.waiting import Parking
-from binance_session.state import SessionEvent
+from binance_session.requests.waiting import WaitingRequests
 from tests.simulation.networktroubles import NETWORK_TROUBLES
 from tests.simulation.recipe import DAY, Pace, Recipe
 from tests.simulation.troubles import TROUBLES
@@ -180,7 +181,7 @@ def test_a_listen_key_that_nobody_pings_is_found(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.long
 def test_a_session_that_does_not_come_back_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A delay that nobody asked for."""
-    monkeypatch.setattr(Supervisor, "_next_delay", lambda self, attempt, cause: 5000.0)
+    monkeypatch.setattr(Attempts, "failed", lambda self, cause, *, lasted=0.0: 5000.0)
     assert _found("although all has been well", range(200, 212), "medium")
 
 
@@ -194,19 +195,18 @@ def test_what_is_left_after_close_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.long
 def test_a_parked_request_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing without telling who waits."""
-    monkeypatch.setattr(Parking, "end_all", lambda self, error, *, quietly: None)
+    monkeypatch.setattr(WaitingRequests, "end_all", lambda self, error, *, quietly: None)
     assert _found("is open after close()", range(300, 309), "dense")
 
 
 @pytest.mark.long
 def test_a_state_out_of_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """READY, told without LOGGING_ON."""
-    changed = Supervisor._changed
+    changed = Lifecycle._changed
 
-    def skipping(self: Supervisor, old: Any, new: Any, cause: Any) -> None:
-        if self._machine.can(SessionEvent.SERVE) and self._logon is not None and new.name == "LOGGING_ON":
-            return
-        changed(self, old, new, cause)
+    def skipping(self: Lifecycle, old: Any, new: Any, cause: Any) -> None:
+        if new.name != "LOGGING_ON":
+            changed(self, old, new, cause)
 
-    monkeypatch.setattr(Supervisor, "_changed", skipping)
+    monkeypatch.setattr(Lifecycle, "_changed", skipping)
     assert _found("-> READY while CONNECTING", range(300, 303), "dense")

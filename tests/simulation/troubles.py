@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from binance_session.simulator import Fault
-from binance_session.simulator.virtual import Connection as Line
+from binance_session.simulator.virtual import VirtualConnection as Line
 from tests.simulation.lines import ONE_WAY
 from tests.simulation.world import World
 

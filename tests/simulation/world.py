@@ -17,7 +17,7 @@ from attrs import define, frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from binance_session import Ed25519Key, HmacKey, SessionState
-from binance_session.connections import sharedlimits
+from binance_session.connections import suspension
 from binance_session.credentials import Credentials
 from binance_session.simulator import Injected, Simulator
 from binance_session.simulator.listenkeys import ListenKeyRecord
@@ -368,7 +368,7 @@ def tell(
     loop.set_exception_handler(swallow)
     before = global_random.getstate()
     global_random.seed(seed)
-    look_every, sharedlimits._TICK = sharedlimits._TICK, recipe.look_every  # type: ignore[misc]
+    look_every, suspension._TICK = suspension._TICK, recipe.look_every  # type: ignore[misc]
     collects = gc.isenabled()
     gc.disable()  # what nobody looked at complains when it is collected: at the end, and not at any moment
     loggers = [logging.getLogger("binance_session"), logging.getLogger("binance_session.simulator")]
@@ -390,7 +390,7 @@ def tell(
             logger.setLevel(level)
         loggers[0].propagate = propagate
         global_random.setstate(before)
-        sharedlimits._TICK = look_every  # type: ignore[misc]
+        suspension._TICK = look_every  # type: ignore[misc]
         if collects:
             gc.enable()
     (world,) = worlds

@@ -1,4 +1,4 @@
-"""What the simulator says of itself: every fault and reading is told, and SIMULATOR.md tells the same."""
+"""What the simulator says of itself: every fault and reading is told, and docs/simulator.md tells the same."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ async def test_what_cannot_be_filled(venue: Venue) -> None:
             (symbol, "mine", "0", "left to be filled"),
             (symbol, "mine", "-1", "left to be filled"),
             (symbol, "mine", "5", "4 left"),
-            (symbol, "mine", "much", "no quantity"),
+            (symbol, "mine", "much", "is not a quantity"),
             (symbol, "mine", "NaN", "left to be filled"),
             (symbol, "mine", "0.000000001", "digits"),
         ):

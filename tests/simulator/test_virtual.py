@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 
-from binance_session.simulator.virtual import Connection, Network, Stuck, VirtualTimeLoop, run
+from binance_session.simulator.virtual import Network, Stuck, VirtualConnection, VirtualTimeLoop, run
 
 NEW_YEAR = 1_767_225_600.0
 
@@ -306,7 +306,7 @@ class Recorder(asyncio.Protocol):
 @asynccontextmanager
 async def joined(
     keep_open: bool = False, server: Callable[[], Recorder] | None = None
-) -> AsyncIterator[tuple[Recorder, Recorder, Connection]]:
+) -> AsyncIterator[tuple[Recorder, Recorder, VirtualConnection]]:
     """Give the protocols of a client and of a server that are connected, and the line between them."""
     loop = asyncio.get_running_loop()
     accepted = server() if server else Recorder(keep_open)
@@ -695,7 +695,7 @@ def test_nobody_listens() -> None:
     async def main() -> None:
         network().latency = 0.25
         loop = asyncio.get_running_loop()
-        with pytest.raises(ConnectionRefusedError, match="nobody listens at localhost:7777"):
+        with pytest.raises(ConnectionRefusedError, match="nothing listens at localhost:7777"):
             await loop.create_connection(Recorder, "localhost", 7777)
         assert now() == 0.5
         server = await loop.create_server(Recorder, "localhost", 7777, start_serving=False)

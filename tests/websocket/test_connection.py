@@ -28,9 +28,10 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from binance_session import COIN_M, SPOT, ConnectError, ConnectionLost, Session, SessionState
+from binance_session.config import ConnectionOptions
 from binance_session.simulator import virtual
 from binance_session.websocket.connection import Connection
-from binance_session.websocket.dialing import Transport, _default_tls, dial
+from binance_session.websocket.dialing import _default_tls, dial
 from tests.certificates import Authority
 from tests.exchange import exchange, session_to, until
 
@@ -102,7 +103,7 @@ async def raw_server() -> AsyncIterator[RawServer]:
 async def connected(**options: Any) -> AsyncIterator[tuple[RawServer, Collector, Connection]]:
     collector = Collector()
     async with raw_server() as raw:
-        connection = await dial(Transport(f"ws://127.0.0.1:{raw.port}", proxy=None, **options), collector)
+        connection = await dial(ConnectionOptions(f"ws://127.0.0.1:{raw.port}", proxy=None, **options), collector)
         await raw.ready.wait()
         yield raw, collector, connection
         await connection.drop()
@@ -244,7 +245,9 @@ async def test_what_is_written_is_what_the_other_side_reads(size: int, compressi
     message = ("é{" * size)[:size].encode()[:size].decode(errors="ignore")
     async with serve(serve_one, "127.0.0.1", 0, max_size=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, compression=compression), Collector())
+        connection = await dial(
+            ConnectionOptions(f"ws://127.0.0.1:{port}", proxy=None, compression=compression), Collector()
+        )
         assert connection._scanning == (compression is None)
         connection.write(message.encode())
         connection.write(b"after")
@@ -378,7 +381,7 @@ async def test_two_dials_at_a_time_do_not_mix_up_their_receivers() -> None:
 
     async with serve(greet, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        transport = Transport(f"ws://127.0.0.1:{port}", proxy=None)
+        transport = ConnectionOptions(f"ws://127.0.0.1:{port}", proxy=None)
         connections = await asyncio.gather(dial(transport, first), dial(transport, second))
         for connection, data in zip(connections, (b"for the first", b"for the second"), strict=True):
             connection.write(data)
@@ -560,7 +563,7 @@ class Recorder:
     def __init__(self, connection: Connection) -> None:
         self._transport = connection.transport
         self.writes: list[list[str]] = []
-        connection.transport = self  # type: ignore[assignment]
+        connection.transport = connection._writer.transport = self  # type: ignore[assignment]
 
     def write(self, data: bytes) -> None:
         self.writes.append(list(_messages(bytes(data))))
@@ -638,7 +641,7 @@ async def test_what_an_extension_changes_is_held_too() -> None:
     async with connected() as (_, _, connection):
         recorder = Recorder(connection)
         connection.hold()
-        connection._scanning = False  # as when an extension was agreed upon
+        connection._writer.makes_frames = False  # as when an extension was agreed upon
         connection.write(b"1")
         assert recorder.writes == []
         connection.release()
@@ -799,7 +802,7 @@ async def test_text_that_is_not_utf_8_ends_the_connection(bad: bytes, fragments:
 )
 async def test_the_loop_has_its_turns_in_a_flood(flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much one read brings: it is taken in pieces, in order, and nothing is read meanwhile."""
-    monkeypatch.setattr("binance_session.websocket.connection._SLICE", 0.0)
+    monkeypatch.setattr("binance_session.websocket.intake._SLICE", 0.0)
     collector = Collector()
     connection, protocol, pipe = bare(collector)
     async with shaking_hands(connection, protocol) as answer:
@@ -823,7 +826,7 @@ async def test_the_loop_has_its_turns_in_a_flood(flood: bytes, monkeypatch: pyte
 
 async def test_a_flood_that_is_cut_off_was_received_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came before the end of the connection is handed on before that is told."""
-    monkeypatch.setattr("binance_session.websocket.connection._SLICE", 0.0)
+    monkeypatch.setattr("binance_session.websocket.intake._SLICE", 0.0)
     collector = Collector()
     connection, protocol, _ = bare(collector)
     async with shaking_hands(connection, protocol) as answer:
@@ -855,8 +858,8 @@ def _raise(*_: Any, **__: Any) -> Any:
         ("_protocol.receive_eof", lambda c: c.eof_received()),
         ("_take", lambda c: c.data_received(frame(CLOSE, b""))),
         ("_notice_end", lambda c: c.data_received(frame(CLOSE, b""))),
-        ("hang_up", lambda c: c.eof_received()),
-        ("_work_off", lambda c: c.connection_lost(None)),
+        ("transport.close", lambda c: c.eof_received()),
+        ("_intake.work_off", lambda c: c.connection_lost(None)),
         ("_liveness.stop", lambda c: c.connection_lost(None)),
     ],
 )
@@ -946,5 +949,5 @@ async def test_no_error_of_a_dial_holds_the_address(url: str) -> None:
 
     async with http_server(reply) as (port, _):
         with pytest.raises(ConnectError) as caught:
-            await dial(Transport(url.format(port=port, key=key), proxy=None), Collector())
+            await dial(ConnectionOptions(url.format(port=port, key=key), proxy=None), Collector())
     assert key not in "".join(traceback.format_exception(caught.value))

@@ -56,7 +56,7 @@ def refusals(session: Session) -> list[str]:
 def child(session: Session, out: Any) -> None:
     told = refusals(session)
     # What runs on there all the same, a clean-up or a collector, must not reach the parent's connection either.
-    link = session._supervisor.link
+    link = session._admission.link
     assert link is not None
     assert link._connection is not None
     with contextlib.suppress(OSError, RuntimeError):
@@ -142,7 +142,7 @@ def test_one_that_cannot_be_told_does_not_keep_the_others_from_it() -> None:
 async def test_a_fork_in_another_thread_is_found_out_too() -> None:
     """Where the transport answers its own thread only (aiofastnet), what was asked of it before is used."""
     async with exchange() as simulator, session_to(simulator) as session:
-        link = session._supervisor.link
+        link = session._admission.link
         assert link is not None
         connection = link._connection
         assert connection is not None

@@ -17,9 +17,10 @@ from websockets.protocol import Event
 from websockets.server import ServerProtocol
 
 from binance_session import ConnectionLost, SessionState
+from binance_session.config import ConnectionOptions
 from binance_session.simulator import virtual
 from binance_session.websocket.connection import Connection
-from binance_session.websocket.dialing import Transport, dial
+from binance_session.websocket.dialing import dial
 from tests.exchange import exchange, session_to, until
 from tests.websocket.test_connection import Collector, frame
 
@@ -72,7 +73,7 @@ async def line(receiver: Collector, **options: Any) -> AsyncIterator[tuple[Peer,
     server = await asyncio.get_running_loop().create_server(lambda: peer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     options = {"ping_interval": 10.0, "ping_timeout": 10.0, **options}
-    connection = await dial(Transport(f"ws://127.0.0.1:{port}", proxy=None, **options), receiver)
+    connection = await dial(ConnectionOptions(f"ws://127.0.0.1:{port}", proxy=None, **options), receiver)
     try:
         yield peer, connection
     finally:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from binance_session import COIN_M, USD_M, ConnectError, Session
-from binance_session.connections.sharedlimits import Host
-from binance_session.websocket.dialing import Transport
+from binance_session.config import ConnectionOptions
+from binance_session.connections.addresslimits import AddressLimits
+from binance_session.websocket.dialing import way_out
 from binance_session.websocket.proxies import chosen_proxy
 from tests.certificates import Authority
 from tests.exchange import exchange, session_to
@@ -240,7 +241,7 @@ async def test_what_is_counted_by_address_is_counted_for_each_way_out() -> None:
     loop = asyncio.get_running_loop()
     url = "wss://ways-out.invalid/x"
     ways = [
-        Transport(url, proxy=proxy, local_addr=local_addr, family=family).way_out  # type: ignore[arg-type]
+        way_out(ConnectionOptions(url, proxy=proxy, local_addr=local_addr, family=family))  # type: ignore[arg-type]
         for proxy, local_addr, family in (
             (None, None, None),
             ("http://a:secret@proxy.invalid:1", None, None),
@@ -249,7 +250,9 @@ async def test_what_is_counted_by_address_is_counted_for_each_way_out() -> None:
             (None, None, "ipv6"),
         )
     ]
-    hosts = [Host.of(url, loop, way) for way in ways]
+    hosts = [AddressLimits.of(url, loop, way) for way in ways]
     assert len(set(map(id, hosts))) == len(ways)
-    assert Host.of(url, loop, Transport(url, proxy="http://b:other@proxy.invalid:1").way_out) is hosts[1]
+    assert (
+        AddressLimits.of(url, loop, way_out(ConnectionOptions(url, proxy="http://b:other@proxy.invalid:1"))) is hosts[1]
+    )
     assert not any("secret" in way for way in ways)

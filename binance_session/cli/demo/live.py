@@ -20,9 +20,9 @@ from binance_session.venues import COIN_M
 __all__ = ["play"]
 
 _SYMBOL: Final = "BTCUSD_PERP"
-#: seconds that the demo gives an answer, where it knows that none will come
+#: seconds to wait for an answer that will not come
 _SHORT: Final = 0.15
-#: seconds within which a caller must learn of a cut connection
+#: seconds within which a caller must get the error of a cut connection
 _AT_ONCE: Final = 1.0
 _NO_ORDER: Final = "no such order"
 _ROUND_TRIPS: Final = 5000
@@ -104,13 +104,13 @@ async def _answer_lost(stage: Stage, session: ObservedSession, simulator: Simula
 
 async def _answer_late(stage: Stage, session: ObservedSession, simulator: Simulator) -> None:
     before = session.stats.late
-    session.nobodys_answer.clear()
+    session.late_answer.clear()
     simulator.inject(Fault("late_answer", method="order.place", delay=2 * _SHORT))
     error, took = await _place(session, "late", _SHORT)
     stage.row("answer late", f"order.place   {_told(error)}, after {_ms(took)}")
-    await session.nobodys_answer.wait()
+    await session.late_answer.wait()
     late = session.stats.late - before
-    stage.row("", f"its answer    came for nobody: counted late ({late}), and that is all")
+    stage.row("", f"its answer    came after the timeout: counted as late ({late}), otherwise ignored")
     started = time.perf_counter()
     await session.request("account.balance")
     stage.row("", f"the next      answered after {_ms(time.perf_counter() - started)}")

@@ -13,25 +13,25 @@ __all__ = ["ObservedSession"]
 
 
 class ObservedSession(Session):
-    """A session that notes what its hooks are told; a bot would feed its log or its metrics here."""
+    """A session that records the calls of its hooks; a bot would feed its log or its metrics here."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         #: each state that was entered
         self.states: list[SessionState] = []
-        #: what the keepalive loop told after each of its pings
+        #: the status after each keepalive ping
         self.keepalives: list[KeepaliveStatus] = []
-        #: set when an answer comes that nobody waits for any more
-        self.nobodys_answer = asyncio.Event()
+        #: set when an answer comes after its request has ended
+        self.late_answer = asyncio.Event()
 
     def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
-        """Note the state."""
+        """Called when the state has changed: records it."""
         self.states.append(new)
 
     def on_keepalive(self, status: KeepaliveStatus) -> None:
-        """Note how the ping went."""
+        """Called after each keepalive ping: records its status."""
         self.keepalives.append(status)
 
     def on_unmatched(self, message: object) -> None:
-        """Note that something came for nobody."""
-        self.nobodys_answer.set()
+        """Called when a message matches no request: sets ``late_answer``."""
+        self.late_answer.set()

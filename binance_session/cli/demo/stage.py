@@ -1,4 +1,4 @@
-"""Where the demo is told: headings, rows, frames, and the claims that it will be held to."""
+"""What the demo prints: headings, rows, frames, and the claims that it checks at the end."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _INDENT: Final = "   "
 
 @frozen
 class Claim:
-    """Something that the demo says of the library, and whether this run bears it out."""
+    """A statement about the library, and whether it held in this run."""
 
     text: str
     holds: bool
 
 
 class Stage:
-    """Tells the demo on a terminal and collects its claims."""
+    """Prints the demo on a terminal and collects its claims."""
 
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal

@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
+from binance_session.connections.attempts import Attempts
 from binance_session.credentials import Credentials
 from binance_session.errors import (
     ApiError,
@@ -32,8 +33,6 @@ __all__ = ["Refused", "Sidecar", "Unwritable"]
 _log: Final = logging.getLogger("binance_session")
 #: what the exchange says of a key that it does not take, whatever the request
 _BAD_KEY: Final = frozenset({-1022, -2014, -2015})
-#: seconds that a stream must have been open for its end to be no reason to wait
-_HEALTHY: Final = 10.0
 #: seconds that each step of the ending may take: whoever sent the signal kills the process after ten or so
 _BRIEFLY: Final = 2.0
 
@@ -44,6 +43,32 @@ class Refused(Exception):
 
 class Unwritable(Exception):
     """The events cannot be written any more."""
+
+
+class _Restarts:
+    """When a new session begins: a policy that gives up where another attempt would not help.
+
+    A key or an address that was accepted once may be refused in passing: an address is tried again without end, a key
+    as long as after a refused logon.
+    """
+
+    def __init__(self) -> None:
+        #: whether a stream was open once
+        self.was_open = False
+        #: streams in a row for which the key was refused
+        self.refusals = 0
+        self._backoff = ExponentialBackoff()
+
+    def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+        """Return the seconds until a new session begins, ``None`` to give up."""
+        if isinstance(cause, (LogonRejected, SessionRevoked)):
+            return None  # the session's own policy has given up
+        if isinstance(cause, ApiError) and cause.code in _BAD_KEY:
+            self.refusals += 1
+            return after_refused_logon(self.refusals) if self.was_open else None
+        if isinstance(cause, ConnectError) and not cause.retryable and not self.was_open:
+            return None
+        return self._backoff.next_delay(attempt, cause)
 
 
 class Sidecar:
@@ -78,11 +103,11 @@ class Sidecar:
         self._buffer = buffer
         self._stops_key = stop_on_exit and venue.has_listen_key
         self._backoff = ExponentialBackoff()
-        # whether the key was taken once, and a stream open once
-        self._was_ready = self._was_open = False
-        # streams in a row for which the key was not taken
-        self._refusals = 0
-        #: when the stream was opened (loop time)
+        # whether the key was accepted once
+        self._was_ready = False
+        self._restarts = _Restarts()
+        self._attempts = Attempts(self._restarts, None)
+        # when the stream was opened (loop time)
         self._opened_at = math.inf
         # up to when (ms of the exchange) nothing was missed, and why something may have been since
         self._complete_until = 0
@@ -93,7 +118,6 @@ class Sidecar:
 
         Raises :class:`Refused`, :class:`Unwritable`, and :class:`ConfigurationError` for what a session does not take.
         """
-        attempt = 0
         while True:
             self._opened_at = math.inf
             try:
@@ -114,8 +138,7 @@ class Sidecar:
             if isinstance(cause, ConfigurationError):
                 raise cause
             self._cause = str(cause)
-            attempt = 1 if asyncio.get_running_loop().time() - self._opened_at >= _HEALTHY else attempt + 1
-            delay = self._delay_after(cause, attempt)
+            delay = self._attempts.failed(cause, lasted=asyncio.get_running_loop().time() - self._opened_at)
             if delay is None:
                 raise Refused(str(cause)) from cause
             _log.warning("no user data stream: %s; a new session begins in %.1f s", cause, delay)
@@ -139,29 +162,12 @@ class Sidecar:
             return None
         return self._backoff.next_delay(attempt, cause)
 
-    def _delay_after(self, cause: BinanceSessionError, attempt: int) -> float | None:
-        """Return the seconds until a new session begins; ``None`` if it would not help.
-
-        An address that was right once is not wrong because it fails now; nor is a key, for a while.
-        """
-        if isinstance(cause, (LogonRejected, SessionRevoked)):
-            return None  # the policy has given up
-        if isinstance(cause, ApiError) and cause.code in _BAD_KEY:
-            self._refusals += 1
-            return after_refused_logon(self._refusals) if self._was_open else None
-        delay = self._backoff.next_delay(attempt, cause) or 0.0
-        if isinstance(cause, ConnectError):
-            if not cause.retryable and not self._was_open:
-                return None
-            delay = max(delay, cause.retry_after or 0.0)
-        return delay
-
     async def _follow(self, session: Session) -> NoReturn:
         try:
             while True:
                 async with session.user_data_stream(buffer=self._buffer) as events:
-                    self._was_open = True
-                    self._refusals = 0
+                    self._restarts.was_open = True
+                    self._restarts.refusals = 0
                     self._opened_at = asyncio.get_running_loop().time()
                     await self._tell_gap(session)
                     try:

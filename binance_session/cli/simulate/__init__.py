@@ -132,7 +132,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
     try:
         await simulator.start()
     except UnicodeError:
-        raise ConfigurationError("--host is no name that a host can have") from None
+        raise ConfigurationError("--host is not a valid host name") from None
     except OSError as error:
         reason = error.strerror or error
         print(shown(f"binance-session simulate: cannot listen on {arguments.host}: {reason}"), file=sys.stderr)
@@ -172,7 +172,7 @@ def _simulator(arguments: argparse.Namespace, clock: DrivenClock) -> Simulator:
         readings = readings_of(arguments.reading)
     except ValueError as error:
         raise ConfigurationError(f"--reading: {error}") from None
-    # Nobody reads what was received, and a server may run for long: keep none of it.
+    # Keep no records: nothing reads them here, and a server may run for long.
     return Simulator(
         evolve(venue, **lives), host=arguments.host, port=arguments.port, clock=clock, readings=readings, record=0
     )
@@ -199,7 +199,7 @@ def _add_keys(simulator: Simulator, api_keys: list[str], proofs: list[tuple[str,
         except ConfigurationError:
             raise
         except ValueError as error:
-            raise ConfigurationError(f"{kind} {value} is no key that the simulator takes: {error}") from None
+            raise ConfigurationError(f"{kind} {value} cannot be used as a key: {error}") from None
         lines.append(f"{record.algorithm}, apiKey {masked(api_key)}")
     return lines
 
@@ -236,7 +236,7 @@ def _print_faults(as_json: bool) -> None:
 
 
 def _introduce(simulator: Simulator, keys: list[str], *, as_json: bool) -> None:
-    """Say where the simulator is and whom it knows, at once: somebody waits for the first line."""
+    """Print the simulator's URLs and keys at once: the program that started it waits for the first line."""
     if as_json:
         print(json.dumps({"url": simulator.url, "stream_url": simulator.stream_url}), flush=True)
         return

@@ -318,7 +318,7 @@ def _one_of(what: str, given: Any, names: tuple[str, ...]) -> None:
 
 def _text(what: str, given: Any) -> str:
     if not isinstance(given, str) or not given:
-        raise ValueError(f"{what} is a text, not {given!r}")
+        raise ValueError(f"{what} must be a text, not {given!r}")
     return given
 
 
@@ -329,7 +329,7 @@ def _number(what: str, given: Any, *, negative: bool = False, most: int = 10**15
         number = Decimal("NaN")
     if not number.is_finite() or (number <= 0 and not negative) or abs(number) > most:
         above = "" if negative else " above 0"
-        raise ValueError(f"{what} is a number{above}, and at most {most}, not {str(given)[:40]!r}")
+        raise ValueError(f"{what} must be a number{above}, at most {most}, not {str(given)[:40]!r}")
     return number
 
 

@@ -16,7 +16,7 @@ __all__ = ["fault_from_text", "fault_of", "pairs", "readings_of", "value"]
 #: NAME:KEY=VALUE,KEY=VALUE, which needs no quotes in a shell
 _SHORT: Final = re.compile(r"\s*(\w+):(.*)", re.DOTALL)
 
-#: what a fault is aimed with, by example
+#: an example value for each selector of a fault
 _SELECTORS: Final = {
     "method": "order.place",
     "key": "an apiKey",
@@ -54,7 +54,7 @@ def pairs(words: Iterable[str]) -> dict[str, Any]:
 
 
 def value(text: str) -> Any:
-    """Return what a text says as JSON, or the text if it is none."""
+    """Return the value of a JSON text, or the text if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -66,11 +66,11 @@ def fault_of(name: str, options: Mapping[str, Any]) -> Fault:
     from binance_session.simulator import Fault
 
     if "when" in options or "name" in options:
-        raise ValueError("options are KEY=VALUE; 'when' and 'name' are none of them")
+        raise ValueError("options are KEY=VALUE, and 'when' and 'name' cannot be given here")
     usual = {**_SELECTORS, **Fault(name).options}
     for key, given in options.items():
         if key in usual and not _is_like(given, usual[key]) and (key, given) != ("times", None):
-            raise ValueError(f"{key} is something like {usual[key]!r}, not {given!r}")
+            raise ValueError(f"{key} must be a value such as {usual[key]!r}, not {given!r}")
     return Fault(name, **options)
 
 

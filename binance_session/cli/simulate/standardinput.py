@@ -21,11 +21,14 @@ def answer_lines(treat: Callable[[str], tuple[str, bool]], ended: Callable[[], o
     """Answer each line of standard input by one on standard output, until there are no more; then call ``ended``.
 
     ``treat(line)`` returns the answer, and whether it is the last. Both are called on the running event loop, which
-    never waits for who reads the answers: the thread that writes them does. It ends with the program at the latest.
+    never waits for the reader of the answers: only the thread that writes them does. It ends with the program at the
+    latest.
     """
-    if sys.stdin is None:  # closed: its number may be a socket's by now
+    if sys.stdin is None:  # closed: its file descriptor may be a socket's now
         return
-    if hasattr(signal, "SIGTTIN"):  # in a shell's background, reading from the terminal fails, and does not stop us
+    if hasattr(
+        signal, "SIGTTIN"
+    ):  # in the background of a shell, reading from the terminal fails instead of stopping the process
         signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     loop = asyncio.get_running_loop()
     threading.Thread(target=_follow, args=(loop, treat, ended), name="simulate: standard input", daemon=True).start()
@@ -45,7 +48,7 @@ def _follow(
                 break
         loop.call_soon_threadsafe(ended)
     except (OSError, RuntimeError):
-        return  # nobody reads the answers any more, or the loop is closed
+        return  # the reader of the answers is gone, or the loop is closed
 
 
 def _settle(answer: Future[tuple[str, bool]], treat: Callable[[str], tuple[str, bool]], line: str) -> None:

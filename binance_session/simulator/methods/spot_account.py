@@ -16,7 +16,7 @@ __all__ = ["SPOT_ACCOUNT"]
 SPOT_ACCOUNT = Table()
 
 _ZERO: Final = Decimal(0)
-#: nobody pays for anything here
+#: there are no commissions here
 _RATES: Final = dict.fromkeys(("maker", "taker", "buyer", "seller"), text(_ZERO))
 
 

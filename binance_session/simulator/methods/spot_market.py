@@ -1,6 +1,6 @@
 """Spot's order book, trades, candles and tickers (PROTOCOL.md §6).
 
-Nobody trades here but the accounts that the simulator knows; an order book has its levels all the same.
+Only the simulator's own accounts trade here; an order book has its levels all the same.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def aggregate_trades(call: Call) -> list[dict[str, Any]]:
 
 @SPOT_MARKET.method("blockTrades.historical", "symbol fromId", "limit")
 def block_trades(call: Call) -> list[dict[str, Any]]:
-    """List block trades from an id on: those that somebody put into the market that is played."""
+    """List block trades from an id on: those that were put into ``Market.block_trades``."""
     symbol, first = one(call), call.params["fromId"]
     rows = [
         {

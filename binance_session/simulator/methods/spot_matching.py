@@ -1,7 +1,7 @@
 """What becomes of Spot orders: they are held for, filled, triggered, cancelled, and act on the others of their list.
 
 The market has one price, at which it trades any quantity. An order that the price reaches is filled whole, at its own
-price if it rested and at the market's if not; parts of it are filled when somebody asks for that.
+price if it rested and at the market's if not; parts of it are filled only by ``Exchange.fill``.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ _UNFILLED: Final = {"IOC": "UNFILLED_IOC_QUANTITY_EXPIRED", "FOK": "UNFILLED_FOK
 
 
 def tell(state: State, account: Account, order: Order, execution: str, **more: Any) -> None:
-    """Count an execution, and have the executionReport of what has just happened to an order sent."""
+    """Count an execution, and queue the executionReport of what has just happened to an order."""
     state.last_execution_id += 1
     if state.wants_events(account):
         state.tell(account, execution_report(state, order, execution, **more))
 
 
 def tell_balances(state: State, account: Account, symbol: Symbol) -> None:
-    """Have the balances of a symbol's two assets sent."""
+    """Queue the balances of a symbol's two assets."""
     account.update_time = state.now_ms
     if state.wants_events(account):
         state.tell(account, outbound_account_position(state, account, (symbol.base, symbol.quote)))
 
 
 def tell_list(state: State, account: Account, orders: OrderList, status: str) -> None:
-    """Have the listStatus of an order list sent."""
+    """Queue the listStatus of an order list."""
     if state.wants_events(account):
         state.tell(account, list_status(state, orders, status))
 
@@ -354,7 +354,7 @@ def lose(
 
 
 def cancel(state: State, account: Account, order: Order, symbol: Symbol, name: str) -> None:
-    """Cancel an order; ``name`` is the client's name for the cancellation. Its list is somebody else's business."""
+    """Cancel an order; ``name`` is the client's name for the cancellation. Its list is not changed."""
     _release(account, order, symbol)
     order.status = "CANCELED"
     order.update_time = state.now_ms
@@ -378,7 +378,7 @@ def _act_on_list(state: State, account: Account, orders: OrderList, order: Order
         if order.expiry != _OCO_TRIGGER:
             _end_other(state, account, orders, order, symbol)
     elif order is not orders.orders[0]:
-        pass  # a single pending order acts on nobody
+        pass  # a single pending order acts on no other
     elif order.status == "FILLED":
         _activate(state, account, orders, symbol)
     elif not order.is_open:

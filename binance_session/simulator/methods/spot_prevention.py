@@ -1,7 +1,7 @@
 """Self-trade prevention on Spot: two orders of one account meet and do not trade.
 
 The market that is played has one price and takes any quantity, so that no order ever gets as far as another of its
-account: two orders meet when somebody says so. Document: the STP page of the Spot documentation.
+account: two orders meet only by ``Exchange.let_meet``. Document: the STP page of the Spot documentation.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from binance_session.simulator.accounts import Account
-from binance_session.simulator.connections import Subscription
+from binance_session.simulator.connections import AccountSubscription
 from binance_session.simulator.methods.entry import Table
 from binance_session.simulator.refusals import Refusal
 from binance_session.simulator.state import Call
@@ -18,7 +18,9 @@ _ACTIVE: Final = 1000
 _LIFETIME: Final = 65_535
 
 
-def _subscribe(call: Call, account: Account, *, by_logon: bool = False, expires: float | None = None) -> Subscription:
+def _subscribe(
+    call: Call, account: Account, *, by_logon: bool = False, expires: float | None = None
+) -> AccountSubscription:
     connection = call.connection
     if any(True for _ in connection.subscriptions_of(account)):
         raise Refusal(400, -2035, "User Data Stream subscription already active.")
@@ -28,7 +30,7 @@ def _subscribe(call: Call, account: Account, *, by_logon: bool = False, expires:
         raise Refusal(400, -2042, "Maximum subscription ID reached for this connection.")
     number = connection.next_subscription
     connection.next_subscription += 1
-    subscription = connection.subscriptions[number] = Subscription(number, account, by_logon, expires)
+    subscription = connection.subscriptions[number] = AccountSubscription(number, account, by_logon, expires)
     return subscription
 
 
@@ -50,7 +52,7 @@ def subscribe_signature(call: Call) -> dict[str, Any]:
 
 @SUBSCRIPTIONS.method("userDataStream.subscribe.listenToken", "listenToken")
 def subscribe_token(call: Call) -> dict[str, Any]:
-    """Subscribe to the events of the account that a listenToken is for, or have such a subscription last longer."""
+    """Subscribe to the events of the account that a listenToken is for, or extend such a subscription."""
     token = call.state.listen_tokens.get(call.params["listenToken"])
     if token is None or token.expires <= call.state.clock.time():
         raise Refusal(400, -1209, "Invalid listenToken.")  # the code is documented, its text is not
@@ -63,7 +65,7 @@ def subscribe_token(call: Call) -> dict[str, Any]:
     return {"subscriptionId": subscription.id, "expirationTime": int(token.expires * unit)}
 
 
-def _expire(call: Call, subscription: Subscription, expires: float) -> None:
+def _expire(call: Call, subscription: AccountSubscription, expires: float) -> None:
     """End a subscription whose token has run out, unless it has ended or lasts longer by now."""
     subscriptions = call.connection.subscriptions
     if subscriptions.get(subscription.id) is subscription and subscription.expires == expires:

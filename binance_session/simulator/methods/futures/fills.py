@@ -1,4 +1,4 @@
-"""How futures orders meet the market: at once, when the price reaches them, or in parts when somebody asks for it."""
+"""How futures orders meet the market: at once, when the price reaches them, or in parts by ``Exchange.fill``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from binance_session.simulator.accounts import Account, Position
-from binance_session.simulator.futuresevents import Trade, account_update, order_trade_update, trade_lite
+from binance_session.simulator.futuresevents import Fill, account_update, order_trade_update, trade_lite
 from binance_session.simulator.market import Symbol
 from binance_session.simulator.methods.futures.margins import unrealized, value
 from binance_session.simulator.methods.orders import marketable
@@ -20,7 +20,7 @@ _ZERO: Final = Decimal(0)
 
 
 def tell(state: State, account: Account, order: Order, execution: str, **more: Any) -> None:
-    """Let the account's listeners hear what has just happened to an order."""
+    """Queue the event of what has just happened to an order."""
     if state.wants_events(account):
         state.tell(account, order_trade_update(state, account, order, execution, **more))
 
@@ -62,7 +62,7 @@ def fill(
     state.last_trade_id += 1
     if not state.wants_events(account):
         return
-    trade = Trade(state.last_trade_id, quantity, price, gain, maker)
+    trade = Fill(state.last_trade_id, quantity, price, gain, maker)
     # No document says in which order these come; this is how the exchange is seen to send them.
     if state.product is Product.USD_M:
         state.tell(account, trade_lite(state, order, trade))

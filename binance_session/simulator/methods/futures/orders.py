@@ -1,7 +1,7 @@
 """order.place, order.modify, order.cancel and order.status of COIN-M and USD-M futures (PROTOCOL.md §6).
 
 One-way position mode. The market's price does not move by itself: an order is filled whole when it arrives (or is
-modified), or it rests until somebody moves the price or fills it.
+modified), or it rests until the price is moved or it is filled by ``Exchange.fill``.
 """
 
 from __future__ import annotations

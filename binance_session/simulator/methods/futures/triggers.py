@@ -56,7 +56,7 @@ def fill_part(state: State, account: Account, order: Order, symbol: Symbol, quan
 
 
 def follow(state: State, account: Account, symbol: Symbol) -> None:
-    """Let algo orders take note of what has happened to their orders, and to the position that they protect.
+    """Update algo orders after a change of their orders, or of the position that they protect.
 
     One is FINISHED when the order that it became is. One that is good until the position is closed (GTE) is EXPIRED
     by that, and so is such a stop order of COIN-M.

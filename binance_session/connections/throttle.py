@@ -1,8 +1,8 @@
-"""Whether a request may leave now: what the exchange's refusals and its counting of weight mean for one session.
+"""What one session, or its stream sockets, may send to an address now.
 
-After a 429 or a 418 nothing is sent, and nothing dialled, until the exchange listens again: a handshake costs request
-weight too, and what is sent against a 429 becomes a ban. A session that keeps a reserve of weight lets only urgent
-requests through once the rest of a minute's weight is used up. Documents: PROTOCOL.md §1.3 (the handshake's weight),
+After a 429 or a 418 nothing is sent, and nothing dialled, until the exchange takes requests again: a handshake costs
+request weight too, and sending in spite of a 429 becomes a ban. A session that keeps a reserve of weight sends only
+urgent requests once the rest of a minute's weight is used up. Documents: PROTOCOL.md §1.3 (the handshake's weight),
 §8, §9.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from binance_session.clock import ServerClock
-from binance_session.connections.sharedlimits import NOT_HELD, Guest, Hold, Host
+from binance_session.connections.addresslimits import NOT_HELD, AddressLimits, Hold, LimitsListener
 from binance_session.connections.weight import WeightCount
 from binance_session.errors import IpBanned, RateLimited
 from binance_session.params import Params
@@ -22,7 +22,7 @@ from binance_session.reconnect import bounded_retry_after
 from binance_session.responses import RateLimit
 from binance_session.venues import Method
 
-__all__ = ["Gate"]
+__all__ = ["Throttle"]
 
 #: the code of a refusal that counts orders, not requests
 _TOO_MANY_ORDERS: Final = -1015
@@ -33,40 +33,35 @@ _SHORTEST_BAN: Final = 120.0
 _LONGEST_WINDOW: Final = 60
 
 
-class Gate(Guest):
-    """One session's view of its host, which it shares with others."""
+class Throttle(LimitsListener):
+    """One session's view of the limits of its address, which it shares with others."""
 
-    def __init__(
-        self,
-        clock: ServerClock,
-        weight_reserve: float | None,
-        on_change: Callable[[], None],
-        on_woke: Callable[[], None],
-    ) -> None:
-        """Call ``on_change`` when something is held back, or no longer; ``on_woke`` after a suspension.
+    def __init__(self, clock: ServerClock, weight_reserve: float | None, on_change: Callable[[], None]) -> None:
+        """Call ``on_change`` when something is held back, or no longer.
 
         ``weight_reserve`` is the share of the request weight kept for what must not wait, if any is.
         """
         self._clock = clock
         self._reserve = weight_reserve
         self._on_change = on_change
-        self._on_woke = on_woke
-        self._host: Host  # from the session's opening on
+        self._on_suspended: Callable[[], None] | None = None
+        self._limits: AddressLimits  # from the session's opening on
         self._timer: asyncio.TimerHandle | None = None
-        #: the weight of what is sent, once an answer did not tell it to who keeps a reserve
+        #: counts the weight of what is sent, once an answer did not tell it although a reserve is kept
         self.count: WeightCount | None = None
 
-    def at(self, url: str, way_out: str) -> None:
-        """Stand before the host of ``url``, as it sees who comes that way."""
-        self._host = Host.of(url, asyncio.get_running_loop(), way_out)
+    def use(self, url: str, way_out: str) -> None:
+        """Follow the limits of the address of ``url``, as it counts what comes by that way out."""
+        self._limits = AddressLimits.of(url, asyncio.get_running_loop(), way_out)
 
-    def join(self, *, watched: bool) -> None:
-        """Hear of what concerns every session there; ``watched``: of suspensions too."""
-        self._host.join(self, watched=watched)
+    def join(self, on_suspended: Callable[[], None] | None) -> None:
+        """Follow the holds that other sessions meet too; call ``on_suspended``, if given, after each suspension."""
+        self._on_suspended = on_suspended
+        self._limits.join(self, watched=on_suspended is not None)
 
     def leave(self) -> None:
-        """Hear of nothing any more, and leave no timer."""
-        self._host.leave(self)
+        """Follow nothing any more, and leave no timer."""
+        self._limits.leave(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -76,29 +71,31 @@ class Gate(Guest):
     @property
     def is_open(self) -> bool:
         """Whether no request has to wait, nor to be counted."""
-        return self.may_send and (self._reserve is None or (self.count is None and self._host.ordinary.until <= _now()))
+        return self.may_send and (
+            self._reserve is None or (self.count is None and self._limits.ordinary.until <= _now())
+        )
 
     @property
     def may_send(self) -> bool:
-        """Whether the host wants to hear of us at all."""
-        return self._host.everything.until <= _now()
+        """Whether anything may be sent."""
+        return self._limits.everything.until <= _now()
 
-    def hold_on(self, method: Method) -> Hold:
+    def hold_for(self, method: Method) -> Hold:
         """Return what ``method`` has to wait for, or ``NOT_HELD``."""
         if not self.may_send:
-            return self._host.everything
-        if self._reserve is not None and not method.is_urgent and self._host.ordinary.until > _now():
-            return self._host.ordinary
+            return self._limits.everything
+        if self._reserve is not None and not method.is_urgent and self._limits.ordinary.until > _now():
+            return self._limits.ordinary
         return NOT_HELD
 
-    def lets(self, method: Method) -> bool:
+    def allows(self, method: Method) -> bool:
         """Tell whether ``method`` may leave now."""
-        return self.hold_on(method) is NOT_HELD
+        return self.hold_for(method) is NOT_HELD
 
     def refusal(self, hold: Hold, method: str | None) -> RateLimited:
-        """Return the error for what is not sent because the exchange does not listen."""
+        """Return the error for what is not sent because the exchange takes no requests."""
         kind, status = (IpBanned, 418) if hold.is_ban else (RateLimited, 429)
-        if hold is self._host.ordinary:
+        if hold is self._limits.ordinary:
             why = "held back here: weight_reserve keeps the rest of the request weight for cancels and pings"
         else:
             why = f"this address is {'banned' if hold.is_ban else 'out of request weight'}"
@@ -115,30 +112,30 @@ class Gate(Guest):
     def refuse_to_open(self) -> None:
         """Raise the refusal if nothing may be sent now: a session is not opened into a ban."""
         if not self.may_send:
-            raise self.refusal(self._host.everything, None)
+            raise self.refusal(self._limits.everything, None)
 
-    async def host_listens(self, until: float = math.inf) -> None:
-        """Return when the host wants to hear of us; the wait may grow while it lasts.
+    async def wait(self, until: float = math.inf) -> None:
+        """Return when something may be sent; the wait may grow while it lasts.
 
         Raises the refusal as soon as that will not be before ``until`` (loop time).
         """
         while not self.may_send:
-            hold = self._host.everything
+            hold = self._limits.everything
             if hold.until > until:
                 raise self.refusal(hold, None)
             await asyncio.sleep(hold.until - _now())
 
-    async def may_dial(self, until: float = math.inf) -> None:
-        """Return when a connection may be attempted, and count the attempt; ``until`` as in :meth:`host_listens`."""
-        await self.host_listens(until)
-        while (wait := self._host.attempt(asyncio.get_running_loop().time())) > 0:
+    async def wait_to_dial(self, until: float = math.inf) -> None:
+        """Return when a connection may be attempted, and count the attempt; ``until`` as in :meth:`wait`."""
+        await self.wait(until)
+        while (wait := self._limits.attempt(asyncio.get_running_loop().time())) > 0:
             await asyncio.sleep(wait)
-            await self.host_listens(until)
+            await self.wait(until)
 
     # Answers
 
     def rate_limited(self, error: RateLimited) -> None:
-        """Hold everything back until the exchange listens again; order limits concern orders only."""
+        """Hold everything back until the exchange takes requests again; order limits concern orders only."""
         if error.code == _TOO_MANY_ORDERS:
             return
         is_ban = isinstance(error, IpBanned)
@@ -192,31 +189,32 @@ class Gate(Guest):
             self.hold(60 - self._clock.now() % 60, ordinary_only=True)
 
     def hold(self, seconds: float, *, is_ban: bool = False, ordinary_only: bool = False) -> None:
-        """Hold back all requests to the host, or those that can wait, of sessions that keep a reserve."""
+        """Hold back all requests to the address, or those that can wait, of sessions that keep a reserve."""
         seconds = min(max(0.0, seconds), _LONGEST_BAN)
         hold = Hold(asyncio.get_running_loop().time() + seconds, self._clock.now() + seconds, is_ban)
-        self._host.hold(hold, ordinary_only=ordinary_only)
+        self._limits.hold(hold, ordinary_only=ordinary_only)
 
-    def host_holds(self) -> None:
-        """Take note of a hold, whoever caused it."""
+    def limits_changed(self) -> None:
+        """Called when requests are held back, by an answer to this session or another."""
         if not self.is_open:
             self._changed()
 
-    def host_woke(self) -> None:
-        """Pass it on that the process was suspended."""
-        self._on_woke()
+    def process_suspended(self) -> None:
+        """Called when the process runs again after a suspension."""
+        if self._on_suspended is not None:
+            self._on_suspended()
 
     def _changed(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        ends = [hold.until for hold in (self._host.everything, self._host.ordinary) if hold.until > _now()]
+        ends = [hold.until for hold in (self._limits.everything, self._limits.ordinary) if hold.until > _now()]
         loop = asyncio.get_running_loop()
         self._timer = loop.call_at(min(ends), self._changed) if ends else None
         self._on_change()
 
 
 def _makes_sense(limit: RateLimit) -> bool:
-    """Tell whether the exchange can mean it: a limit of nothing, or by the month, is none that it keeps."""
+    """Tell whether the exchange can mean it: it keeps no limit of 0, and none by the month."""
     return limit.limit > 0 and 1 <= limit.interval_num <= _LONGEST_WINDOW
 
 
