@@ -1,4 +1,4 @@
-"""The hooks that a subclass overrode, each guarded: what it raises is logged and counted, and hurts nothing."""
+"""The hooks of a session: those that a subclass may override, and how they are called: guarded, or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,63 @@ from binance_session.responses import Event, ListenKey, RateLimit, Response
 from binance_session.state import SessionState
 from binance_session.stats import Stats
 
-__all__ = ["Hooks"]
+__all__ = ["Hooks", "SessionHooks"]
+
+
+class SessionHooks:
+    """What a subclass of :class:`~binance_session.Session` may override: plain methods, called on the event loop.
+
+    An exception is logged and counted in ``stats.hook_errors``, and the session goes on. Those on the way of an answer
+    run before the caller gets it, so the time that they take is latency.
+    """
+
+    def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
+        """Called after each change of state; ``cause`` is what lost or ended it, ``None`` if nothing went wrong."""
+
+    def on_response(self, response: Response) -> None:
+        """Called with each answer, error answers included, before its future ends."""
+
+    def on_event(self, event: Event) -> None:
+        """Called with each event, gaps included, before a user data stream gets it.
+
+        Events come while a user data stream is open; ``serverShutdown``, and on Spot what you subscribed to
+        yourself, always. Such a subscription ends with its connection: that is a gap too.
+        """
+
+    def on_unmatched(self, message: object) -> None:
+        """Called with each message that is nobody's: decoded JSON, or the text or bytes that are none."""
+
+    def on_keepalive(self, status: KeepaliveStatus) -> None:
+        """Called after each ping of the keepalive policy, successful or not."""
+
+    def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
+        """Called when the session gets, changes or gives up its listenKey; not when it is merely extended."""
+
+    def on_connected(self, first: bool) -> None:
+        """Called when a connection comes into use, before it takes the first request; ``first``: of the session.
+
+        That is after ``open()``, after each reconnect, and in each rollover before the old connection is given up.
+        What belongs to a connection (a subscription of your own, say) is made again from here: ``submit()`` writes to
+        the new connection. The state is READY. In a rollover the old connection goes on bringing its events for two
+        seconds, and until what is submitted here is answered; what both bring comes twice.
+        """
+
+    def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
+        """Called before each new attempt to connect, with the seconds until it starts and what made it needed.
+
+        Those of ``open(patience=...)`` too: ``attempt`` 2 is the first that follows on one that failed.
+        """
+
+    def on_rate_limit(self, limits: tuple[RateLimit, ...]) -> None:
+        """Called with the ``rateLimits`` of each answer that carries some."""
+
+    def prepare(self, method: str, params: Params) -> Params:
+        """Called with each request that you submit: returns the params to send instead of ``params``.
+
+        The session's own requests (the keepalive's pings, the logon, subscriptions) do not come here.
+        An exception here reaches the caller of ``submit()`` or ``request()`` as it is, and nothing is sent.
+        """
+        return params
 
 
 class Hooks:
@@ -48,8 +104,8 @@ class Hooks:
     on_unmatched: Callable[[object], None] | None
     prepare: Callable[[str, Params], Params] | None
 
-    def __init__(self, session: object, base: type, stats: Stats, log: SessionLog) -> None:
-        """Look the hooks up in ``session``; those that ``base`` defines count as not overridden.
+    def __init__(self, session: SessionHooks, stats: Stats, log: SessionLog) -> None:
+        """Look up what ``session`` overrides.
 
         Raises :class:`ConfigurationError` for a hook that is a coroutine function: a hook runs inside the dispatch
         of an answer, where nothing can be awaited.
@@ -57,7 +113,7 @@ class Hooks:
         self._stats = stats
         self._log = log
         for name in self.__slots__[2:]:
-            overridden = getattr(type(session), name) is not getattr(base, name)
+            overridden = getattr(type(session), name) is not getattr(SessionHooks, name)
             hook = getattr(session, name) if overridden else None
             if inspect.iscoroutinefunction(hook) or inspect.isasyncgenfunction(hook):
                 raise ConfigurationError(
@@ -78,6 +134,26 @@ class Hooks:
         self._stats.hook_errors += 1
         self._log.error("the policy %r failed (%s); %r stands in", policy, complaint, fallback)
         return fallback.next_delay(*situation)  # type: ignore[no-any-return]
+
+    def answer_hook(
+        self, limits_told: Callable[[tuple[RateLimit, ...]], None] | None
+    ) -> Callable[[Response], None] | None:
+        """Return what to call with every answer: the hooks, and ``limits_told``; ``None`` when there is nothing."""
+        on_response = self.on_response
+        on_rate_limit = self.on_rate_limit
+        if limits_told is None and on_rate_limit is None:
+            return on_response
+
+        def all_of_them(response: Response) -> None:
+            if on_response is not None:
+                on_response(response)
+            limits = response.rate_limits
+            if limits_told is not None:
+                limits_told(limits)  # also when there are none
+            if limits and on_rate_limit is not None:
+                on_rate_limit(limits)
+
+        return all_of_them
 
     def _guarded(self, name: str, hook: Callable[..., object]) -> Callable[..., None]:
         def call(*args: Any) -> None:

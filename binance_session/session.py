@@ -11,34 +11,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from attrs import evolve
 
 from binance_session.checks import (
     check_can_log_on,
     check_choice,
-    check_clock,
-    check_count,
     check_credentials,
-    check_headers,
-    check_keepalive,
-    check_name,
     check_number,
     check_patience,
-    check_policy,
-    check_proxy,
-    check_recv_window,
-    check_rollover,
-    check_tls,
-    check_url,
-    check_way_out,
-    decide_logon,
     insecure,
-    is_exposed,
 )
 from binance_session.clock import ServerClock
-from binance_session.config import ConnectionOptions
+from binance_session.config import ON_UNREADY, ConnectionOptions, Logon, OnUnready, SessionOptions
 from binance_session.connections.admission import Admission
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
@@ -51,16 +36,16 @@ from binance_session.events.listenkey import ListenKeyKeeper
 from binance_session.events.sockets import StreamSockets
 from binance_session.events.stream import OnFull, UserDataStream
 from binance_session.events.subscription import Subscription
-from binance_session.hooks import Hooks
-from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
+from binance_session.hooks import Hooks, SessionHooks
+from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy
 from binance_session.log import session_log
-from binance_session.masking import kind_of, secrets_of
+from binance_session.masking import secrets_of
 from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.threads import Handoff
-from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
+from binance_session.responses import Event, ListenKey, Response, SessionStatus
 from binance_session.state import SessionState
 from binance_session.stats import Stats
 from binance_session.venues import Venue
@@ -68,18 +53,13 @@ from binance_session.websocket.forks import watch
 
 __all__ = ["Session"]
 
-OnUnready = Literal["auto", "wait", "fail"]
-Logon = Literal["auto", True, False]
-
-_ON_UNREADY: Final = ("auto", "wait", "fail")
-_SMALLEST_MAX_SIZE: Final = 64 * 2**10
 #: stands for the event loop of a session that a forked child has inherited
 _INHERITED: Final = object()
 #: tells apart the sessions of a process that were given no name
 _numbers: Final = itertools.count(1)
 
 
-class Session:
+class Session(SessionHooks):
     """One long-lived session with a Binance WebSocket API.
 
     ::
@@ -87,72 +67,15 @@ class Session:
         async with Session(COIN_M, key) as session:
             reply = await session.request("account.balance")
 
-    ``venue`` names the exchange, ``credentials`` the key (``None``: public methods only). Keyword parameters:
+    ``venue`` names the exchange, ``credentials`` the key (``None``: public methods only). The keyword parameters, each
+    described in full in :class:`~binance_session.config.SessionOptions`; times in seconds:
 
-    ``logon`` (``"auto"``)
-        ``"auto"``: log on when the key can (Ed25519) and the venue offers it. ``True``: demand it. ``False``: never;
-        each request then carries ``apiKey`` and a signature where it needs them.
-    ``keepalive`` (:class:`AdaptiveKeepalive`)
-        When to send ``userDataStream.ping``, while the session owns a listenKey.
-    ``reconnect`` (:class:`ExponentialBackoff`)
-        When to dial again after a connection was lost, or its logon refused. The session does not retry the first
-        connection without ``open(patience=...)``: ``open()`` says at once why it failed.
-    ``request_timeout`` (10)
-        Seconds from ``submit`` until :class:`RequestTimeout`.
-    ``recv_window`` (``None``)
-        Milliseconds, sent on signed requests when set. ``None``: the exchange's default, 5000.
-    ``on_unready`` (``"auto"``)
-        What a request does while the session is not READY. ``"wait"``: it waits, at most for its timeout, and is signed
-        and stamped when it leaves. ``"fail"``: :class:`NotSent` at once. ``"auto"``: wait, but TRADE methods fail,
-        because an order must not leave seconds late by surprise.
-    ``max_in_flight`` (10,000)
-        A request beyond this many raises :class:`NotSent`.
-    ``url``, ``stream_url`` (the venue's)
-        A simulator or a gateway instead of the venue. ``stream_url`` is the address without ``/ws`` and the listenKey:
-        the session adds them. With a ``url`` alone there is no user data stream on futures. Spot has no ``stream_url``.
-    ``ssl`` (``None``)
-        An :class:`ssl.SSLContext`. ``None``: the system's certificates, which the process reads once, at its first
-        connection. A context that does not verify who answers causes an :class:`InsecureTransportWarning`.
-    ``proxy`` (``True``)
-        The URL of a proxy (``http``, ``https``, ``socks4``, ``socks4a``, ``socks5``, ``socks5h``). ``True``: the one of
-        the environment (``https_proxy`` and so on), if there is one. ``None``: no proxy.
-    ``local_addr``, ``family`` (``None``)
-        The way out: the local address to connect from; ``"ipv4"`` or ``"ipv6"`` to use only addresses of that
-        kind. With a proxy they concern the connection to the proxy. What the exchange counts by address (request
-        weight, bans, attempts) is counted for each way out.
-    ``headers`` (``None``)
-        More headers for the WebSocket's handshakes: a mapping of names to texts.
-    ``open_timeout`` (10)
-        Seconds for a connection: TCP, proxy, TLS and the WebSocket's handshake together. The logon has
-        ``request_timeout`` on top. ``None``: no limit.
-    ``close_timeout`` (5)
-        Seconds for the closing handshake. ``None``: no limit.
-    ``ping_interval``, ``ping_timeout`` (10, 10)
-        Seconds between ping frames, and until one must be answered. A dead connection is found within
-        ``ping_interval + ping_timeout`` after its last byte. With ``ping_interval=None`` the session sends no pings; it
-        then takes a connection for dead when the server's own pings (every 3 minutes, on Spot every 20 s) stay away.
-    ``max_size`` (32 MiB)
-        Bytes of the largest message taken, at least 64 KiB; a larger one ends the connection. It bounds what a peer
-        that means harm can make the session hold; the answers of some queries have megabytes.
-    ``compression`` (``None``)
-        ``"deflate"`` asks for compression; it costs latency.
-    ``coalesce`` (``False``)
-        Whether requests that are submitted in one turn of the event loop leave together: the first at once, before
-        ``submit()`` returns, the others in one write at the end of the turn. For baskets of orders it costs less CPU,
-        above all over TLS; whoever keeps the loop busy after submitting delays all but the first.
-    ``rollover_after`` (82,800: 23 hours)
-        Seconds (or up to a tenth less, so that a fleet does not move together) after which the session replaces a
-        connection, at most the exchange's 24 hours. The next one is open and logged on before the first is closed, and
-        the first is closed when its last answer has come. ``serverShutdown`` has the same effect. ``None``: never.
-    ``weight_reserve`` (``None``)
-        The share (such as 0.1) of the address's request weight that is kept for what must not wait: cancels, pings, the
-        logon. What else would use it waits for the next minute, or is refused, as after a 429. ``None``: no reserve.
-        Where answers do not tell the weight (``returnRateLimits=false``), the session counts what it sends, and asks
-        ``session.status`` for the address's count once in a while.
-    ``wall_clock`` (``time.time``)
-        Unix time in seconds; a simulation passes its own.
-    ``name`` (``None``)
-        What log records and the names of tasks call the session. ``None``: the venue and a number.
+    - what it does: ``logon`` (log each connection on: ``"auto"`` when the key can), ``keepalive`` and ``reconnect``
+      (policies), ``request_timeout``, ``recv_window`` (ms), ``on_unready`` (what a request does while the session is
+      not READY), ``max_in_flight``, ``rollover_after``, ``weight_reserve``, ``coalesce``, ``wall_clock``, ``name``
+    - where to: ``url``, ``stream_url``, ``ssl``, ``proxy``, ``local_addr``, ``family``, ``headers``
+    - the WebSocket: ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``, ``max_size`` (bytes),
+      ``compression``
 
     Raises :class:`ConfigurationError` for what cannot be right, and :class:`InsecureTransportError` when credentials
     would go over ``ws://`` to another machine. A session is bound to the event loop on which it was opened, is used
@@ -190,47 +113,18 @@ class Session:
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
-        if not isinstance(venue, Venue):
-            raise ConfigurationError(f"venue must be a Venue such as COIN_M, not {kind_of(venue)}")
-        check_credentials(credentials)
-        self._logs_on = decide_logon(logon, venue, credentials)
-        check_number("request_timeout", request_timeout)
-        for option, seconds in (
-            ("open_timeout", open_timeout),
-            ("close_timeout", close_timeout),
-            ("ping_interval", ping_interval),
-            ("ping_timeout", ping_timeout),
-            ("rollover_after", rollover_after),
-        ):
-            if seconds is not None:
-                check_number(option, seconds)
-        check_recv_window(recv_window, venue)
-        check_choice("on_unready", on_unready, _ON_UNREADY)
-        check_count("max_in_flight", max_in_flight, least=1)
-        check_count("max_size", max_size, least=_SMALLEST_MAX_SIZE)
-        if weight_reserve is not None:
-            check_number("weight_reserve", weight_reserve, unit="")
-            if weight_reserve >= 1:
-                raise ConfigurationError(f"weight_reserve must be a share below 1, not {weight_reserve!r}")
-        check_choice("compression", compression, (None, "deflate"))
-        check_choice("coalesce", coalesce, (False, True))
-        for option, policy in (("keepalive", keepalive), ("reconnect", reconnect)):
-            check_policy(option, policy)
-        check_proxy(proxy)
-        check_tls(ssl)
-        check_keepalive(keepalive, venue)
-        check_rollover(rollover_after)
-        check_way_out(local_addr, family)
-        check_headers(headers)
-        check_name(name)
-        check_clock(wall_clock)
-
-        self.venue = venue
-        #: what log records and the names of tasks call the session
-        self.name = name or f"{venue.name} {next(_numbers)}"
-        self._log = session_log(self.name)
-        connection_options = ConnectionOptions(
-            venue.url if url is None else url,
+        options = SessionOptions(
+            venue,
+            credentials,
+            logon,
+            keepalive,
+            reconnect,
+            request_timeout,
+            recv_window,
+            on_unready,
+            max_in_flight,
+            url,
+            stream_url,
             ssl,
             proxy,
             open_timeout,
@@ -239,45 +133,33 @@ class Session:
             ping_timeout,
             max_size,
             compression,
-            venue.server_ping_interval,
             coalesce,
+            rollover_after,
+            weight_reserve,
+            wall_clock,
             local_addr,
             family,
-            tuple((headers or {}).items()),
-            self.name,
+            headers,
+            name,
         )
-        check_url("url", connection_options.url, ssl)
-        self._exposed = is_exposed(connection_options.url, proxy)
-        self._by_proxy = isinstance(proxy, str)
-        if credentials is not None and self._exposed:
-            raise insecure("url", by_proxy=self._by_proxy)
-        if stream_url is None and url is None:  # who talks to a simulator must not send its listenKey to Binance
-            stream_url = venue.stream_url
-        if stream_url is not None:
-            check_url("stream_url", stream_url, None)
-            if not venue.has_listen_key:
-                raise ConfigurationError(
-                    f"{venue.name} has no stream_url: its events arrive on the connection to url. Leave stream_url out"
-                )
-            if is_exposed(stream_url, proxy):  # a listenKey goes into its path
-                raise insecure("stream_url", by_proxy=self._by_proxy)
-        if proxy is True and urlsplit(connection_options.url).scheme == "ws":
-            # a plain connection to this machine must not take its way through another one
-            connection_options = evolve(connection_options, proxy=None)
-
+        self.venue = venue
+        #: what log records and the names of tasks call the session
+        self.name = name or f"{venue.name} {next(_numbers)}"
+        self._options = options
+        self._log = session_log(self.name)
+        connection_options, stream_options = options.connection(self.name), options.stream(self.name)
         self._credentials = credentials
         #: by value, what is masked in the exchange's texts
-        self._secrets = secrets_of(credentials, connection_options.url, stream_url, proxy, headers)
+        self._secrets = secrets_of(
+            credentials, connection_options.url, None if stream_options is None else stream_options.url, proxy, headers
+        )
         self._loop: object = None
         self._handoff: Handoff | None = None
         # whether what a subclass makes of a request need not be asked for
         self._submits_plainly = False
-        self._keeps_reserve = weight_reserve is not None
         self._methods = venue.methods
-        self._on_unready: OnUnready = on_unready
-        self._request_timeout = float(request_timeout)
         self._stats = Stats()
-        self._hooks = Hooks(self, Session, self._stats, self._log)
+        self._hooks = Hooks(self, self._stats, self._log)
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
         ids = itertools.count(1)
@@ -290,12 +172,12 @@ class Session:
             weight_reserve=weight_reserve,
             max_in_flight=max_in_flight,
             on_unready=on_unready,
-            timeout=self._request_timeout,
-            logs_on=self._logs_on,
+            timeout=float(self._options.request_timeout),
+            logs_on=options.logs_on,
         )
         self._supervisor = Supervisor(
             functools.partial(self._make_link, connection_options, ids, max_in_flight),
-            venue.method("session.logon") if self._logs_on else None,
+            venue.method("session.logon") if options.logs_on else None,
             reconnect,
             self._lifecycle,
             self._admission,
@@ -307,7 +189,7 @@ class Session:
             on_failed=self._failed,
         )
         self._listen_key = ListenKeyKeeper(
-            self.request,
+            self._request_own,
             keepalive,
             venue.listen_key_lifetime,
             self._clock,
@@ -320,15 +202,9 @@ class Session:
         self._supervisor.on_event = delivery.event
         self._feed = Feed(self._clock, delivery, self._log)
         self._events: StreamSockets | Subscription | None = None
-        if venue.has_listen_key and stream_url is not None:
-            is_secure = urlsplit(stream_url).scheme == "wss"
+        if stream_options is not None:
             self._events = StreamSockets(
-                evolve(
-                    connection_options,
-                    url=stream_url,
-                    ssl=ssl if is_secure else None,
-                    proxy=proxy if is_secure else None,
-                ),
+                stream_options,
                 self._listen_key,
                 self._feed,
                 self._clock,
@@ -350,7 +226,7 @@ class Session:
                 reconnect,
                 self._hooks,
                 self._stats,
-                self._request_timeout,
+                float(options.request_timeout),
                 self._log,
             )
 
@@ -367,13 +243,13 @@ class Session:
             self._stats,
             self._log,
             status=self.venue.method("session.status"),
-            timeout=self._request_timeout,
+            timeout=float(self._options.request_timeout),
             max_in_flight=max_in_flight,
             secrets=self._secrets,
             explains_503=self.venue.explains_503,
             on_subscription=self._events.answered if isinstance(self._events, Subscription) else None,
-            on_response=_on_response(
-                self._hooks, self._admission.throttle.limits_told if self._keeps_reserve else None
+            on_response=self._hooks.answer_hook(
+                self._admission.throttle.limits_told if self._options.weight_reserve is not None else None
             ),
         )
 
@@ -538,12 +414,12 @@ class Session:
         if timeout is not None:
             check_number("timeout", timeout, method)
         if on_unready is not None:
-            check_choice("on_unready", on_unready, _ON_UNREADY)
+            check_choice("on_unready", on_unready, ON_UNREADY)
         if credentials is not None:
             check_credentials(credentials)
             self._secrets.add_key(credentials)
-            if self._exposed:
-                raise insecure("url", method, by_proxy=self._by_proxy)
+            if self._options.is_exposed:
+                raise insecure("url", method, by_proxy=isinstance(self._options.proxy, str))
             if spec.name.endswith("session.logon"):
                 raise ConfigurationError("the connection is logged on with the session's own key", method=method)
         if self._hooks.prepare is not None:
@@ -569,6 +445,14 @@ class Session:
         return await self.submit(
             method, params, security=security, credentials=credentials, timeout=timeout, on_unready=on_unready
         )
+
+    async def _request_own(self, method: str, *, on_unready: Literal["wait"] | None = None) -> Response:
+        """Send a request of the session's own: neither ``prepare`` nor what a subclass makes of ``submit`` sees it."""
+        spec = self.venue.method(method)
+        link = self._admission.link
+        if link is not None:
+            return await link.submit(spec)
+        return await self._admission.submit(spec, None, None, None, on_unready)
 
     def submit_threadsafe(
         self,
@@ -767,75 +651,3 @@ class Session:
     def stats(self) -> Stats:
         """A copy of the session's counters."""
         return evolve(self._stats, event_backlog=max((reader.backlog for reader in self._feed.readers), default=0))
-
-    # Hooks. Plain methods, called on the event loop; an exception is logged and counted in stats.hook_errors.
-    # Those on the way of an answer run before the caller gets it, so what they take is latency. The reader of
-    # their signatures is the integrator: parameters unused here are the point.
-
-    def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
-        """Called after each change of state; ``cause`` is what lost or ended it, ``None`` if nothing went wrong."""
-
-    def on_response(self, response: Response) -> None:
-        """Called with each answer, error answers included, before its future ends."""
-
-    def on_event(self, event: Event) -> None:
-        """Called with each event, gaps included, before a user data stream gets it.
-
-        Events come while a user data stream is open; ``serverShutdown``, and on Spot what you subscribed to
-        yourself, always. Such a subscription ends with its connection: that is a gap too.
-        """
-
-    def on_unmatched(self, message: object) -> None:
-        """Called with each message that is nobody's: decoded JSON, or the text or bytes that are none."""
-
-    def on_keepalive(self, status: KeepaliveStatus) -> None:
-        """Called after each ping of the keepalive policy, successful or not."""
-
-    def on_listen_key(self, old: ListenKey | None, new: ListenKey | None) -> None:
-        """Called when the session gets, changes or gives up its listenKey; not when it is merely extended."""
-
-    def on_connected(self, first: bool) -> None:
-        """Called when a connection comes into use, before it takes the first request; ``first``: of the session.
-
-        That is after ``open()``, after each reconnect, and in each rollover before the old connection is given up.
-        What belongs to a connection (a subscription of your own, say) is made again from here: ``submit()`` writes to
-        the new connection. The state is READY. In a rollover the old connection goes on bringing its events for two
-        seconds, and until what is submitted here is answered; what both bring comes twice.
-        """
-
-    def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
-        """Called before each new attempt to connect, with the seconds until it starts and what made it needed.
-
-        Those of ``open(patience=...)`` too: ``attempt`` 2 is the first that follows on one that failed.
-        """
-
-    def on_rate_limit(self, limits: tuple[RateLimit, ...]) -> None:
-        """Called with the ``rateLimits`` of each answer that carries some."""
-
-    def prepare(self, method: str, params: Params) -> Params:
-        """Return the params to send instead of ``params``.
-
-        An exception here reaches the caller of ``submit()`` or ``request()`` as it is, and nothing is sent.
-        """
-        return params
-
-
-def _on_response(
-    hooks: Hooks, limits_told: Callable[[tuple[RateLimit, ...]], None] | None
-) -> Callable[[Response], None] | None:
-    """Join what sees every answer; ``None`` when nothing does."""
-    on_response = hooks.on_response
-    on_rate_limit = hooks.on_rate_limit
-    if limits_told is None and on_rate_limit is None:
-        return on_response
-
-    def all_of_them(response: Response) -> None:
-        if on_response is not None:
-            on_response(response)
-        limits = response.rate_limits
-        if limits_told is not None:
-            limits_told(limits)  # also when there are none
-        if limits and on_rate_limit is not None:
-            on_rate_limit(limits)
-
-    return all_of_them

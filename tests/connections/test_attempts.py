@@ -29,7 +29,7 @@ class Policy:
 
 
 def attempts_by(policy: Policy, count: int = 0) -> Attempts:
-    hooks = Hooks(object.__new__(Session), Session, Stats(), session_log("test"))
+    hooks = Hooks(object.__new__(Session), Stats(), session_log("test"))
     return Attempts(policy, hooks, count=count)
 
 

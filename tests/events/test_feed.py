@@ -41,7 +41,7 @@ class Kept:
 
 def feed_at(wall: Callable[[], float], stats: Stats) -> Feed:
     clock, log = ServerClock(wall), session_log("test")
-    hooks = Hooks(object.__new__(Session), Session, stats, log)
+    hooks = Hooks(object.__new__(Session), stats, log)
     return Feed(clock, Delivery(clock, hooks, stats, log), log)
 
 
