@@ -213,7 +213,7 @@ def check_tls(ssl: object) -> None:
             "the ssl context does not verify that it is the exchange that answers: whoever is on the way can read and"
             " change everything, logons and orders included",
             InsecureTransportWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import re
 import shlex
@@ -354,8 +355,23 @@ def test_every_fault_of_the_table_has_its_test() -> None:
 def test_every_state_and_hook_has_its_row() -> None:
     states = re.findall(r"^\| ([A-Z_]+) \|", PAGES["concepts/life.md"], re.MULTILINE)
     assert states == [state.name for state in binance_session.SessionState]
-    hooks = {name for name in vars(binance_session.Session) if name.startswith("on_")}
+    hooks = {name for name in dir(binance_session.Session) if name.startswith("on_")}
     assert set(re.findall(r"^\| `(on_\w+)\(", PAGES["howto/hooks.md"], re.MULTILINE)) == hooks
+
+
+def test_the_table_of_names_names_what_there_is() -> None:
+    """A module, or a class in it, that was renamed fails here."""
+    page = PAGES["architecture.md"]
+    table = page[page.index("## Names") : page.index("## The rooms")]
+    rows = re.findall(r"^\| (?!word |---)([^|]+) \|", table, re.MULTILINE)
+    words = [word for row in rows for word in row.split(", ")]
+    assert len(words) == len(set(words))  # one thing for each word
+    named = re.findall(r"`((?:config|connections|events|requests|websocket)\.[\w.]+)`", table)
+    assert len(named) >= 15
+    for name in named:
+        module, _, kind = re.fullmatch(r"([a-z.]+[a-z])(\.([A-Z]\w+))?", name).group(1, 2, 3)  # type: ignore[union-attr]
+        found = importlib.import_module(f"binance_session.{module}")
+        assert kind is None or hasattr(found, kind), name
 
 
 def test_the_methods_that_are_named_exist() -> None:

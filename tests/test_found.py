@@ -612,7 +612,7 @@ async def test_lists_that_hold_themselves_and_lists_that_change() -> None:
         session = session_to(simulator, None)
         opening = asyncio.ensure_future(session.open())
         await until(lambda: session.state is SessionState.CONNECTING)
-        with pytest.raises(ConfigurationError, match="list of lists"):
+        with pytest.raises(ConfigurationError, match="a list that contains a list"):
             session.submit("ticker.price", {"symbols": endless})
         symbols = ["BTCUSDT"]
         parked = session.submit("ticker.price", {"symbols": symbols})

@@ -53,7 +53,7 @@ def encode(method: str, params: Any, key: Credentials | None = None) -> dict[str
 
 def test_a_name_or_value_of_a_kind_of_text_is_not_taken_for_text() -> None:
     """The check by exact type lets through what is exactly ``str``; the rest goes the long way, as it always did."""
-    with pytest.raises(ConfigurationError, match="name must be"):
+    with pytest.raises(ConfigurationError, match="name of a parameter must be"):
         encode("depth", {Name.SYMBOL: "BTCUSDT"})
     assert encode("depth", {"symbol": Name.SYMBOL, "limit": 5})["params"] == {"symbol": "symbol", "limit": 5}
     assert encode("depth", {"symbol": Text("BTCUSDT")})["params"] == {"symbol": str(Text("BTCUSDT"))}
