@@ -125,7 +125,7 @@ class _Crowd:
 
 
 class _Alone:
-    """Nobody but the loop itself: a handoff that cost nothing would take this, each request written by itself."""
+    """Submits on the loop itself: what other threads would take if passing a request on cost nothing."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, session: Any) -> None:
         self._loop, self._session = loop, session

@@ -44,7 +44,7 @@ from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
-from binance_session.requests.threads import Handoff
+from binance_session.requests.threads import ThreadRequests
 from binance_session.responses import Event, ListenKey, Response, SessionStatus
 from binance_session.state import SessionState
 from binance_session.stats import Stats
@@ -154,7 +154,7 @@ class Session(SessionHooks):
             credentials, connection_options.url, None if stream_options is None else stream_options.url, proxy, headers
         )
         self._loop: object = None
-        self._handoff: Handoff | None = None
+        self._thread_requests: ThreadRequests | None = None
         # whether what a subclass makes of a request need not be asked for
         self._submits_plainly = False
         self._methods = venue.methods
@@ -282,7 +282,7 @@ class Session(SessionHooks):
             self._submits_plainly = (
                 getattr(self.submit, "__func__", None) is Session.submit and self._hooks.prepare is None
             )
-            self._handoff = Handoff(self._loop, self._submit_for, lambda: self._admission.link)
+            self._thread_requests = ThreadRequests(self._loop, self._submit_for, lambda: self._admission.link)
         self._demand_loop()
         try:
             await self._supervisor.open(patience)
@@ -310,8 +310,8 @@ class Session(SessionHooks):
 
     def _end_all(self, why: str, error: SessionClosed) -> None:
         """End what the session holds beside its connections: what threads hand over, the streams, the listenKey."""
-        if self._handoff is not None:
-            self._handoff.end(why)
+        if self._thread_requests is not None:
+            self._thread_requests.end(why)
         if self._events is not None:
             self._events.fail(error)
         self._listen_key.abandon()
@@ -353,7 +353,7 @@ class Session(SessionHooks):
     def _inherited(self) -> None:
         """Called in a forked child: the session is the parent's, and no loop here is its own."""
         self._loop = _INHERITED
-        self._handoff = None
+        self._thread_requests = None
 
     def _demand_loop(self) -> None:
         try:
@@ -478,7 +478,7 @@ class Session(SessionHooks):
         """
         if self._loop is _INHERITED:
             raise self._wrong_loop(method)
-        if self._handoff is None:
+        if self._thread_requests is None:
             raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
         # Theirs may change before the loop comes to it. What is no mapping is refused there.
         copied = params
@@ -489,7 +489,7 @@ class Session(SessionHooks):
         options: dict[str, Any] | None = None
         if security is not None or credentials is not None or on_unready is not None:
             options = {"security": security, "credentials": credentials, "on_unready": on_unready}
-        return self._handoff.give(method, copied, timeout, options)
+        return self._thread_requests.add(method, copied, timeout, options)
 
     def _submit_for(
         self,

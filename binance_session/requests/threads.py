@@ -1,4 +1,4 @@
-"""Requests from other threads: handed over without a lock, many with one wake-up of the event loop."""
+"""Requests from other threads: passed to the event loop without a lock, many with one wake-up."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from binance_session.params import Params
 from binance_session.requests.answer import Answer
 from binance_session.responses import Response
 
-__all__ = ["Handoff"]
+__all__ = ["ThreadRequests"]
 
-#: requests written before the loop has its turn again: a flood of them must not keep answers waiting
+#: requests written in one turn of the event loop: a flood of them must not delay answers
 _AT_ONCE: Final = 64
 
 # (method, params, timeout, the other parameters of Session.submit by name if there are any)
@@ -24,19 +24,19 @@ _Request = tuple[str, Params | None, float | None, dict[str, Any] | None]
 
 
 class Holding(Protocol):
-    """A connection that can keep what is written to it for a moment."""
+    """A connection that can hold what is written to it for a moment."""
 
     def hold(self) -> None:
-        """Keep the requests written from now on until :meth:`release`, in this same turn of the loop."""
+        """Hold the requests written from now on until :meth:`release`, in this same turn of the loop."""
 
     def release(self) -> None:
         """Write those requests to the socket, all at once."""
 
 
-class Handoff:
+class ThreadRequests:
     """Takes requests in any thread, and submits them on the event loop in the order in which they came."""
 
-    __slots__ = ("_link", "_loop", "_over", "_submit", "_waiting", "_woken")
+    __slots__ = ("_ended", "_link", "_loop", "_scheduled", "_submit", "_waiting")
 
     def __init__(
         self,
@@ -46,48 +46,49 @@ class Handoff:
         ],
         link: Callable[[], Holding | None],
     ) -> None:
-        """Hand over to ``submit`` on ``loop``: it ends the answer, or returns the future that tells how.
+        """Call ``submit`` on ``loop`` with each request: it ends the answer itself, or returns a future that does.
 
-        What it writes to ``link()`` meanwhile goes to the socket at once.
+        What it writes to ``link()`` in one turn of the loop leaves together.
         """
         self._loop = loop
         self._submit = submit
         self._link = link
         self._waiting: deque[tuple[Answer, _Request]] = deque()
-        self._woken = False
-        # why the session takes no more, once it is over
-        self._over = ""
+        # whether the loop is going to call _submit_waiting()
+        self._scheduled = False
+        # why the session accepts no more requests, once it has ended
+        self._ended = ""
 
-    def give(self, method: str, params: Params | None, timeout: float | None, options: dict[str, Any] | None) -> Answer:
-        """Hand a request over; raise :class:`SessionClosed` if the loop is closed.
+    def add(self, method: str, params: Params | None, timeout: float | None, options: dict[str, Any] | None) -> Answer:
+        """Submit a request; called in any thread. Raises :class:`SessionClosed` if the event loop is closed.
 
-        After :meth:`end` the answer ends with it at once.
+        After :meth:`end` the answer ends with :class:`SessionClosed` at once.
         """
         answer = Answer()
         self._waiting.append((answer, (method, params, timeout, options)))
-        # Whoever finds it set has appended before the loop clears it, and so before the loop looks.
-        if not self._woken:
-            self._woken = True
+        # If it is set, the request was appended before the loop clears it, and so before the loop reads the queue.
+        if not self._scheduled:
+            self._scheduled = True
             try:
-                self._loop.call_soon_threadsafe(self._take)
+                self._loop.call_soon_threadsafe(self._submit_waiting)
             except RuntimeError:
                 self._refuse_all()
                 raise self._refusal(method) from None
-        elif self._loop.is_closed():  # and will not come to what it was woken for
+        elif self._loop.is_closed():  # and will not do what was scheduled
             self._refuse_all()
             raise self._refusal(method)
-        # Whoever finds it not set has appended before end() sets it, and so before end() looks.
-        if self._over:
+        # If it is not set, the request was appended before end() sets it, and so before end() reads the queue.
+        if self._ended:
             self._refuse_all()
         return answer
 
     def end(self, why: str) -> None:
-        """Refuse what waits and what is still to come, because the session is over: so may be its loop, any moment."""
-        self._over = self._over or why
+        """Refuse what waits and what will be added: the session has ended, and its loop may be closed at any moment."""
+        self._ended = self._ended or why
         self._refuse_all()
 
     def _refuse_all(self) -> None:
-        """End what nobody will take any more, also what was given when the loop was about to be closed."""
+        """End everything that waits with an error; the loop may have been closed after it was added."""
         with contextlib.suppress(IndexError):
             while True:
                 answer, (method, *_) = self._waiting.popleft()
@@ -95,10 +96,10 @@ class Handoff:
                     answer.set_exception(self._refusal(method))
 
     def _refusal(self, method: str) -> SessionClosed:
-        why = "the session's event loop is closed" if self._loop.is_closed() else self._over
+        why = "the session's event loop is closed" if self._loop.is_closed() else self._ended
         return SessionClosed(f"{why}; {method} was not sent", method=method)
 
-    def _take(self) -> None:
+    def _submit_waiting(self) -> None:
         waiting, submit = self._waiting, self._submit
         count = min(len(waiting), _AT_ONCE)
         link = self._link() if count > 1 else None
@@ -120,17 +121,17 @@ class Handoff:
                         raise
                 else:
                     if future is not None:
-                        future.add_done_callback(functools.partial(_hand_back, answer))
+                        future.add_done_callback(functools.partial(_copy_outcome, answer))
         finally:
-            self._woken = False
+            self._scheduled = False
             if waiting:
-                self._woken = True
-                self._loop.call_soon(self._take)
+                self._scheduled = True
+                self._loop.call_soon(self._submit_waiting)
             if link is not None:
                 link.release()
 
 
-def _hand_back(answer: Answer, future: asyncio.Future[Response]) -> None:
+def _copy_outcome(answer: Answer, future: asyncio.Future[Response]) -> None:
     if future.cancelled():
         answer.set_exception(asyncio.CancelledError())
     elif (error := future.exception()) is not None:

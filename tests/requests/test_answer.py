@@ -91,14 +91,14 @@ def test_who_stops_waiting_leaves_nothing(timeout: float) -> None:
     for look in (answer.result, answer.exception):
         with pytest.raises(TimeoutError):
             look(timeout)
-    assert answer._to_tell == []
+    assert answer._to_call == []
 
 
 def test_all_who_wait_are_told() -> None:
     answer = taken()
 
     def end() -> None:
-        while len(answer._to_tell) < 3:
+        while len(answer._to_call) < 3:
             pass
         answer.set_result(RESPONSE)
 
@@ -126,7 +126,7 @@ def test_who_begins_to_wait_while_it_ends_is_told() -> None:
         )
         assert results == [RESPONSE, None, None, {answer}]
         assert told == [answer]
-        assert answer._to_tell == []
+        assert answer._to_call == []
 
 
 def test_callbacks_in_a_thread_without_a_loop(caplog: pytest.LogCaptureFixture) -> None:

@@ -24,7 +24,7 @@ from binance_session import (
     SessionState,
 )
 from binance_session.connections.link import Link
-from binance_session.requests.threads import Handoff
+from binance_session.requests.threads import ThreadRequests
 from binance_session.simulator import Fault
 from tests.exchange import ED25519, exchange, requests, session_to, until
 from tests.websocket.test_connection import Recorder
@@ -152,8 +152,8 @@ def test_when_the_event_loop_is_closed() -> None:
     session = asyncio.run(main())
     with pytest.raises(SessionClosed, match="event loop is closed"):
         session.submit_threadsafe("account.balance")
-    assert session._handoff is not None
-    assert not session._handoff._waiting
+    assert session._thread_requests is not None
+    assert not session._thread_requests._waiting
 
 
 async def test_a_cancelled_request_is_no_hanging_thread() -> None:
@@ -343,13 +343,13 @@ def test_nobody_waits_for_an_event_loop_that_is_closed() -> None:
         raise AssertionError
 
     loop = asyncio.new_event_loop()
-    handoff = Handoff(loop, submit, lambda: None)
-    left, cancelled = [handoff.give("account.balance", None, None, None) for _ in range(2)]
+    thread_requests = ThreadRequests(loop, submit, lambda: None)
+    left, cancelled = [thread_requests.add("account.balance", None, None, None) for _ in range(2)]
     cancelled.cancel()
     loop.close()
     for _ in range(3):
         with pytest.raises(SessionClosed, match="event loop is closed"):
-            handoff.give("account.balance", None, None, None)
+            thread_requests.add("account.balance", None, None, None)
     assert isinstance(left.exception(0), SessionClosed)
     assert cancelled.cancelled()
 
