@@ -27,15 +27,12 @@ from binance_session.config import ON_UNREADY, ConnectionOptions, Logon, OnUnrea
 from binance_session.connections.admission import Admission
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
+from binance_session.connections.ownloop import INHERITED, demand_loop, wrong_loop
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
 from binance_session.errors import ConfigurationError, NotSent, SessionClosed, why
-from binance_session.events.delivery import Delivery
-from binance_session.events.feed import Feed
-from binance_session.events.listenkey import ListenKeyKeeper
-from binance_session.events.sockets import StreamSockets
-from binance_session.events.stream import OnFull, UserDataStream
 from binance_session.events.subscription import Subscription
+from binance_session.events.userdata import UserData, UserDataMethods
 from binance_session.hooks import Hooks, SessionHooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy
 from binance_session.log import session_log
@@ -45,7 +42,7 @@ from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.threads import ThreadRequests
-from binance_session.responses import Event, ListenKey, Response, SessionStatus
+from binance_session.responses import Response, SessionStatus
 from binance_session.state import SessionState
 from binance_session.stats import Stats
 from binance_session.venues import Venue
@@ -53,13 +50,11 @@ from binance_session.websocket.forks import watch
 
 __all__ = ["Session"]
 
-#: stands for the event loop of a session that a forked child has inherited
-_INHERITED: Final = object()
 #: tells apart the sessions of a process that were given no name
 _numbers: Final = itertools.count(1)
 
 
-class Session(SessionHooks):
+class Session(UserDataMethods, SessionHooks):
     """One long-lived session with a Binance WebSocket API.
 
     ::
@@ -113,35 +108,13 @@ class Session(SessionHooks):
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
+        # fmt: off
         options = SessionOptions(
-            venue,
-            credentials,
-            logon,
-            keepalive,
-            reconnect,
-            request_timeout,
-            recv_window,
-            on_unready,
-            max_in_flight,
-            url,
-            stream_url,
-            ssl,
-            proxy,
-            open_timeout,
-            close_timeout,
-            ping_interval,
-            ping_timeout,
-            max_size,
-            compression,
-            coalesce,
-            rollover_after,
-            weight_reserve,
-            wall_clock,
-            local_addr,
-            family,
-            headers,
-            name,
+            venue, credentials, logon, keepalive, reconnect, request_timeout, recv_window, on_unready, max_in_flight,
+            url, stream_url, ssl, proxy, open_timeout, close_timeout, ping_interval, ping_timeout, max_size,
+            compression, coalesce, rollover_after, weight_reserve, wall_clock, local_addr, family, headers, name,
         )
+        # fmt: on
         self.venue = venue
         #: what log records and the names of tasks call the session
         self.name = name or f"{venue.name} {next(_numbers)}"
@@ -188,52 +161,23 @@ class Session(SessionHooks):
             self._log,
             on_failed=self._failed,
         )
-        self._listen_key = ListenKeyKeeper(
+        self._user_data = UserData(
+            options,
+            stream_options,
+            self._supervisor,
             self._request_own,
-            keepalive,
-            venue.listen_key_lifetime,
             self._clock,
             self._hooks,
             self._stats,
             self._log,
             self._secrets,
         )
-        delivery = Delivery(self._clock, self._hooks, self._stats, self._log)
-        self._supervisor.on_event = delivery.event
-        self._feed = Feed(self._clock, delivery, self._log)
-        self._events: StreamSockets | Subscription | None = None
-        if stream_options is not None:
-            self._events = StreamSockets(
-                stream_options,
-                self._listen_key,
-                self._feed,
-                self._clock,
-                reconnect,
-                self._hooks,
-                self._stats,
-                rollover_after,
-                venue.stream_path,
-                self._log,
-            )
-            self._supervisor.on_promoted = self._events.link_promoted
-        elif not venue.has_listen_key:
-            self._events = Subscription(
-                self._supervisor,
-                venue,
-                self._feed,
-                delivery,
-                self._clock,
-                reconnect,
-                self._hooks,
-                self._stats,
-                float(options.request_timeout),
-                self._log,
-            )
 
     def _make_link(
         self, connection_options: ConnectionOptions, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor
     ) -> Link:
         self._clock.run_on(asyncio.get_running_loop().time)
+        supplier = self._user_data.supplier
         return Link(
             supervisor,
             connection_options,
@@ -247,7 +191,7 @@ class Session(SessionHooks):
             max_in_flight=max_in_flight,
             secrets=self._secrets,
             explains_503=self.venue.explains_503,
-            on_subscription=self._events.answered if isinstance(self._events, Subscription) else None,
+            on_subscription=supplier.answered if isinstance(supplier, Subscription) else None,
             on_response=self._hooks.answer_hook(
                 self._admission.throttle.limits_told if self._options.weight_reserve is not None else None
             ),
@@ -300,8 +244,7 @@ class Session(SessionHooks):
         over = "the session was closed"
         self._end_all(over, SessionClosed(f"{over}, and its user data streams with it"))
         await self._supervisor.close()
-        if self._events is not None:
-            await self._events.ended()
+        await self._user_data.ended()
 
     def _failed(self, failure: Exception) -> None:
         error = SessionClosed(f"the session ended, and its user data streams with it, because {why(failure)}")
@@ -312,9 +255,7 @@ class Session(SessionHooks):
         """End what the session holds beside its connections: what threads hand over, the streams, the listenKey."""
         if self._thread_requests is not None:
             self._thread_requests.end(why)
-        if self._events is not None:
-            self._events.fail(error)
-        self._listen_key.abandon()
+        self._user_data.end(error)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -352,29 +293,11 @@ class Session(SessionHooks):
 
     def _inherited(self) -> None:
         """Called in a forked child: the session is the parent's, and no loop here is its own."""
-        self._loop = _INHERITED
+        self._loop = INHERITED
         self._thread_requests = None
 
     def _demand_loop(self) -> None:
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:  # in a forked child also inside a coroutine that goes on there
-            running = None
-        if self._loop is not None and running is not self._loop:
-            raise self._wrong_loop(None)
-
-    def _wrong_loop(self, method: str | None) -> ConfigurationError:
-        if self._loop is _INHERITED:
-            return ConfigurationError(
-                "this process was forked, and the session belongs to its parent, whose connections it shares: make a"
-                " new Session here",
-                method=method,
-            )
-        return ConfigurationError(
-            "a session is used on the event loop, and so in the thread, on which it was opened; from another thread"
-            " use session.submit_threadsafe(...)",
-            method=method,
-        )
+        demand_loop(self._loop)
 
     # Requests
 
@@ -407,7 +330,7 @@ class Session(SessionHooks):
         except RuntimeError:
             running = None
         if running is not self._loop and self._loop is not None:
-            raise self._wrong_loop(method)
+            raise wrong_loop(self._loop, method)
         spec = self._methods.get(method) if security is None and type(method) is str else None
         if spec is None:
             spec = self.venue.method(method, security)
@@ -476,8 +399,8 @@ class Session(SessionHooks):
         Raises, with nothing sent: :class:`NotSent` when the session was not opened, and :class:`SessionClosed` when its
         event loop is closed.
         """
-        if self._loop is _INHERITED:
-            raise self._wrong_loop(method)
+        if self._loop is INHERITED:
+            raise wrong_loop(self._loop, method)
         if self._thread_requests is None:
             raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
         # Theirs may change before the loop comes to it. What is no mapping is refused there.
@@ -534,88 +457,6 @@ class Session(SessionHooks):
         """Ask the exchange who is logged on on this connection."""
         return SessionStatus.from_result((await self.request("session.status")).result)
 
-    # The user data stream
-
-    def user_data_stream(
-        self,
-        *,
-        buffer: int = 10_000,
-        on_full: OnFull = "fail",
-        callback: Callable[[Event], object] | None = None,
-        stop_on_exit: bool = False,
-    ) -> UserDataStream:
-        """Return the account's events: ``async with`` opens the stream, ``async for`` reads it.
-
-        Futures: the listenKey is started and kept alive while a stream is open, and its socket replaced when it is
-        lost, when the key changes and ahead of the exchange's 24 hours. Spot: the session subscribes on each of its
-        connections. Several streams share one socket, and each gets all events. When something may have been
-        missed, an event with ``is_gap`` says so before the next one (see :class:`UserDataStream`).
-
-        ``buffer``
-            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. They may take
-            about 4 KiB of memory each, or 32 MiB together if that is more; whichever bound is reached first counts.
-        ``on_full``
-            What happens when one more comes. ``"fail"``: the iteration ends with :class:`EventsOverflow`. ``"pause"``:
-            nothing is read from the network, for no stream of the session, until half of them are read. The
-            exchange may in the end cut a connection that is not read, which is a gap. Not on Spot, where answers
-            come the same way.
-        ``callback``
-            Called with each event inside the reception of its bytes; nothing is buffered, and the iteration brings
-            nothing until the stream ends. A plain function; what it raises is logged and counted in
-            ``stats.hook_errors``.
-        ``stop_on_exit``
-            Send ``userDataStream.stop`` when the last stream of the session is left. It ends the key **for every
-            client of the account**; without it the key is no longer pinged, and lapses by itself.
-
-        On Spot the exchange takes one subscription for each account and connection, so it refuses this one to a bot
-        that subscribed by itself.
-
-        Raises :class:`ConfigurationError` for what cannot be.
-        """
-        if self._events is None:
-            raise ConfigurationError(
-                "the session has no stream_url: you gave url= but not stream_url=. Give both (of a simulator:"
-                " simulator.stream_url)"
-            )
-        return UserDataStream(
-            self._events,
-            self._stats,
-            buffer=buffer,
-            on_full=on_full,
-            callback=callback,
-            stop_on_exit=stop_on_exit,
-            demand_loop=self._demand_loop,
-            log=self._log,
-        )
-
-    async def start_user_data_stream(self) -> ListenKey:
-        """Start the account's listenKey, or extend the active one, and keep it alive by the policy from now on.
-
-        Raises :class:`ConfigurationError` where the venue has no listenKeys (Spot).
-        """
-        self._demand_listen_key()
-        return await self._listen_key.start()
-
-    async def ping_user_data_stream(self) -> ListenKey:
-        """Extend the listenKey to 60 minutes from now; the policy counts from this ping.
-
-        Raises :class:`ListenKeyNotFound` when it has lapsed; the session then starts a new one if it owned it.
-        """
-        self._demand_listen_key()
-        return await self._listen_key.ping()
-
-    async def stop_user_data_stream(self) -> None:
-        """End the listenKey, **for every client of the account**, and stop pinging."""
-        self._demand_listen_key()
-        await self._listen_key.stop()
-
-    def _demand_listen_key(self) -> None:
-        self._demand_loop()
-        if not self.venue.has_listen_key:
-            raise ConfigurationError(
-                f"{self.venue.name} has no listenKeys: session.user_data_stream() brings its events without one"
-            )
-
     # Attributes
 
     @property
@@ -627,11 +468,6 @@ class Session(SessionHooks):
     def authenticated(self) -> bool:
         """Whether the connection is logged on, as far as the exchange's answers tell."""
         return self._admission.authenticated
-
-    @property
-    def listen_key(self) -> ListenKey | None:
-        """The listenKey that the session keeps alive, if it owns one."""
-        return self._listen_key.key
 
     @property
     def in_flight(self) -> int:
@@ -650,4 +486,4 @@ class Session(SessionHooks):
     @property
     def stats(self) -> Stats:
         """A copy of the session's counters."""
-        return evolve(self._stats, event_backlog=max((reader.backlog for reader in self._feed.readers), default=0))
+        return evolve(self._stats, event_backlog=self._user_data.backlog)

@@ -21,11 +21,15 @@ from binance_session.reconnect import bounded_retry_after
 from binance_session.responses import ListenKey, Response
 from binance_session.stats import Stats
 
-__all__ = ["ListenKeyKeeper"]
+__all__ = ["ListenKeyKeeper", "SendRequest"]
 
 
-class _Request(Protocol):
-    def __call__(self, method: str, *, on_unready: Literal["wait"] | None = ...) -> Coroutine[Any, Any, Response]: ...
+class SendRequest(Protocol):
+    """Sends a request of the session's own."""
+
+    def __call__(self, method: str, *, on_unready: Literal["wait"] | None = ...) -> Coroutine[Any, Any, Response]:
+        """Return what the exchange answers; raises as ``Session.request`` does."""
+        ...
 
 
 class ListenKeyKeeper:
@@ -33,7 +37,7 @@ class ListenKeyKeeper:
 
     def __init__(
         self,
-        request: _Request,
+        request: SendRequest,
         policy: KeepalivePolicy,
         lifetime: float,
         clock: ServerClock,

@@ -334,7 +334,7 @@ async def test_what_can_be_no_listen_key_is_refused_where_it_comes_in(value: Any
         async def altered(method: str, *args: Any, **options: Any) -> Response:
             return evolve(await answer(method, *args, **options), result={"listenKey": value})
 
-        monkeypatch.setattr(session._listen_key, "_request", altered)
+        monkeypatch.setattr(session._user_data.listen_key, "_request", altered)
         with pytest.raises(ProtocolError, match="no listenKey") as caught:
             await session.ping_user_data_stream()
         text = repr(caught.value) + "".join(traceback.format_exception(caught.value))

@@ -210,7 +210,7 @@ async def test_a_pause_holds_for_a_socket_that_is_being_dialled() -> None:
     pausing = {"buffer": 10, "on_full": "pause"}
     async with streaming(rollover_after=100.0, options=pausing) as (simulator, session, events):
         simulator.inject(Fault("slow_handshake", stream=True, delay=3.0))
-        source: Any = session._events
+        source: Any = session._user_data.supplier
         await until(lambda: len(source._sockets) == 2)
         for number in range(20_000):
             push(simulator, number)
@@ -226,7 +226,7 @@ async def test_a_pause_holds_for_a_socket_that_is_being_dialled() -> None:
 async def test_a_pause_that_comes_again_at_once_holds_for_both_sockets() -> None:
     pausing = {"buffer": 10, "on_full": "pause"}
     async with streaming(rollover_after=100.0, options=pausing) as (simulator, session, events):
-        source: Any = session._events
+        source: Any = session._user_data.supplier
         await until(lambda: len(source._sockets) == 2 and session.stats.stream_connections == 2)
         simulator.inject(Fault("merged_event"))
         for number in range(100):
@@ -239,7 +239,7 @@ async def test_a_pause_that_comes_again_at_once_holds_for_both_sockets() -> None
             if number % 100 == 0:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(100.0)
-        assert sum(map(len, session._feed._held.values())) < 5000
+        assert sum(map(len, session._user_data.feed._held.values())) < 5000
         assert max(len(socket._kept or ()) for socket in source._sockets) < 5000
         assert await take(events, 19_994) == list(range(6, 20_000))
 
@@ -255,7 +255,7 @@ async def test_a_close_reason_that_names_the_key_shows_it_to_nobody(caplog: pyte
         received = [await anext(events) for _ in range(events.backlog)]
         assert "bad key" in received[-1].data["cause"]
         assert key not in caplog.text + str([event.data for event in received])
-        assert key not in repr(vars(session._events)["_options"])
+        assert key not in repr(vars(session._user_data.supplier)["_options"])
 
 
 @pytest.mark.virtual
@@ -468,7 +468,7 @@ async def test_what_came_while_the_next_socket_was_dialled_may_come_again() -> N
     """An event that says the same half a minute later is another one."""
     async with streaming(rollover_after=100.0) as (simulator, session, events):
         simulator.inject(Fault("slow_handshake", stream=True, delay=3.0))
-        source: Any = session._events
+        source: Any = session._user_data.supplier
         await until(lambda: len(source._sockets) == 2)
         simulator.push({"e": "NOTICE", "E": 0, "text": "margin low"})
         await until(lambda: session.stats.stream_connections == 2)
