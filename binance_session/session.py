@@ -41,7 +41,7 @@ from binance_session.clock import ServerClock
 from binance_session.connections.link import Link
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
-from binance_session.errors import ConfigurationError, NotSent, SessionClosed, why
+from binance_session.errors import BinanceSessionError, ConfigurationError, NotSent, SessionClosed, why
 from binance_session.events.feed import Feed
 from binance_session.events.listenkey import ListenKeyKeeper
 from binance_session.events.ownsubscriptions import OwnSubscriptions
@@ -56,9 +56,13 @@ from binance_session.params import Params, clean
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.sent import carrying
 from binance_session.requests.threads import Handoff
 from binance_session.requests.waiting import Parking
 from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
+from binance_session.settlement.fate import Fate
+from binance_session.settlement.settler import Settler
+from binance_session.settlement.unsettled import Unsettled
 from binance_session.state import SessionState
 from binance_session.stats import Stats
 from binance_session.venues import Method, Venue
@@ -279,6 +283,7 @@ class Session:
         self._hooks = Hooks(self, Session, self._stats, self._log)
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
+        self._unsettled = Unsettled(credentials, self._stats)
         ids = itertools.count(1)
         self._supervisor = Supervisor(
             functools.partial(self._make_link, transport, ids, max_in_flight),
@@ -305,6 +310,7 @@ class Session:
             self._secrets,
         )
         self._feed = Feed(self._clock, self._hooks, self._stats, self._log)
+        self._settler = Settler(venue, self._clock, self._feed, self._unsettled, recv_window, self._ask)
         self._events: StreamSockets | Subscription | None = None
         self._own_subscriptions: OwnSubscriptions | None = None
         if venue.has_listen_key and stream_url is not None:
@@ -353,6 +359,7 @@ class Session:
             secrets=self._secrets,
             explains_503=self.venue.explains_503,
             on_subscription=None if self._own_subscriptions is None else self._own_subscriptions.answered,
+            outcomes=self._unsettled,
             on_response=_on_response(self._hooks, supervisor.gate.limits_told if self._keeps_reserve else None),
         )
 
@@ -418,6 +425,7 @@ class Session:
         if self._events is not None:
             self._events.fail(error)
         self._listen_key.release()
+        self._settler.end()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -532,7 +540,11 @@ class Session:
         link = self._supervisor.link
         if link is not None:
             return link.submit(spec, params, credentials, timeout)
-        return self._submit_unready(spec, params, credentials, timeout, on_unready)
+        try:
+            return self._submit_unready(spec, params, credentials, timeout, on_unready)
+        except Exception as error:
+            carrying(error, params)
+            raise
 
     def _submit_unready(
         self,
@@ -568,6 +580,75 @@ class Session:
         return await self.submit(
             method, params, security=security, credentials=credentials, timeout=timeout, on_unready=on_unready
         )
+
+    # Requests whose outcome is unknown
+
+    async def place(self, params: Params, method: str = "order.place", within: float = 30.0) -> Fate:
+        """Send an order, or another request that changes something, and return what became of it, whatever happens.
+
+        An order without a client id is given one. ``within`` are the seconds that :meth:`settle` may take if the
+        outcome is unknown. Raises :class:`ConfigurationError` for bad input, and :class:`SessionClosed` when the
+        session is over; that may carry an order with an unknown outcome, to be settled in another session.
+        """
+        self._check_within(within)
+        return await self._settler.place(self.request, method, params, within)
+
+    async def settle(
+        self, error: BinanceSessionError, within: float = 30.0, *, credentials: Credentials | None = None
+    ) -> Fate:
+        """Find out what became of the request that ended with ``error``, within so many seconds.
+
+        The exchange is asked, the events of an open user data stream are heard, and the late answer to the request
+        itself counts. Nothing is ever sent again. That a request did not take effect is said only when the exchange
+        was asked after it could be executed any more: ``recvWindow`` + 10 s after it was sent, 16 s by default. What
+        may be known of which method is in the documentation: "What is known about an order".
+
+        The error may be of another session of the same account, or be unpickled after a restart. ``credentials`` asks
+        with another key, for a request that was signed with that.
+
+        Raises :class:`ConfigurationError` for an error that is about no request, of a request that changes nothing, or
+        has no identity to ask by.
+        """
+        self._check_within(within)
+        return await self._settler.settle(error, within, credentials)
+
+    async def settle_order(
+        self,
+        method: str,
+        params: Params,
+        sent_at: float | None = None,
+        within: float = 30.0,
+        *,
+        credentials: Credentials | None = None,
+    ) -> Fate:
+        """Find out what became of a request by what was written down of it; as :meth:`settle`.
+
+        ``params`` are those that were sent. Without a ``timestamp`` in them ``sent_at`` tells when that was: Unix
+        seconds of the exchange's clock (:meth:`now`), right within 5 s. Without a ``recvWindow`` this session's is
+        taken.
+        """
+        self._check_within(within)
+        if sent_at is not None:
+            check_number("sent_at", sent_at)
+        return await self._settler.settle_order(method, params, sent_at, within, credentials)
+
+    @property
+    def unsettled(self) -> tuple[BinanceSessionError, ...]:
+        """The errors of requests with an unknown outcome that were not settled, oldest first; at most 1,000."""
+        return self._unsettled.errors
+
+    def _check_within(self, within: float) -> None:
+        check_number("within", within)
+        self._demand_loop()
+
+    def _ask(
+        self, method: Method, params: Params, timeout: float, credentials: Credentials | None
+    ) -> asyncio.Future[Response]:
+        """Send a query of the session's own now, or raise why not."""
+        link = self._supervisor.link
+        if link is not None:
+            return link.submit(method, params, credentials, timeout)
+        return self._submit_unready(method, params, credentials, timeout, "fail")
 
     def submit_threadsafe(
         self,

@@ -32,6 +32,7 @@ from binance_session.requests.decoding import Envelope, decode, event_of, memory
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.refusals import Refusals
 from binance_session.requests.router import Router
+from binance_session.requests.sent import Outcomes, carrying, params_of
 from binance_session.responses import Event, Response, SessionStatus
 from binance_session.state import LINK_TABLE, LinkEvent, LinkState, Machine
 from binance_session.stats import Stats
@@ -121,6 +122,7 @@ class Link:
         explains_503: bool,
         on_response: Callable[[Response], None] | None = None,
         on_subscription: Callable[[Link, Method, Response], None] | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         """Prepare a connection by ``transport``; :meth:`open` opens it.
 
@@ -158,6 +160,7 @@ class Link:
             on_response=on_response,
             on_refused=self._refused,
             on_session_answer=self._session_answered,
+            outcomes=outcomes,
         )
 
     @property
@@ -233,15 +236,17 @@ class Link:
             data = self._encoder.encode(request_id, method, params, authenticated, credentials)
         except ConfigurationError as error:
             error.request_id, error.method = request_id, method.name
+            carrying(error, params)
             raise
         # Looked at after the encoding, which may run somebody's own credentials.
         connection = self._connection
         if connection is None or self._machine.state is not _OPEN or not connection.writable:
-            raise NotSent("the connection is going away; the request was not sent", method=method.name)
+            refusal = NotSent("the connection is going away; the request was not sent", method=method.name)
+            raise carrying(refusal, params_of(data))
         if future is not None and future.done():
             return future
         vouched = authenticated and credentials is None and method.auth is not _NOTHING
-        future = self.router.register(request_id, method, timeout, vouched, future, self._bound)
+        future = self.router.register(request_id, method, timeout, vouched, future, self._bound, data)
         if method.is_about_session:
             self._sent[request_id] = self._clock.monotonic()
             if method.name.endswith("session.logout"):

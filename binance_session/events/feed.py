@@ -66,6 +66,8 @@ class Feed:
         self._log = log or session_log("session")
         #: who gets the events, in the order in which they came
         self.readers: tuple[Reader, ...] = ()
+        #: called with each event before its readers get it; they may not raise
+        self.watchers: tuple[Callable[[Event], None], ...] = ()
         #: the source whose events are delivered, if there is one
         self.leading: object | None = None
         self._following: object | None = None
@@ -99,6 +101,11 @@ class Feed:
         self.readers = tuple(other for other in self.readers if other is not reader)
         if not self.readers:
             self._forget()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody gets the events."""
+        return bool(self.readers)
 
     @property
     def is_live(self) -> bool:
@@ -327,6 +334,8 @@ class Feed:
     def _hand_out(self, event: Event) -> None:
         if self._hooks.on_event is not None:
             self._hooks.on_event(event)
+        for watcher in self.watchers:
+            watcher(event)
         for reader in self.readers:
             try:
                 reader.put(event)

@@ -54,6 +54,14 @@ class Settlement:
         #: how many queries were sent
         self.asked = 0
 
+    def left(self, time: float) -> float:
+        """Return the seconds until its time is over."""
+        return self._until - time
+
+    def elapsed(self, time: float) -> float:
+        """Return the seconds since it began."""
+        return time - self._begun
+
     def next(self, time: float, now: float, *, hears: bool = True) -> Ask | Wait | Fate:
         """Return what to do now; a :class:`Fate` is the end.
 
