@@ -497,9 +497,13 @@ async def test_queries_may_use_the_reserve_of_weight() -> None:
         simulator.inject(Fault("drop_after", method="order.place"))
         error = await unknown(session, order(COIN_M))
         await session.wait_for(SessionState.READY)
-        with pytest.raises(BinanceSessionError) as refused:
+
+        async def use_it_up() -> None:
             for _ in range(300):
                 await session.request("account.balance", on_unready="fail")
+
+        with pytest.raises(BinanceSessionError) as refused:
+            await use_it_up()
         assert refused.value.outcome == "not_sent"
         fate = await session.settle(error, within=2.0)
         assert fate.took_effect is True
