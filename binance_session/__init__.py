@@ -35,6 +35,7 @@ from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
 from binance_session.session import Session
+from binance_session.settlement.fate import Fate
 from binance_session.state import SessionState
 from binance_session.stats import Stats
 from binance_session.venues import (
@@ -66,6 +67,7 @@ __all__ = [
     "Event",
     "EventsOverflow",
     "ExponentialBackoff",
+    "Fate",
     "FixedInterval",
     "HmacKey",
     "InsecureKeyFileWarning",

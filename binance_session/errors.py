@@ -21,7 +21,7 @@
         ├── ListenKeyNotFound       the listenKey has lapsed
         └── ServerError             the exchange failed inside; the outcome is unknown
 
-An error about a request carries ``request_id``, ``method`` and ``outcome``:
+An error about a request carries ``request_id``, ``method``, ``params`` and ``outcome``:
 
 ``"rejected"``
     The exchange looked at the request and did not execute it.
@@ -82,7 +82,8 @@ class BinanceSessionError(Exception):
     """Base of every error of this package.
 
     ``request_id``, ``method`` and ``outcome`` are ``None`` unless the error is about one
-    request. ``request_id`` stays ``None`` for a request that ended before it got an id.
+    request. ``request_id`` stays ``None`` for a request that ended before it got an id. ``params`` are those of the
+    request as it was sent, or was to be sent, without ``apiKey`` and ``signature``.
     """
 
     default_outcome: ClassVar[Outcome | None] = None
@@ -103,6 +104,9 @@ class BinanceSessionError(Exception):
         if outcome is None and (method is not None or self.is_about_request):
             outcome = self.default_outcome
         self.outcome: Outcome | None = outcome
+        self.params: dict[str, Any] | None = None
+        #: whether the request was signed with another key than its session's
+        self.is_of_other_key = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"

@@ -43,6 +43,9 @@ from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.threads import ThreadRequests
 from binance_session.responses import Response, SessionStatus
+from binance_session.settlement.methods import SettlementMethods
+from binance_session.settlement.settler import Settler
+from binance_session.settlement.unsettled import Unsettled
 from binance_session.state import SessionState
 from binance_session.stats import Stats
 from binance_session.venues import Venue
@@ -54,7 +57,7 @@ __all__ = ["Session"]
 _numbers: Final = itertools.count(1)
 
 
-class Session(UserDataMethods, SessionHooks):
+class Session(UserDataMethods, SettlementMethods, SessionHooks):
     """One long-lived session with a Binance WebSocket API.
 
     ::
@@ -135,7 +138,7 @@ class Session(UserDataMethods, SessionHooks):
         self._hooks = Hooks(self, self._stats, self._log)
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
-        ids = itertools.count(1)
+        self._unsettled = Unsettled(credentials, self._stats)
         self._lifecycle = Lifecycle(self._hooks, self._log)
         self._admission = Admission(
             self._lifecycle,
@@ -149,7 +152,7 @@ class Session(UserDataMethods, SessionHooks):
             logs_on=options.logs_on,
         )
         self._supervisor = Supervisor(
-            functools.partial(self._make_link, connection_options, ids, max_in_flight),
+            functools.partial(self._make_link, connection_options, itertools.count(1)),
             venue.method("session.logon") if options.logs_on else None,
             reconnect,
             self._lifecycle,
@@ -172,10 +175,17 @@ class Session(UserDataMethods, SessionHooks):
             self._log,
             self._secrets,
         )
+        self._settler = Settler(
+            venue,
+            self._clock,
+            self._user_data.delivery,
+            self._user_data.is_heard,
+            self._unsettled,
+            recv_window,
+            functools.partial(self._admission.submit, on_unready="fail"),
+        )
 
-    def _make_link(
-        self, connection_options: ConnectionOptions, ids: Iterator[int], max_in_flight: int, supervisor: Supervisor
-    ) -> Link:
+    def _make_link(self, connection_options: ConnectionOptions, ids: Iterator[int], supervisor: Supervisor) -> Link:
         self._clock.run_on(asyncio.get_running_loop().time)
         supplier = self._user_data.supplier
         return Link(
@@ -186,12 +196,12 @@ class Session(UserDataMethods, SessionHooks):
             self._clock,
             self._stats,
             self._log,
-            status=self.venue.method("session.status"),
+            venue=self.venue,
             timeout=float(self._options.request_timeout),
-            max_in_flight=max_in_flight,
+            max_in_flight=self._options.max_in_flight,
             secrets=self._secrets,
-            explains_503=self.venue.explains_503,
             on_subscription=supplier.answered if isinstance(supplier, Subscription) else None,
+            outcomes=self._unsettled,
             on_response=self._hooks.answer_hook(
                 self._admission.throttle.limits_told if self._options.weight_reserve is not None else None
             ),
@@ -256,6 +266,7 @@ class Session(UserDataMethods, SessionHooks):
         if self._thread_requests is not None:
             self._thread_requests.end(why)
         self._user_data.end(error)
+        self._settler.end()
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -29,6 +29,7 @@ class Stats:
         pings               ``userDataStream.ping`` of the keepalive policy answered, or a lapsed key started anew
         failed_pings        such pings and starts that failed
         hook_errors         exceptions raised by hooks and policies
+        unsettled_dropped   requests with an unknown outcome dropped from ``session.unsettled``
     """
 
     answered: int = 0
@@ -47,3 +48,4 @@ class Stats:
     pings: int = 0
     failed_pings: int = 0
     hook_errors: int = 0
+    unsettled_dropped: int = 0

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "requests": set[str](),
     "connections": {"websocket", "requests"},
     "events": {"websocket", "requests", "connections"},
+    "settlement": {"requests"},
 }
 #: root modules that only what stands above the rooms may import
 TOP = {"session", "cli", "simulator", "__main__", "__init__"}

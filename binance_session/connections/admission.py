@@ -17,6 +17,7 @@ from binance_session.errors import BinanceSessionError, NotSent
 from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.sent import carrying
 from binance_session.requests.waiting import WaitingRequests
 from binance_session.responses import Response
 from binance_session.state import SessionState
@@ -139,6 +140,20 @@ class Admission:
         """
         if self.link is not None:
             return self.link.submit(method, params, credentials, timeout)
+        try:
+            return self._submit_unready(method, params, credentials, timeout, on_unready)
+        except Exception as error:
+            carrying(error, params)
+            raise
+
+    def _submit_unready(
+        self,
+        method: Method,
+        params: Params | None,
+        credentials: Credentials | None,
+        timeout: float | None,
+        on_unready: str | None,
+    ) -> asyncio.Future[Response]:
         state, name = self._lifecycle.state, method.name
         if self._lifecycle.is_over:
             raise self._lifecycle.ended(f"the session is {state.value}; {name} was not sent", name)

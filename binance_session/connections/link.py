@@ -33,10 +33,11 @@ from binance_session.requests.decoding import Envelope, decode, event_of, memory
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.refusals import Refusals
 from binance_session.requests.router import Router
+from binance_session.requests.sent import Outcomes, carrying, params_of
 from binance_session.responses import Event, Response, SessionStatus
 from binance_session.state import LINK_TABLE, LinkEvent, LinkState, Machine
 from binance_session.stats import Stats
-from binance_session.venues import Auth, Method
+from binance_session.venues import Auth, Method, Venue
 from binance_session.websocket.connection import Connection
 from binance_session.websocket.dialing import dial
 
@@ -135,22 +136,21 @@ class Link:
         stats: Stats,
         log: SessionLog,
         *,
-        status: Method,
+        venue: Venue,
         timeout: float,
         max_in_flight: int,
         secrets: Secrets,
-        explains_503: bool,
         on_response: Callable[[Response], None] | None = None,
         on_subscription: Callable[[Link, Method, Response], None] | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         """Prepare a connection by ``options``; :meth:`open` opens it.
 
-        ``ids`` numbers the requests; ``status`` is the method that asks who is logged on, ``timeout`` (s) and
-        ``max_in_flight`` bound the requests, ``secrets`` are masked in what the exchange says, ``explains_503`` is the
-        venue's.
+        ``ids`` numbers the requests; ``timeout`` (s) and ``max_in_flight`` bound them, ``secrets`` are masked in what
+        the exchange says.
         """
         self._secrets = secrets
-        self._refusals = Refusals(secrets, clock, explains_503=explains_503)
+        self._refusals = Refusals(secrets, clock, explains_503=venue.explains_503)
         self._on_subscription = on_subscription
         self._owner = owner
         self._options = options
@@ -160,7 +160,7 @@ class Link:
         self._stats = stats
         self._log = log
         self._bound = max_in_flight
-        self._status = status
+        self._status = venue.method("session.status")
         self._asked: asyncio.Future[Response] | None = None
         # when each session.* request left, until it is answered
         self._sent: dict[int, float] = {}
@@ -179,6 +179,7 @@ class Link:
             on_response=on_response,
             on_refused=self._refused,
             on_session_answer=self._session_answered,
+            outcomes=outcomes,
         )
 
     @property
@@ -254,15 +255,17 @@ class Link:
             data = self._encoder.encode(request_id, method, params, authenticated, credentials)
         except ConfigurationError as error:
             error.request_id, error.method = request_id, method.name
+            carrying(error, params)
             raise
         # Looked at after the encoding, which may run somebody's own credentials.
         connection = self._connection
         if connection is None or self._machine.state is not _OPEN or not connection.writable:
-            raise NotSent("the connection is going away; the request was not sent", method=method.name)
+            refusal = NotSent("the connection is going away; the request was not sent", method=method.name)
+            raise carrying(refusal, params_of(data))
         if future is not None and future.done():
             return future
         vouched = authenticated and credentials is None and method.auth is not _NOTHING
-        future = self.router.register(request_id, method, timeout, vouched, future, self._bound)
+        future = self.router.register(request_id, method, timeout, vouched, future, self._bound, data)
         if method.is_about_session:
             self._sent[request_id] = self._clock.monotonic()
             if method.name.endswith("session.logout"):

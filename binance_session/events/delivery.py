@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from binance_session.clock import ServerClock
 from binance_session.hooks import Hooks
 from binance_session.log import SessionLog
@@ -12,19 +14,23 @@ __all__ = ["Delivery"]
 
 
 class Delivery:
-    """Delivers every event of a session to its hook, wherever the event came from."""
+    """Delivers every event of a session to its hook and its watchers, wherever the event came from."""
 
     def __init__(self, clock: ServerClock, hooks: Hooks, stats: Stats, log: SessionLog) -> None:
         self._clock = clock
         self._hooks = hooks
         self._stats = stats
         self._log = log
+        #: called with each event of the exchange, after the hook; they do not raise
+        self.watchers: tuple[Callable[[Event], None], ...] = ()
 
     def event(self, event: Event) -> None:
         """Deliver an event that the exchange sent."""
         self._stats.events += 1
         if self._hooks.on_event is not None:
             self._hooks.on_event(event)
+        for watcher in self.watchers:
+            watcher(event)
 
     def gap(self, since: int, cause: str, *, over: bool) -> Event:
         """Deliver a gap from ``since`` (ms) until now, and return it; ``time`` of the result is its end (ms)."""

@@ -47,7 +47,7 @@ class UserData:
         self.listen_key = ListenKeyKeeper(
             request, options.keepalive, venue.listen_key_lifetime, clock, hooks, stats, log, secrets
         )
-        delivery = Delivery(clock, hooks, stats, log)
+        self.delivery = delivery = Delivery(clock, hooks, stats, log)
         supervisor.on_event = delivery.event
         self.feed = Feed(clock, delivery, log)
         #: ``None`` where the address of the stream is not known
@@ -79,6 +79,10 @@ class UserData:
                 float(options.request_timeout),
                 log,
             )
+
+    def is_heard(self) -> bool:
+        """Tell whether a user data stream is open."""
+        return bool(self.feed.readers)
 
     @property
     def backlog(self) -> int:

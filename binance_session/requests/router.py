@@ -19,6 +19,7 @@ from typing import Any, Final
 from binance_session.errors import ApiError, BinanceSessionError, NotSent, RequestTimeout
 from binance_session.requests.answer import AnyFuture
 from binance_session.requests.decoding import MISSING, Envelope
+from binance_session.requests.sent import Outcomes, carrying, params_of
 from binance_session.responses import Response, answered
 from binance_session.stats import Stats
 from binance_session.venues import Method
@@ -31,8 +32,8 @@ _TOGETHER: Final = 0.001
 _SLACK: Final = 64
 _NEVER: Final = math.inf
 
-# (future, method, deadline in loop time, whether the connection's logon vouches for it)
-_Entry = tuple[AnyFuture, Method, float, bool]
+# (future, method, deadline in loop time, whether the connection's logon vouches for it, the request as it was written)
+_Entry = tuple[AnyFuture, Method, float, bool, bytes]
 
 
 class Router:
@@ -47,6 +48,7 @@ class Router:
         "_on_refused",
         "_on_response",
         "_on_session_answer",
+        "_outcomes",
         "_pending",
         "_purge_at",
         "_stats",
@@ -65,6 +67,7 @@ class Router:
         on_response: Callable[[Response], None] | None = None,
         on_refused: Callable[[ApiError, bool], None] | None = None,
         on_session_answer: Callable[[Method, Response], None] | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         """Serve ``loop``; ``timeout`` is the usual seconds that an answer may take.
 
@@ -72,7 +75,7 @@ class Router:
 
         ``on_response`` gets each answer before its future ends; ``on_refused`` gets, after that, each error of the
         exchange and whether the connection's logon vouched for the request; ``on_session_answer`` gets, before, each
-        answer that is about the connection itself.
+        answer that is about the connection itself. ``outcomes`` follows requests beyond their end.
         """
         self._loop = loop
         self.timeout = timeout
@@ -81,6 +84,7 @@ class Router:
         self._on_response = on_response
         self._on_refused = on_refused
         self._on_session_answer = on_session_answer
+        self._outcomes = outcomes
         self._pending: dict[int, _Entry] = {}
         self._odd: dict[int, _Entry] = {}
         self._odd_deadlines: list[tuple[float, int, float]] = []
@@ -102,10 +106,13 @@ class Router:
         vouched: bool = False,
         future: AnyFuture | None = None,
         bound: int = sys.maxsize,
+        data: bytes = b"",
     ) -> AnyFuture:
         """Return the future of a request that is about to be written (``future``, if one waits already).
 
         Raises :class:`NotSent` when ``bound`` requests are in flight, unless this one is about the connection itself.
+
+        ``data`` is what is written, kept for the error about it.
 
         ``vouched``: the request carries no key, the connection's logon stands for it. The future ends with a
         :class:`Response`, with what ``error`` makes of an error answer, with
@@ -113,18 +120,21 @@ class Router:
         :meth:`end_all`.
         """
         if len(self._pending) + len(self._odd) >= bound and not method.is_about_session and self.is_full(bound):
-            raise NotSent(
-                f"{bound} requests are in flight already (max_in_flight); this one was not sent", method=method.name
+            raise carrying(
+                NotSent(
+                    f"{bound} requests are in flight already (max_in_flight); this one was not sent", method=method.name
+                ),
+                params_of(data),
             )
         if future is None:
             future = self._loop.create_future()
         self._last_id = request_id
         if timeout is None:
             deadline = self._loop.time() + self.timeout
-            self._pending[request_id] = (future, method, deadline, vouched)
+            self._pending[request_id] = (future, method, deadline, vouched, data)
         else:
             deadline = self._loop.time() + timeout
-            self._odd[request_id] = (future, method, deadline, vouched)
+            self._odd[request_id] = (future, method, deadline, vouched, data)
             heapq.heappush(self._odd_deadlines, (deadline, request_id, timeout))
             if len(self._odd) > self._purge_at:
                 self._purge_at = 2 * len(self) + _SLACK  # counting forgets those that were cancelled
@@ -150,10 +160,11 @@ class Router:
         if entry is None and (entry := self._odd.pop(request_id, None)) is None:
             if request_id is not None and 0 < request_id <= self._last_id:
                 self._stats.late += 1
+                self._answered_late(request_id, envelope)
             else:
                 self._stats.unknown += 1
             return False
-        future, method, _, vouched = entry
+        future, method, _, vouched, data = entry
         if future.done():
             self._stats.late += 1
             return False
@@ -165,8 +176,26 @@ class Router:
             else:
                 self._show(method, response, future)
         else:
-            self._refuse(future, self._error(request_id, method, envelope), vouched)
+            self._refuse(future, self._failed(self._error(request_id, method, envelope), method, data), vouched)
         return True
+
+    def _answered_late(self, request_id: int, envelope: Envelope) -> None:
+        outcomes = self._outcomes
+        method = None if outcomes is None else outcomes.awaited(request_id)
+        if outcomes is None or method is None:
+            return
+        if envelope.status == 200 and envelope.error is None and envelope.result is not MISSING:
+            outcomes.answered_late(request_id, envelope.result)
+        else:
+            outcomes.answered_late(request_id, self._error(request_id, method, envelope))
+
+    def _failed(self, error: BinanceSessionError, method: Method, data: bytes) -> BinanceSessionError:
+        """Return the error that the request which was written as ``data`` ends with, once all is in it."""
+        if self._outcomes is not None:
+            self._outcomes.failed(error, method, data)
+        else:
+            carrying(error, params_of(data))
+        return error
 
     def _show(self, method: Method, response: Response, future: AnyFuture) -> None:
         """End a future after those have seen its answer who asked to."""
@@ -210,9 +239,9 @@ class Router:
         for requests in (self._pending, self._odd):
             doomed = [key for key, entry in requests.items() if entry[3]] if vouched_only else list(requests)
             for request_id in doomed:
-                future, method, _, _ = requests.pop(request_id)
+                future, method, _, _, data = requests.pop(request_id)
                 if not future.done():
-                    future.set_exception(error(request_id, method))
+                    future.set_exception(self._failed(error(request_id, method), method, data))
                     if quietly:
                         future.cancel()  # too late to change anything but the complaint
                     ended += 1
@@ -255,17 +284,16 @@ class Router:
 
     def _expire(self, requests: dict[int, _Entry], expired: list[tuple[int, float]]) -> None:
         for request_id, timeout in expired:
-            future, method, _, _ = requests.pop(request_id)
+            future, method, _, _, data = requests.pop(request_id)
             if not future.done():
                 self._stats.timed_out += 1
-                future.set_exception(
-                    RequestTimeout(
-                        f"{method.name} (request {request_id}) was sent and not answered within {round(timeout, 2):g}"
-                        f" s; {method.if_unknown}",
-                        request_id=request_id,
-                        method=method.name,
-                    )
+                error = RequestTimeout(
+                    f"{method.name} (request {request_id}) was sent and not answered within {round(timeout, 2):g}"
+                    f" s; {method.if_unknown}",
+                    request_id=request_id,
+                    method=method.name,
                 )
+                future.set_exception(self._failed(error, method, data))
 
     def _wake(self, when: float) -> None:
         """Have the one timer sweep at ``when``, and at no other time."""

@@ -14,6 +14,7 @@ from attrs import frozen
 from binance_session.credentials import Credentials
 from binance_session.errors import BinanceSessionError, NotSent
 from binance_session.params import Params
+from binance_session.requests.sent import carrying
 from binance_session.responses import Response
 from binance_session.venues import Method
 
@@ -68,20 +69,19 @@ class WaitingRequests:
         Raises :class:`NotSent` at once when the bound is reached.
         """
         if len(self._waiting) >= self._bound:
-            raise NotSent(
-                f"{self._bound} requests wait already (max_in_flight); this one was not sent", method=method.name
+            raise carrying(
+                NotSent(
+                    f"{self._bound} requests wait already (max_in_flight); this one was not sent", method=method.name
+                ),
+                params,
             )
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Response] = loop.create_future()
 
         def expire() -> None:
             if not future.done():
-                future.set_exception(
-                    NotSent(
-                        f"{method.name} could not leave within {timeout:g} s and was not sent",
-                        method=method.name,
-                    )
-                )
+                said = f"{method.name} could not leave within {timeout:g} s and was not sent"
+                future.set_exception(carrying(NotSent(said, method=method.name), params))
 
         timer = loop.call_later(timeout, expire)
         self._waiting[future] = _Waiting(method, params, credentials, timer)
@@ -121,7 +121,7 @@ class WaitingRequests:
                 if not link.is_open:
                     return
                 if not future.done():  # somebody's credentials may have closed the session
-                    future.set_exception(error)
+                    future.set_exception(carrying(error, request.params))
                 self._leave(future)
             else:
                 self._leave(future)
@@ -131,7 +131,7 @@ class WaitingRequests:
         """End what waits with ``error(method)`` each; ``quietly`` as in :meth:`Router.end_all`."""
         for future, request in list(self._waiting.items()):
             if not future.done():
-                future.set_exception(error(request.method.name))
+                future.set_exception(carrying(error(request.method.name), request.params))
                 if quietly:
                     future.cancel()
             self._leave(future)

@@ -32,6 +32,7 @@ def main() -> int:
     events = 0
     troubles: Counter[str] = Counter()
     told: Counter[str] = Counter()
+    settled: Counter[bool | None] = Counter()
     for seed in seeds:
         result = tell(
             seed,
@@ -45,6 +46,7 @@ def main() -> int:
         troubles += result.troubles
         told += result.told
         events += result.events
+        settled += result.settled
         if result.breaches:
             failed += 1
             print(f"seed {seed} ({result.recipe.pace}) breaks {len(result.breaches)} rule(s):")
@@ -63,6 +65,7 @@ def main() -> int:
     )
     print("troubles:", ", ".join(f"{name} {count}" for name, count in sorted(troubles.items())))
     print("callers were told:", ", ".join(f"{what} {count}" for what, count in sorted(told.items())))
+    print("settled as:", ", ".join(f"{what} {count}" for what, count in settled.items()))
     return 1 if failed else 0
 
 

@@ -27,6 +27,7 @@ from binance_session import (
 from binance_session.params import Params
 from tests.simulation.invariants import Call, SessionRecord, check_move, leftovers
 from tests.simulation.readers import Readers
+from tests.simulation.settling import Settling
 from tests.simulation.world import FIXED_INTERVAL, HookError, World
 
 __all__ = ["Bot"]
@@ -188,6 +189,7 @@ class Bot:
         if world.recipe.streams is not None and world.recipe.streams.calm_waters:
             self._weights = [_WEIGHTS[name] if name in _QUIET else 0 for name in names]
         self._readers = Readers(world)
+        self.settling = Settling(world)
         self._session: SessionRecord | None = None
 
     async def live(self) -> None:
@@ -214,6 +216,8 @@ class Bot:
             self.world.complain(f"{len(self._errands)} calls never ended")
         if self._session is not None:
             await self._close(self._session)
+        await asyncio.sleep(0)
+        self.settling.check()
 
     # Sessions
 
@@ -287,6 +291,7 @@ class Bot:
             await self._errand(self._do_start_stream, record)
         if recipe.streams is not None:
             self._readers.begin(record)
+        self.settling.opened(record)
         return record
 
     async def _close(self, record: SessionRecord) -> None:
@@ -359,6 +364,7 @@ class Bot:
             options["on_unready"] = on_unready
         if world.credentials is not None and random.random() < 0.05:
             options["credentials"] = world.guest_key()
+        self.settling.submits(method)
         call = world.ledger.call(
             record.number, method, name, timeout if timeout is not None else world.recipe.options["request_timeout"]
         )
@@ -371,6 +377,7 @@ class Bot:
             world.ledger.end_with(call, error)
             return None
         world.ledger.follow(call, future)
+        self.settling.follow(record, call, future, params, "credentials" in options)
         if random.random() < 0.06:
             world.loop.call_later(random.choice([0.0, 0.0, random.uniform(0, 3)]), self._cancel, call, future)
         return future

@@ -118,9 +118,8 @@ def make_link() -> Link:
         session_log("test"),
         timeout=1e9,
         max_in_flight=10_000,
-        status=_STATUS,
+        venue=COIN_M,
         secrets=Secrets(ED25519.api_key),
-        explains_503=True,
         on_response=_look_at,
     )
     link._connection = Writer()  # type: ignore[assignment]

@@ -67,6 +67,8 @@ class Result:
     #: user data events that the exchange sent, and gaps that readers were told of
     events: int
     gaps: int
+    #: how often it was said that a request took effect, that it did not, and that this is not known
+    settled: Counter[bool | None]
 
 
 @define
@@ -98,6 +100,7 @@ class World:
         self.log.expects_errors = recipe.broken_hooks or "broken" in (recipe.keepalive, recipe.reconnect)
         self.wall_clock = _Skewed(simulator.clock.time)
         self.troubles: Counter[str] = Counter()
+        self.settled: Counter[bool | None] = Counter()
         self.injected: list[Injected] = []
         self.news: News | None = None
         self.keys = 0
@@ -408,6 +411,7 @@ def tell(
         loop.attempts_in_all,
         world.tape.sent,
         world.tape.gaps,
+        world.settled,
     )
 
 
