@@ -52,7 +52,9 @@ EXPECTED = {
     "concepts/keepalive.md": [r""],
     "concepts/keys.md": [r""],
     "concepts/life.md": [r""],
-    "concepts/outcomes.md": [r"unknown, so asked: FILLED\n"],
+    "concepts/outcomes.md": [
+        r"True order\.status FILLED\n<Fate: the request took effect, and its order is FILLED \(order\.status; .*>\n"
+    ],
     "howto/accounts.md": [
         r"alice READY \w+\nbob READY \w+\ncarol could not start: LogonRejected\n",
         r"balanceUpdate\noutboundAccountPosition\n",

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from binance_session import COIN_M, ConnectionLost, NoKeepalive
+from binance_session import COIN_M, ConnectionLost, NoKeepalive, ServerError
 from binance_session.connections.attempts import Attempts
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
@@ -21,6 +21,10 @@ from binance_session.events.listenkey import ListenKeyKeeper
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.router import Router
 from binance_session.requests.waiting import WaitingRequests
+from binance_session.settlement import settler
+from binance_session.settlement.fate import no
+from binance_session.settlement.machine import Settlement
+from binance_session.settlement.sent import Sent
 from tests.simulation.networktroubles import NETWORK_TROUBLES
 from tests.simulation.recipe import DAY, Pace, Recipe
 from tests.simulation.troubles import TROUBLES
@@ -210,3 +214,38 @@ def test_a_state_out_of_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Lifecycle, "_changed", skipping)
     assert _found("-> READY while CONNECTING", range(300, 303), "dense")
+
+
+@pytest.mark.long
+def test_every_end_of_an_unknown_order_is_reached() -> None:
+    """In few stories already: that it took effect, that it did not, and that this is not known."""
+    settled: Counter[bool | None] = sum((tell(seed, pace="dense").settled for seed in range(300, 306)), Counter())
+    assert min(settled[True], settled[False], settled[None]) > 5
+
+
+@pytest.mark.long
+def test_an_order_that_is_denied_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A settlement that does not wait until the request can do nothing any more."""
+    monkeypatch.setattr(Sent, "over_at", property(lambda self: self.latest))
+    assert _found("was said not to have taken effect, and did", range(300, 330), "dense")
+
+
+@pytest.mark.long
+def test_a_settlement_that_goes_by_the_local_clock_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exchange's clock is minutes away from the bot's, now and then."""
+    next_step = Settlement.next
+
+    def locally(self: Settlement, time: float, now: float, *, hears: bool = True) -> Any:
+        return next_step(self, time, now + 60_000, hears=hears)
+
+    monkeypatch.setattr(Settlement, "next", locally)
+    assert _found("was said not to have taken effect, and did", range(300, 330), "dense")
+
+
+@pytest.mark.long
+def test_an_error_that_is_taken_for_a_refusal_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """-1007 is no word against the order."""
+    monkeypatch.setattr(
+        settler, "known_by_its_answer", lambda method, answer: no("?") if isinstance(answer, ServerError) else None
+    )
+    assert _found("was said not to have taken effect, and did", range(300, 330), "dense")
