@@ -236,7 +236,7 @@ def test_a_settlement_that_goes_by_the_local_clock_is_found(monkeypatch: pytest.
     next_step = Settlement.next
 
     def locally(self: Settlement, time: float, now: float, *, hears: bool = True) -> Any:
-        return next_step(self, time, now + 60_000, hears=hears)
+        return next_step(self, time, now + 120_000, hears=hears)
 
     monkeypatch.setattr(Settlement, "next", locally)
     assert _found("was said not to have taken effect, and did", range(300, 330), "dense")
