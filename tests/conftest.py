@@ -26,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--loop", choices=sorted(LOOPS), default="asyncio", help="what coroutine tests run on")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a test by no key: keys are made anew in each process, whose tests would have other names."""
+    return argname if isinstance(val, (str, bytes)) and len(val) > 60 else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the long tests unless all are asked for; they have more time."""
     for item in items:
