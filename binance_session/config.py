@@ -132,6 +132,12 @@ class SessionOptions:
         Seconds (or up to a tenth less, so that a fleet does not move together) after which the session replaces a
         connection, at most the exchange's 24 hours. The next one is open and logged on before the first is closed, and
         the first is closed when its last answer has come. ``serverShutdown`` has the same effect. ``None``: never.
+    ``standby`` (``False``)
+        Whether a second connection stands open, and logged on, beside the one in use. When that is lost, the next
+        request leaves on the standby in the same turn of the event loop: the state stays READY, and ``on_failover`` is
+        called. What was in flight on the lost one ends as ever, with an unknown outcome. The standby is opened within
+        5 s after the first READY, replaced when it is half as old as ``rollover_after`` allows, and opened anew after
+        each failover; each time that costs a handshake (request weight 5, on Spot 2; PROTOCOL.md §1.3) and a logon (2).
     ``weight_reserve`` (``None``)
         The share (such as 0.1) of the address's request weight that is kept for what must not wait: cancels, pings, the
         logon. What else would use it waits for the next minute, or is refused, as after a 429. ``None``: no reserve.
@@ -170,6 +176,7 @@ class SessionOptions:
     family: Literal["ipv4", "ipv6"] | None
     headers: Mapping[str, str] | None
     name: str | None
+    standby: bool
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.venue, Venue):
@@ -179,6 +186,7 @@ class SessionOptions:
         self._check_numbers()
         check_choice("compression", self.compression, (None, "deflate"))
         check_choice("coalesce", self.coalesce, (False, True))
+        check_choice("standby", self.standby, (False, True))
         for option, policy in (("keepalive", self.keepalive), ("reconnect", self.reconnect)):
             check_policy(option, policy)
         check_proxy(self.proxy)

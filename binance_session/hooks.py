@@ -57,6 +57,12 @@ class SessionHooks:
         seconds, and until what is submitted here is answered; what both bring comes twice.
         """
 
+    def on_failover(self, cause: Exception) -> None:
+        """Called when the connection was lost and the standby is used from now on; ``cause`` is what ended it.
+
+        Only with ``standby=True``. The state is READY before and after; ``on_connected(False)`` follows.
+        """
+
     def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
         """Called before each new attempt to connect, with the seconds until it starts and what made it needed.
 
@@ -83,6 +89,7 @@ class Hooks:
         "_stats",
         "on_connected",
         "on_event",
+        "on_failover",
         "on_keepalive",
         "on_listen_key",
         "on_rate_limit",
@@ -95,6 +102,7 @@ class Hooks:
 
     on_connected: Callable[[bool], None] | None
     on_event: Callable[[Event], None] | None
+    on_failover: Callable[[Exception], None] | None
     on_keepalive: Callable[[KeepaliveStatus], None] | None
     on_listen_key: Callable[[ListenKey | None, ListenKey | None], None] | None
     on_rate_limit: Callable[[tuple[RateLimit, ...]], None] | None

@@ -15,7 +15,6 @@ from typing import Any, Final, Literal, Self
 from attrs import evolve
 
 from binance_session.checks import (
-    check_can_log_on,
     check_choice,
     check_credentials,
     check_number,
@@ -27,6 +26,7 @@ from binance_session.config import ON_UNREADY, ConnectionOptions, Logon, OnUnrea
 from binance_session.connections.admission import Admission
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
+from binance_session.connections.logon import LogonMethods
 from binance_session.connections.ownloop import INHERITED, demand_loop, wrong_loop
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
@@ -42,7 +42,7 @@ from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.threads import ThreadRequests
-from binance_session.responses import Response, SessionStatus
+from binance_session.responses import Response
 from binance_session.settlement.methods import SettlementMethods
 from binance_session.settlement.settler import Settler
 from binance_session.settlement.unsettled import Unsettled
@@ -57,7 +57,7 @@ __all__ = ["Session"]
 _numbers: Final = itertools.count(1)
 
 
-class Session(UserDataMethods, SettlementMethods, SessionHooks):
+class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
     """One long-lived session with a Binance WebSocket API.
 
     ::
@@ -70,7 +70,8 @@ class Session(UserDataMethods, SettlementMethods, SessionHooks):
 
     - what it does: ``logon`` (log each connection on: ``"auto"`` when the key can), ``keepalive`` and ``reconnect``
       (policies), ``request_timeout``, ``recv_window`` (ms), ``on_unready`` (what a request does while the session is
-      not READY), ``max_in_flight``, ``rollover_after``, ``weight_reserve``, ``coalesce``, ``wall_clock``, ``name``
+      not READY), ``max_in_flight``, ``rollover_after``, ``standby``, ``weight_reserve``, ``coalesce``, ``wall_clock``,
+      ``name``
     - where to: ``url``, ``stream_url``, ``ssl``, ``proxy``, ``local_addr``, ``family``, ``headers``
     - the WebSocket: ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``, ``max_size`` (bytes),
       ``compression``
@@ -110,12 +111,14 @@ class Session(UserDataMethods, SettlementMethods, SessionHooks):
         family: Literal["ipv4", "ipv6"] | None = None,
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
+        standby: bool = False,
     ) -> None:
         # fmt: off
         options = SessionOptions(
             venue, credentials, logon, keepalive, reconnect, request_timeout, recv_window, on_unready, max_in_flight,
             url, stream_url, ssl, proxy, open_timeout, close_timeout, ping_interval, ping_timeout, max_size,
-            compression, coalesce, rollover_after, weight_reserve, wall_clock, local_addr, family, headers, name,
+            compression, coalesce, rollover_after, weight_reserve, wall_clock, local_addr, family, headers,
+            name, standby,
         )
         # fmt: on
         self.venue = venue
@@ -163,6 +166,7 @@ class Session(UserDataMethods, SettlementMethods, SessionHooks):
             self._stats,
             self._log,
             on_failed=self._failed,
+            has_standby=standby,
         )
         self._user_data = UserData(
             options,
@@ -414,16 +418,10 @@ class Session(UserDataMethods, SettlementMethods, SessionHooks):
             raise wrong_loop(self._loop, method)
         if self._thread_requests is None:
             raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
-        # Theirs may change before the loop comes to it. What is no mapping is refused there.
-        copied = params
-        if type(params) is dict:
-            copied = params.copy()
-        elif params is not None and isinstance(params, Mapping):
-            copied = dict(params)
         options: dict[str, Any] | None = None
         if security is not None or credentials is not None or on_unready is not None:
             options = {"security": security, "credentials": credentials, "on_unready": on_unready}
-        return self._thread_requests.add(method, copied, timeout, options)
+        return self._thread_requests.add(method, params, timeout, options)
 
     def _submit_for(
         self,
@@ -446,28 +444,6 @@ class Session(UserDataMethods, SettlementMethods, SessionHooks):
         link.submit(spec, params, None, timeout, answer)
         return None
 
-    # The connection's logon
-
-    async def logon(self) -> SessionStatus:
-        """Log the connection on, or on again; later requests carry no key.
-
-        With ``logon=False`` this holds for the connection that there is: the next one carries keys again.
-        Raises :class:`ConfigurationError` when the key cannot log on and :class:`ApiError` when the exchange refuses.
-        """
-        check_can_log_on(self.venue, self._credentials)
-        return SessionStatus.from_result((await self.request("session.logon")).result)
-
-    async def logout(self) -> SessionStatus:
-        """Log the connection out; later requests carry key and signature again.
-
-        That holds for the connection that there is: a session that logs on does so on the next one.
-        """
-        return SessionStatus.from_result((await self.request("session.logout")).result)
-
-    async def status(self) -> SessionStatus:
-        """Ask the exchange who is logged on on this connection."""
-        return SessionStatus.from_result((await self.request("session.status")).result)
-
     # Attributes
 
     @property
@@ -479,6 +455,11 @@ class Session(UserDataMethods, SettlementMethods, SessionHooks):
     def authenticated(self) -> bool:
         """Whether the connection is logged on, as far as the exchange's answers tell."""
         return self._admission.authenticated
+
+    @property
+    def standby_ready(self) -> bool:
+        """Whether a standby connection is open, and logged on if the session logs on, to take over at once."""
+        return self._supervisor.standby is not None
 
     @property
     def in_flight(self) -> int:

@@ -26,6 +26,7 @@ class Stats:
         event_backlog       events that wait now, in the user data stream in which most do
         event_backlog_peak  the most events that ever waited in one
         connections         connections that became ready
+        failovers           times that a standby connection took over
         pings               ``userDataStream.ping`` of the keepalive policy answered, or a lapsed key started anew
         failed_pings        such pings and starts that failed
         hook_errors         exceptions raised by hooks and policies
@@ -45,6 +46,7 @@ class Stats:
     event_backlog: int = 0
     event_backlog_peak: int = 0
     connections: int = 0
+    failovers: int = 0
     pings: int = 0
     failed_pings: int = 0
     hook_errors: int = 0

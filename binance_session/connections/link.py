@@ -123,6 +123,7 @@ class Link:
         "_status",
         "authenticated",
         "is_retiring",
+        "opened_at",
         "router",
     )
 
@@ -171,6 +172,8 @@ class Link:
         self.authenticated = False
         #: whether the exchange announced that it will end this connection
         self.is_retiring = False
+        #: the loop time at which it was opened
+        self.opened_at = 0.0
         self.router = Router(
             asyncio.get_running_loop(),
             timeout,
@@ -213,6 +216,7 @@ class Link:
         if self._lost is not None:
             raise ConnectError(f"the connection ended at once: {self._lost}") from self._lost
         self._machine.advance(LinkEvent.OPENED)
+        self.opened_at = asyncio.get_running_loop().time()
 
     # Requests
 

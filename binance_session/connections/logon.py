@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from binance_session.checks import check_can_log_on
 from binance_session.connections.link import Link
 from binance_session.connections.throttle import Throttle
+from binance_session.credentials import Credentials
 from binance_session.errors import (
     ApiError,
     BinanceSessionError,
@@ -13,9 +15,11 @@ from binance_session.errors import (
     LogonRejected,
     RateLimited,
 )
-from binance_session.venues import Method
+from binance_session.params import Params
+from binance_session.responses import Response, SessionStatus
+from binance_session.venues import Method, Venue
 
-__all__ = ["log_on"]
+__all__ = ["LogonMethods", "log_on"]
 
 
 async def log_on(link: Link, method: Method, throttle: Throttle, *, until: float, was_ready: bool) -> None:
@@ -51,3 +55,34 @@ async def log_on(link: Link, method: Method, throttle: Throttle, *, until: float
         raise ConnectError(f"connected, but session.logon failed: {error}") from error
     except BinanceSessionError as error:
         raise ConnectError(f"connected, but session.logon was not answered: {error}") from error
+
+
+class LogonMethods:
+    """The methods of :class:`~binance_session.Session` for the logon of its connection."""
+
+    venue: Venue
+    _credentials: Credentials | None
+
+    async def request(self, method: str, params: Params | None = None) -> Response:
+        """Submit a request and wait for its answer."""
+        raise NotImplementedError
+
+    async def logon(self) -> SessionStatus:
+        """Log the connection on, or on again; later requests carry no key.
+
+        With ``logon=False`` this holds for the connection that there is: the next one carries keys again.
+        Raises :class:`ConfigurationError` when the key cannot log on and :class:`ApiError` when the exchange refuses.
+        """
+        check_can_log_on(self.venue, self._credentials)
+        return SessionStatus.from_result((await self.request("session.logon")).result)
+
+    async def logout(self) -> SessionStatus:
+        """Log the connection out; later requests carry key and signature again.
+
+        That holds for the connection that there is: a session that logs on does so on the next one.
+        """
+        return SessionStatus.from_result((await self.request("session.logout")).result)
+
+    async def status(self) -> SessionStatus:
+        """Ask the exchange who is logged on on this connection."""
+        return SessionStatus.from_result((await self.request("session.status")).result)

@@ -26,11 +26,12 @@ class Rollover:
         attempts: Attempts,
         hasty: Attempts,
         after: float | None,
+        began: float,
         wake: Callable[[], None],
         troubles: Troubles,
         log: SessionLog,
     ) -> None:
-        """Begin ``after`` seconds, or up to a tenth earlier, with a link that ``connect`` opens.
+        """Begin ``after`` seconds (or up to a tenth less) after loop time ``began``, with what ``connect`` opens.
 
         ``attempts`` counts those at a successor, ``hasty`` the links in a row that the exchange announced to end soon
         after they began. ``wake`` is called when the successor is ready, or has failed.
@@ -43,7 +44,7 @@ class Rollover:
         self._troubles = troubles
         self._log = log
         self._task: asyncio.Task[Link] | None = None
-        self._began = _now()
+        self._began = began
         #: loop time of the next attempt
         self.due = math.inf if after is None else self._began + after * uniform(0.9, 1.0)
         #: loop time at which a successor's logon was refused last

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import functools
 import math
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -17,11 +17,12 @@ from typing import Final, NoReturn
 from binance_session.config import ConnectionOptions
 from binance_session.connections.admission import Admission
 from binance_session.connections.attempts import AFTER_REFUSED_LOGON, Attempts
+from binance_session.connections.connector import Connector
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link, LinkOwner, LinkWatcher
 from binance_session.connections.links import Links
-from binance_session.connections.logon import log_on
 from binance_session.connections.rollover import Rollover
+from binance_session.connections.standby import Standby
 from binance_session.errors import (
     BinanceSessionError,
     ConfigurationError,
@@ -63,6 +64,8 @@ class Supervisor(LinkOwner):
         stats: Stats,
         log: SessionLog,
         on_failed: Callable[[Exception], None],
+        *,
+        has_standby: bool = False,
     ) -> None:
         """Connect by ``options`` with ``make_link``; log each connection on with the method ``logon``, if given.
 
@@ -70,8 +73,6 @@ class Supervisor(LinkOwner):
         replaced after ``rollover_after`` seconds, or up to a tenth earlier. ``on_failed`` is called when the session
         ends by itself, with the reason.
         """
-        self._make_link = make_link
-        self._logon = logon
         self._reconnect = reconnect
         self._lifecycle = lifecycle
         self._admission = admission
@@ -82,6 +83,9 @@ class Supervisor(LinkOwner):
         self._log = log
         self._on_failed = on_failed
         self._links = Links(log)
+        self._connector = Connector(
+            functools.partial(make_link, self), logon, self._links, admission.throttle, lifecycle, stats, log
+        )
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -93,16 +97,27 @@ class Supervisor(LinkOwner):
         self.on_promoted: Callable[[], None] = lambda: None
         #: delivers an event that the watcher does not
         self.on_event: Callable[[Event], None] = lambda event: None
+        self._standby: Standby | None = None
+        if has_standby:
+            self._standby = Standby(
+                functools.partial(self._connector.connect, beside=True),
+                functools.partial(lifecycle.wait_for, SessionState.READY),
+                self._links,
+                Attempts(reconnect, hooks),
+                rollover_after,
+                log,
+            )
+        # the link that the task serves, and the one that took over from it
+        self._served: Link | None = None
+        self._successor: Link | None = None
         # connections in a row that the exchange announced to end when they had hardly begun
         self._hasty = Attempts(reconnect, hooks)
         # logons in a row that were revoked when they had hardly been given
         self._relogons = Attempts(reconnect, hooks)
         # whether the logon was revoked and none was given since
         self._revoked = False
-        # whether the session was READY once
-        self._was_ready = False
-        # loop times: until when open() may wait for an exchange that wants none, and make another attempt
-        self._may_wait_until = self._may_try_until = -math.inf
+        # loop time until which open() may make another attempt
+        self._may_try_until = -math.inf
 
     @property
     def state(self) -> SessionState:
@@ -112,12 +127,17 @@ class Supervisor(LinkOwner):
     @property
     def logs_on(self) -> bool:
         """Whether the session logs its connections on."""
-        return self._logon is not None
+        return self._connector.logon is not None
 
     @property
     def serving(self) -> Link | None:
         """The link in use, also while the exchange wants no requests; ``None`` unless READY."""
         return self._admission.serving
+
+    @property
+    def standby(self) -> Link | None:
+        """The standby link, if it could take over now."""
+        return None if self._standby is None else self._standby.link
 
     @property
     def in_flight(self) -> int:
@@ -133,18 +153,39 @@ class Supervisor(LinkOwner):
     def link_ended(self, link: Link, cause: ConnectionLost) -> None:
         """Take the link out of use at once, so that nothing more is written to it."""
         if self._admission.uses(link):
-            self._admission.stop()
-            if self.state is SessionState.READY:
-                self._lifecycle.advance(_E.LOST, cause)
+            standby = None
+            # not again before the task has followed
+            if self._standby is not None and self._served is link and self.state is SessionState.READY:
+                standby = self._standby.take()
+            if standby is None:
+                self._admission.stop()
+                if self.state is SessionState.READY:
+                    self._lifecycle.advance(_E.LOST, cause)
+            else:
+                self._fail_over(standby, cause)
+        elif self._standby is not None:
+            self._standby.link_ended(link)
         if self.watcher is not None:
             self.watcher.link_ended(link)
         self._wake.set()
+
+    def _fail_over(self, standby: Link, cause: ConnectionLost) -> None:
+        """Use the standby link from now on, in place of one that was lost; the task follows in its next turn."""
+        self._successor = standby
+        self._stats.failovers += 1
+        self._log.warning("the standby connection is used from now on: %s", cause)
+        self._admission.use(standby)
+        if self._hooks.on_failover is not None:
+            self._hooks.on_failover(cause)
+        self._announce(standby, first=False)
 
     def logon_revoked(self, link: Link) -> None:
         """Hold requests back until the link is logged on again."""
         if self.watcher is not None:
             self.watcher.logon_revoked(link)
-        if self._admission.uses(link) and self._logon is not None and self.state is SessionState.READY:
+        if self._standby is not None and self._connector.logon is not None:
+            self._standby.logon_revoked()
+        if self._admission.uses(link) and self._connector.logon is not None and self.state is SessionState.READY:
             self._admission.stop()
             self._revoked = True
             self._lifecycle.advance(_E.REVOKED, SessionRevoked("the exchange revoked the logon", outcome=None))
@@ -153,6 +194,8 @@ class Supervisor(LinkOwner):
     def replace(self, link: Link) -> None:
         """Replace a link by another, as in a planned rollover."""
         link.is_retiring = True
+        if self._standby is not None:
+            self._standby.replace(link)
         self._wake.set()
 
     def rate_limited(self, error: RateLimited) -> None:
@@ -193,7 +236,9 @@ class Supervisor(LinkOwner):
             if patience is not None:
                 self._may_try_until = loop.time() + patience
             timeout = self._options.open_timeout
-            self._may_wait_until = max(self._may_try_until, math.inf if timeout is None else loop.time() + timeout)
+            self._connector.may_wait_until = max(
+                self._may_try_until, math.inf if timeout is None else loop.time() + timeout
+            )
             self.throttle.use(self._options.url, way_out(self._options))
             self._lifecycle.advance(_E.OPEN)
             if not self._lifecycle.is_over:  # by a hook
@@ -288,18 +333,20 @@ class Supervisor(LinkOwner):
         while True:
             ready_since = math.inf
             try:
-                link = await self._connect()
+                link = None if self._standby is None else self._standby.take()
+                link = link or await self._connector.connect()
                 attempts.refusals = 0
-                if not self._was_ready:
+                if not self._connector.was_ready:
                     attempts.reset()
                 self._promote(link)
                 while True:
                     ready_since = loop.time()
                     successor = await self._serve(link)
                     replaced, link = link, successor
-                    self._log.info("the next connection takes over; the one before ends when its last answer has come")
                     try:
-                        self._promote(link)
+                        if not self._admission.uses(link):  # the standby is used already
+                            self._log.info("the next connection takes over; the last answers on the one before follow")
+                            self._promote(link)
                     finally:
                         self._drain(replaced, link)
             except BinanceSessionError as error:
@@ -310,13 +357,13 @@ class Supervisor(LinkOwner):
                 else:
                     self._links.end_soon(link)  # nothing new waits for what is over
                 link = None
-            if not self._was_ready and not self._may_open_after(cause):
+            if not self._connector.was_ready and not self._may_open_after(cause):
                 if self._may_try_until > -math.inf and isinstance(cause, ConnectError) and not cause.retryable:
                     cause.args = (f"{cause}; this is not tried again, whatever the patience",)
                 raise cause
             delay = attempts.failed(cause, lasted=loop.time() - ready_since)
             self._lifecycle.advance(_E.LOST, cause)
-            if delay is None or (not self._was_ready and loop.time() + delay > self._may_try_until):
+            if delay is None or (not self._connector.was_ready and loop.time() + delay > self._may_try_until):
                 raise self._last_word(cause)
             if self._hooks.on_reconnecting is not None:
                 self._hooks.on_reconnecting(attempts.count, delay, cause)
@@ -349,64 +396,21 @@ class Supervisor(LinkOwner):
         revoked.__cause__ = cause
         return revoked
 
-    async def _connect(self) -> Link:
-        """Return a new link, open and logged on if the session logs on; raise why there is none."""
-        await self.throttle.wait_to_dial(self._patience_ends)
-        link = self._make_link(self)
-        self._links.add(link)
-        try:
-            await self._open(link)
-            if self._logon is not None:
-                self._lifecycle.advance(_E.CONNECTED)
-                await self._log_on(link, self._logon)
-                if not link.authenticated:
-                    raise ConnectError(f"logged on, and at once not any more: {link.cause or 'revoked'}")
-        except BaseException as error:
-            if isinstance(error, ConnectError) and error.status in (418, 429) and error.retry_after is not None:
-                self.throttle.hold(error.retry_after, is_ban=error.status == 418)
-            await self._links.end(link)
-            raise
-        self._stats.connections += 1
-        return link
-
-    async def _open(self, link: Link) -> None:
-        """Open a link; whatever goes wrong in it is a connection that could not be had."""
-        try:
-            await link.open()
-        except BinanceSessionError:
-            raise
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # a resolver's own cancellation, not this task's
-            raise ConnectError("no connection: the attempt was cancelled") from error
-        except (OSError, RuntimeError) as error:  # a resolver's, a thread's, a proxy library's
-            raise ConnectError(f"no connection: {str(error) or type(error).__name__}") from error
-        except Exception as error:
-            if not self._was_ready:
-                raise
-            wrapped = ConnectError(f"no connection: {type(error).__name__}")
-            wrapped.__cause__ = error
-            if self._lifecycle.troubles.level(wrapped) == logging.WARNING:
-                self._log.exception("a connection could not be attempted: this is a defect of binance_session")
-            raise wrapped from error
-
-    async def _log_on(self, link: Link, method: Method) -> None:
-        await log_on(link, method, self.throttle, until=self._patience_ends, was_ready=self._was_ready)
-
-    @property
-    def _patience_ends(self) -> float:
-        """The loop time at which a session that was never READY stops waiting until it may send."""
-        return math.inf if self._was_ready else self._may_wait_until
-
     def _promote(self, link: Link) -> None:
         """Send requests over a new ``link`` from now on."""
         if link.cause is not None:
             raise link.cause
-        first = not self._was_ready
-        self._was_ready = True
+        first = not self._connector.was_ready
+        self._connector.was_ready = True
         self._be_ready(link)
+        self._announce(link, first=first)
+        if self._standby is not None:
+            if first:
+                self._links.in_background(self._standby.keep(), "standby")
+            self._standby.promoted()
+
+    def _announce(self, link: Link, *, first: bool) -> None:
+        """Call the hook for a link that came into use, then send over it what waits."""
         if self._hooks.on_connected is not None and self._leads(link):
             self._hooks.on_connected(first)
         self._put_to_use(link)
@@ -434,12 +438,14 @@ class Supervisor(LinkOwner):
         """Use ``link`` until another is ready to take over, and return that; raise what ended it before."""
         loop = asyncio.get_running_loop()
         logged_on = loop.time()
+        self._served = link
         rollover = Rollover(
-            self._connect,
+            self._connector.connect,
             self._links,
             Attempts(self._reconnect, self._hooks, count=1),
             self._hasty,
             self._rollover_after,
+            link.opened_at,
             self._wake.set,
             self._lifecycle.troubles,
             self._log,
@@ -449,9 +455,9 @@ class Supervisor(LinkOwner):
                 self._wake.clear()
                 if (successor := rollover.result()) is not None:
                     return successor
-                if self.state is SessionState.LOGGING_ON and self._logon is not None:
+                if self.state is SessionState.LOGGING_ON and self._connector.logon is not None:
                     await self._pause_before_logon(loop.time() - logged_on, rollover.refused_at)
-                    await self._log_on(link, self._logon)
+                    await self._connector.log_on(link, self._connector.logon)
                     logged_on = loop.time()
                     if link.authenticated:
                         self._be_ready(link)
@@ -465,9 +471,12 @@ class Supervisor(LinkOwner):
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout_at(rollover.due if rollover.due < math.inf else None):
                             await self._wake.wait()
-            if (successor := await rollover.last_chance()) is not None:
-                return successor
-            raise link.cause
+            successor, self._successor = self._successor, None
+            if successor is None:
+                successor = await rollover.last_chance()
+            if successor is None:
+                raise link.cause
+            return successor
         finally:
             await rollover.abandon()
 

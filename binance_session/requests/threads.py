@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from binance_session.errors import SessionClosed
@@ -62,10 +62,15 @@ class ThreadRequests:
     def add(self, method: str, params: Params | None, timeout: float | None, options: dict[str, Any] | None) -> Answer:
         """Submit a request; called in any thread. Raises :class:`SessionClosed` if the event loop is closed.
 
-        After :meth:`end` the answer ends with :class:`SessionClosed` at once.
+        ``params`` may be changed afterwards. After :meth:`end` the answer ends with :class:`SessionClosed` at once.
         """
         answer = Answer()
-        self._waiting.append((answer, (method, params, timeout, options)))
+        copied = params
+        if type(params) is dict:
+            copied = params.copy()
+        elif params is not None and isinstance(params, Mapping):  # what is no mapping is refused by ``submit``
+            copied = dict(params)
+        self._waiting.append((answer, (method, copied, timeout, options)))
         # If it is set, the request was appended before the loop clears it, and so before the loop reads the queue.
         if not self._scheduled:
             self._scheduled = True

@@ -14,9 +14,9 @@ import pytest
 
 from binance_session import COIN_M, ConnectionLost, NoKeepalive, ServerError
 from binance_session.connections.attempts import Attempts
+from binance_session.connections.connector import Connector
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
-from binance_session.connections.supervisor import Supervisor
 from binance_session.events.listenkey import ListenKeyKeeper
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.router import Router
@@ -165,13 +165,13 @@ def test_a_key_on_a_logged_on_connection_is_found(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.long
 def test_a_request_before_the_logon_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor that hands its link out too early."""
-    log_on = Supervisor._log_on
+    log_on = Connector.log_on
 
-    async def eagerly(self: Supervisor, link: Link, method: Any) -> None:
+    async def eagerly(self: Connector, link: Link, method: Any) -> None:
         link.submit(_STATUS).add_done_callback(lambda future: future.cancelled() or future.exception())
         await log_on(self, link, method)
 
-    monkeypatch.setattr(Supervisor, "_log_on", eagerly)
+    monkeypatch.setattr(Connector, "log_on", eagerly)
     assert _found("before a logon", range(300, 305), "dense")
 
 
