@@ -34,7 +34,7 @@ from binance_session.errors import ConfigurationError
 from binance_session.keepalive import KeepalivePolicy
 from binance_session.masking import kind_of
 from binance_session.reconnect import ReconnectPolicy
-from binance_session.venues import Venue
+from binance_session.venues import Method, Venue
 
 __all__ = ["ON_UNREADY", "ConnectionOptions", "Logon", "OnUnready", "SessionOptions"]
 
@@ -249,6 +249,14 @@ class SessionOptions:
     def is_exposed(self) -> bool:
         """Whether what goes to ``url`` could be read on its way."""
         return is_exposed(self._url, self.proxy)
+
+    def check_other_key(self, method: Method, credentials: Credentials) -> None:
+        """Raise :class:`ConfigurationError` unless a request may be signed with these credentials."""
+        check_credentials(credentials)
+        if self.is_exposed:
+            raise insecure("url", method.name, by_proxy=isinstance(self.proxy, str))
+        if method.name.endswith("session.logon"):
+            raise ConfigurationError("the connection is logged on with the session's own key", method=method.name)
 
     def connection(self, name: str) -> ConnectionOptions:
         """Return how to connect to the API; ``name`` is the session's."""

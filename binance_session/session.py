@@ -16,10 +16,8 @@ from attrs import evolve
 
 from binance_session.checks import (
     check_choice,
-    check_credentials,
     check_number,
     check_patience,
-    insecure,
 )
 from binance_session.clock import ServerClock
 from binance_session.config import ON_UNREADY, ConnectionOptions, Logon, OnUnready, SessionOptions
@@ -41,6 +39,7 @@ from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.racing import check_race
 from binance_session.requests.threads import ThreadRequests
 from binance_session.responses import Response
 from binance_session.settlement.methods import SettlementMethods
@@ -139,6 +138,8 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
         self._methods = venue.methods
         self._stats = Stats()
         self._hooks = Hooks(self, self._stats, self._log)
+        # that of a subclass; on the way of every request
+        self._prepare = self._hooks.prepare
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
         self._encoder = RequestEncoder(credentials, recv_window, self._clock)
         self._unsettled = Unsettled(credentials, self._stats)
@@ -237,9 +238,7 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             watch(self, Session._inherited)
-            self._submits_plainly = (
-                getattr(self.submit, "__func__", None) is Session.submit and self._hooks.prepare is None
-            )
+            self._submits_plainly = getattr(self.submit, "__func__", None) is Session.submit and self._prepare is None
             self._thread_requests = ThreadRequests(self._loop, self._submit_for, lambda: self._admission.link)
         self._demand_loop()
         try:
@@ -325,6 +324,7 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
         credentials: Credentials | None = None,
         timeout: float | None = None,
         on_unready: OnUnready | None = None,
+        race: bool = False,
     ) -> asyncio.Future[Response]:
         """Write a request to the socket before returning, and return the future of its answer.
 
@@ -337,6 +337,10 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
         method that the venue's catalogue does not know. ``credentials`` signs this request with another key.
         ``timeout`` (s) and ``on_unready`` stand in for the session's.
 
+        ``race`` writes it on the standby connection too; the first answer that is no error ends the future, the other
+        is only counted. It uses the request weight twice. Only with ``standby=True``, and for what may be executed
+        twice: queries, ``userDataStream.ping``, a cancellation by id.
+
         Raises, with nothing sent: :class:`ConfigurationError` for bad input, :class:`NotSent` when the request cannot
         leave now and is not to wait, :class:`SessionClosed` when the session is over.
         """
@@ -346,28 +350,35 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
             running = None
         if running is not self._loop and self._loop is not None:
             raise wrong_loop(self._loop, method)
-        spec = self._methods.get(method) if security is None and type(method) is str else None
+        try:
+            spec = self._methods.get(method) if security is None else None
+        except TypeError:  # no text, and not even hashable
+            spec = None
         if spec is None:
             spec = self.venue.method(method, security)
         if timeout is not None:
             check_number("timeout", timeout, method)
-        if on_unready is not None:
-            check_choice("on_unready", on_unready, ON_UNREADY)
         if credentials is not None:
-            check_credentials(credentials)
+            self._options.check_other_key(spec, credentials)
             self._secrets.add_key(credentials)
-            if self._options.is_exposed:
-                raise insecure("url", method, by_proxy=isinstance(self._options.proxy, str))
-            if spec.name.endswith("session.logon"):
-                raise ConfigurationError("the connection is logged on with the session's own key", method=method)
-        if self._hooks.prepare is not None:
-            params = self._hooks.prepare(method, dict(params) if params is not None else {})
-            if params is None:
-                raise ConfigurationError("prepare() returned None: it returns the params to send", method=method)
+        if self._prepare is not None:
+            params = self._prepared(method, params)
+        if on_unready is not None or race:
+            check_choice("on_unready", on_unready, (None, *ON_UNREADY))
+            if race:
+                check_race(spec, params, has_standby=self._options.standby)
+                return self._admission.race(self._supervisor.standby, spec, params, credentials, timeout, on_unready)
         link = self._admission.link
         if link is not None:
             return link.submit(spec, params, credentials, timeout)
         return self._admission.submit(spec, params, credentials, timeout, on_unready)
+
+    def _prepared(self, method: str, params: Params | None) -> Params:
+        assert self._prepare is not None
+        prepared = self._prepare(method, dict(params) if params is not None else {})
+        if prepared is None:
+            raise ConfigurationError("prepare() returned None: it returns the params to send", method=method)
+        return prepared
 
     async def request(
         self,
@@ -378,10 +389,17 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
         credentials: Credentials | None = None,
         timeout: float | None = None,
         on_unready: OnUnready | None = None,
+        race: bool = False,
     ) -> Response:
         """Submit a request and wait for its answer; see :meth:`submit` for the parameters and the errors."""
         return await self.submit(
-            method, params, security=security, credentials=credentials, timeout=timeout, on_unready=on_unready
+            method,
+            params,
+            security=security,
+            credentials=credentials,
+            timeout=timeout,
+            on_unready=on_unready,
+            race=race,
         )
 
     async def _request_own(self, method: str, *, on_unready: Literal["wait"] | None = None) -> Response:

@@ -17,6 +17,7 @@ from binance_session.errors import BinanceSessionError, NotSent
 from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.racing import race_of
 from binance_session.requests.sent import carrying
 from binance_session.requests.waiting import WaitingRequests
 from binance_session.responses import Response
@@ -179,6 +180,26 @@ class Admission:
             )
         checked = self._encoder.check(method, params, self._logs_on or self.authenticated, credentials)
         return self._waiting.add(method, checked, credentials, timeout)
+
+    def race(
+        self,
+        standby: Link | None,
+        method: Method,
+        params: Params | None,
+        credentials: Credentials | None,
+        timeout: float | None,
+        on_unready: str | None,
+    ) -> asyncio.Future[Response]:
+        """Send a request over the link in use and over ``standby`` too, if that may be now."""
+        first = self.submit(method, params, credentials, timeout, on_unready)
+        if standby is None or not self.throttle.allows(method):
+            return first
+        try:
+            second = standby.submit(method, params, credentials, timeout)
+        except NotSent:
+            return first
+        self.throttle.sent(method, params)
+        return race_of(first, second)
 
     # Request weight
 
