@@ -93,5 +93,4 @@ class Links:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        for link in list(self._links):
-            await self.end(link)
+        await asyncio.gather(*[self.end(link) for link in self._links])

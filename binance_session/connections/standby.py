@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from random import uniform
 from typing import Final
 
-from binance_session.connections.attempts import Attempts
+from binance_session.connections.attempts import HEALTHY, Attempts
 from binance_session.connections.link import Link
 from binance_session.connections.links import Links
 from binance_session.errors import BinanceSessionError, SessionRevoked
@@ -128,7 +128,10 @@ class Standby:
             began = loop.time()
             await self._replaced(link)
             cause, self._cause = self._cause, None
-            delay = 0.0 if cause is None else self._attempts.failed(cause, lasted=loop.time() - began)
+            lasted = loop.time() - began
+            if lasted >= HEALTHY:
+                self._attempts.reset()
+            delay = 0.0 if cause is None else self._attempts.failed(cause, lasted=lasted)
 
     async def _replaced(self, link: Link) -> None:
         """Return when another link is needed."""

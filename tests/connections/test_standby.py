@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from binance_session import (
     SPOT,
+    BinanceSessionError,
     ConfigurationError,
     ConnectionLost,
     ReconnectPolicy,
@@ -249,3 +251,36 @@ async def test_on_real_sockets() -> None:
 def test_standby_is_true_or_false() -> None:
     with pytest.raises(ConfigurationError, match="standby"):
         Session(SPOT, ED25519, standby=2)  # type: ignore[arg-type]
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("seed", range(5))
+async def test_no_request_is_refused_while_one_connection_is_good(seed: int) -> None:
+    """Under load, whichever is lost; what was in flight on the lost one is unknown, and everything else is answered."""
+    chance = random.Random(seed)
+    ends: Counter[str] = Counter()
+
+    async def caller(session: Session) -> None:
+        while True:
+            try:
+                await session.request("order.place", ORDER, on_unready="fail")
+            except BinanceSessionError as error:
+                ends[str(error.outcome)] += 1
+            else:
+                ends["answered"] += 1
+            await asyncio.sleep(chance.uniform(0, 0.5))
+
+    async with exchange(enforce_limits=False) as simulator, session_to(simulator, standby=True) as session:
+        await until(lambda: session.standby_ready)
+        callers = [asyncio.ensure_future(caller(session)) for _ in range(5)]
+        for count in range(3, 23):
+            chance.choice(simulator.connections).drop()
+            await until(lambda count=count: session.standby_ready and session.stats.connections == count)  # type: ignore[misc]
+            await asyncio.sleep(chance.uniform(0, 0.5))
+        for task in callers:
+            task.cancel()
+        await asyncio.wait(callers)
+        assert session.stats.failovers > 3
+        assert ends["not_sent"] == ends["rejected"] == 0
+        assert ends["unknown"] == session.stats.lost > 0
+        assert ends["answered"] > 200
