@@ -482,7 +482,7 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
     @property
     def in_flight(self) -> int:
         """How many requests were written and have not ended; takes time in proportion to them."""
-        return self._supervisor.in_flight
+        return self._supervisor.links.in_flight
 
     @property
     def clock_offset(self) -> float:
@@ -496,4 +496,4 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
     @property
     def stats(self) -> Stats:
         """A copy of the session's counters."""
-        return evolve(self._stats, event_backlog=self._user_data.backlog)
+        return evolve(self._stats, answered=self._supervisor.links.answered, event_backlog=self._user_data.backlog)

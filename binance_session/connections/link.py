@@ -424,8 +424,8 @@ class Link:
             self._owner.link_ended(self, self._lost)
 
     def answers(self) -> int:
-        """Return how many answers the session has got: while they come, what is written arrives."""
-        return self._stats.answered + self._stats.refused + self._stats.late
+        """Return how many answers have come on this connection: while they come, what is written arrives."""
+        return self.router.answers
 
     # The end
 

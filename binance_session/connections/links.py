@@ -20,12 +20,14 @@ _OVERLAP: Final = 2.0
 class Links:
     """The links from their making until they are closed."""
 
-    __slots__ = ("_links", "_log", "_tasks")
+    __slots__ = ("_answered", "_links", "_log", "_tasks")
 
     def __init__(self, log: SessionLog) -> None:
         self._log = log
         self._links: list[Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        # how many answers came on links that are gone
+        self._answered = 0
 
     def __len__(self) -> int:
         return len(self._links)
@@ -34,6 +36,11 @@ class Links:
     def in_flight(self) -> int:
         """How many requests were written and have not ended."""
         return sum(len(link.router) for link in self._links)
+
+    @property
+    def answered(self) -> int:
+        """How many answers with a result reached their futures, on all links that there ever were."""
+        return self._answered + sum(link.router.answered for link in self._links)
 
     def add(self, link: Link) -> None:
         """Keep a new link until it is closed."""
@@ -53,15 +60,19 @@ class Links:
         try:
             await link.close()
         finally:
-            if link in self._links:
-                self._links.remove(link)
+            self._forget(link)
 
     def end_soon(self, link: Link) -> None:
         """Close a link and forget it, without waiting for that."""
         if link.is_gone:
-            self._links.remove(link)
+            self._forget(link)
         else:
             self.in_background(self.end(link), "end")
+
+    def _forget(self, link: Link) -> None:
+        if link in self._links:
+            self._links.remove(link)
+            self._answered += link.router.answered
 
     def drain(self, link: Link, successor: Link | None, watcher: LinkWatcher | None) -> None:
         """Close a link once its last answer has come or timed out, and ``watcher`` needs it no more.

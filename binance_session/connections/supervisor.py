@@ -82,9 +82,10 @@ class Supervisor(LinkOwner):
         self._stats = stats
         self._log = log
         self._on_failed = on_failed
-        self._links = Links(log)
+        #: all links that are not gone yet
+        self.links = Links(log)
         self._connector = Connector(
-            functools.partial(make_link, self), logon, self._links, admission.throttle, lifecycle, stats, log
+            functools.partial(make_link, self), logon, self.links, admission.throttle, lifecycle, stats, log
         )
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +103,7 @@ class Supervisor(LinkOwner):
             self._standby = Standby(
                 functools.partial(self._connector.connect, beside=True),
                 functools.partial(lifecycle.wait_for, SessionState.READY),
-                self._links,
+                self.links,
                 Attempts(reconnect, hooks),
                 rollover_after,
                 log,
@@ -138,11 +139,6 @@ class Supervisor(LinkOwner):
     def standby(self) -> Link | None:
         """The standby link, if it could take over now."""
         return None if self._standby is None else self._standby.link
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests were written and have not ended."""
-        return self._links.in_flight
 
     async def wait_for(self, goal: SessionState) -> None:
         """As :meth:`Lifecycle.wait_for`."""
@@ -243,7 +239,7 @@ class Supervisor(LinkOwner):
             self._lifecycle.advance(_E.OPEN)
             if not self._lifecycle.is_over:  # by a hook
                 self._task = loop.create_task(self._run(), name=self._log.task("supervisor"))
-        await self.wait_for(SessionState.READY)
+        await self._lifecycle.wait_for(SessionState.READY)
 
     async def close(self) -> None:
         """End everything pending at once, then close the connection; return when nothing is left."""
@@ -264,7 +260,7 @@ class Supervisor(LinkOwner):
 
     async def _shut_down(self, task: asyncio.Task[None]) -> None:
         await asyncio.wait([task])
-        await self._links.end_all()  # if it was cancelled while it cleaned up
+        await self.links.end_all()  # if it was cancelled while it cleaned up
         self._lifecycle.advance(_E.CLOSED)
 
     def _end_pending(self, cause: Exception | None) -> None:
@@ -287,7 +283,7 @@ class Supervisor(LinkOwner):
             return error
 
         by_owner = cause is None  # who called close(), and needs no warning for each request
-        unknown = self._links.end_requests(left, quietly=by_owner)
+        unknown = self.links.end_requests(left, quietly=by_owner)
         self._stats.lost += unknown
         if unknown:
             self._log.warning("the session was %s with %d requests in flight: their outcome is unknown", why, unknown)
@@ -295,7 +291,7 @@ class Supervisor(LinkOwner):
 
     async def _run(self) -> None:
         """Keep a link ready until the session is closed or cannot go on; leave nothing behind."""
-        self.throttle.join(None if self._options.ping_interval is None else self._links.check)
+        self.throttle.join(None if self._options.ping_interval is None else self.links.check)
         failure: Exception | None = None
         cancelled = False
         try:
@@ -316,7 +312,7 @@ class Supervisor(LinkOwner):
                 self._end_pending(failure)
             self._admission.stop()
             self.throttle.leave()
-            await self._links.end_all()
+            await self.links.end_all()
         self._end_pending(failure)
         assert failure is not None
         self._on_failed(failure)
@@ -355,7 +351,7 @@ class Supervisor(LinkOwner):
                 if link.cause is None:  # not logged on any more: what needs no logon may still be answered
                     self._drain(link, None)
                 else:
-                    self._links.end_soon(link)  # nothing new waits for what is over
+                    self.links.end_soon(link)  # nothing new waits for what is over
                 link = None
             if not self._connector.was_ready and not self._may_open_after(cause):
                 if self._may_try_until > -math.inf and isinstance(cause, ConnectError) and not cause.retryable:
@@ -406,7 +402,7 @@ class Supervisor(LinkOwner):
         self._announce(link, first=first)
         if self._standby is not None:
             if first:
-                self._links.in_background(self._standby.keep(), "standby")
+                self.links.in_background(self._standby.keep(), "standby")
             self._standby.promoted()
 
     def _announce(self, link: Link, *, first: bool) -> None:
@@ -441,7 +437,7 @@ class Supervisor(LinkOwner):
         self._served = link
         rollover = Rollover(
             self._connector.connect,
-            self._links,
+            self.links,
             Attempts(self._reconnect, self._hooks, count=1),
             self._hasty,
             self._rollover_after,
@@ -497,4 +493,4 @@ class Supervisor(LinkOwner):
     def _drain(self, link: Link, successor: Link | None) -> None:
         """Close a link that is not used any more, once its last answer has come or timed out."""
         makes_again = self._hooks.on_connected is not None
-        self._links.drain(link, successor if makes_again else None, self.watcher)
+        self.links.drain(link, successor if makes_again else None, self.watcher)

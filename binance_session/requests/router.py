@@ -48,12 +48,14 @@ class Router:
         "_on_refused",
         "_on_response",
         "_on_session_answer",
+        "_others",
         "_outcomes",
         "_pending",
         "_purge_at",
         "_stats",
         "_timer",
         "_wake_at",
+        "answered",
         "timeout",
     )
 
@@ -85,6 +87,10 @@ class Router:
         self._on_refused = on_refused
         self._on_session_answer = on_session_answer
         self._outcomes = outcomes
+        #: how many answers with a result reached their futures
+        self.answered = 0
+        # how many other answers came: refusals, and late ones
+        self._others = 0
         self._pending: dict[int, _Entry] = {}
         self._odd: dict[int, _Entry] = {}
         self._odd_deadlines: list[tuple[float, int, float]] = []
@@ -149,6 +155,11 @@ class Router:
         self._odd_deadlines = [entry for entry in self._odd_deadlines if entry[1] in self._odd]
         heapq.heapify(self._odd_deadlines)
 
+    @property
+    def answers(self) -> int:
+        """How many answers to requests of this router have come."""
+        return self.answered + self._others
+
     def resolve(self, envelope: Envelope) -> bool:
         """End the future that waits for this answer; return whether there was one.
 
@@ -160,6 +171,7 @@ class Router:
         if entry is None and (entry := self._odd.pop(request_id, None)) is None:
             if request_id is not None and 0 < request_id <= self._last_id:
                 self._stats.late += 1
+                self._others += 1
                 self._answered_late(request_id, envelope)
             else:
                 self._stats.unknown += 1
@@ -167,9 +179,10 @@ class Router:
         future, method, _, vouched, data = entry
         if future.done():
             self._stats.late += 1
+            self._others += 1
             return False
         if envelope.status == 200 and envelope.error is None and envelope.result is not MISSING:
-            self._stats.answered += 1
+            self.answered += 1
             response = answered(request_id, method.name, 200, envelope.result, envelope.limits)
             if self._on_response is None and not method.is_about_session:
                 future.set_result(response)
@@ -210,6 +223,7 @@ class Router:
 
     def _refuse(self, future: AnyFuture, error: BinanceSessionError, vouched: bool) -> None:
         self._stats.refused += 1
+        self._others += 1
         try:
             if isinstance(error, ApiError) and error.response is not None and self._on_response is not None:
                 self._on_response(error.response)

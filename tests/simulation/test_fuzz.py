@@ -458,7 +458,7 @@ async def test_connections_leave_nothing() -> None:
                 assert waiting.exception() is not None
         assert session.stats.connections == 1001
         assert len(asyncio.all_tasks()) <= tasks
-        assert len(session._supervisor._links) == 1
+        assert len(session._supervisor.links) == 1
         assert len(network.connections) == 1
 
 

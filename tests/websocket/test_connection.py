@@ -353,7 +353,7 @@ async def test_the_end_of_a_lost_connection_takes_no_task_if_nothing_is_left_of_
 
         def on_reconnecting(self, attempt: int, delay: float, cause: Exception) -> None:
             self.ending = f"{self.name}: end" in {task.get_name() for task in asyncio.all_tasks()}
-            self.links = len(self._supervisor._links)
+            self.links = len(self._supervisor.links)
 
     client, server = (authority.client_context(), authority.server_context()) if is_left else (None, None)
     async with (
@@ -368,7 +368,7 @@ async def test_the_end_of_a_lost_connection_takes_no_task_if_nothing_is_left_of_
         await session.wait_for(SessionState.READY)
         assert session.ending is is_left
         assert session.links == int(is_left)
-        await until(lambda: len(session._supervisor._links) == 1)
+        await until(lambda: len(session._supervisor.links) == 1)
 
 
 async def test_two_dials_at_a_time_do_not_mix_up_their_receivers() -> None:
