@@ -23,7 +23,7 @@ from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.router import Router
 from binance_session.responses import answered
 from binance_session.websocket import frames
-from tests.websocket.test_connection import connected, frame
+from tests.websocket.raw import connected, frame
 
 ORDER = COIN_M.methods["order.place"]
 LOGON = COIN_M.methods["session.logon"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import types
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_session import COIN_M, ConfigurationError, HmacKey
+from binance_session import COIN_M, SPOT, ConfigurationError, HmacKey, Session, SessionState
 from binance_session.clock import ServerClock
 from binance_session.params import clean, clean_value, text
 from binance_session.requests.encoding import RequestEncoder
+from tests.exchange import exchange, requests, session_to, until
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 integers = st.integers(-(2**63), 2**63 - 1)
@@ -170,3 +172,40 @@ def test_the_callers_params_are_not_touched() -> None:
     params: types.MappingProxyType[str, Any] = types.MappingProxyType({"b": Decimal(1), "a": [Side.BUY]})
     assert list(clean(params).items()) == [("b", "1"), ("a", ["BUY"])]
     assert params["a"] == [Side.BUY]
+
+
+ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "MARKET", "quantity": "1"}
+
+
+@pytest.mark.parametrize("value", ["1E+50000000", "1E-50000000"])
+async def test_a_number_with_millions_of_digits(value: str) -> None:
+    """Refused instead of written."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        with pytest.raises(ConfigurationError, match="digits"):
+            session.submit("order.place", {**ORDER, "price": Decimal(value)})
+
+
+@pytest.mark.parametrize("value", [10**400, 1e309])
+def test_numbers_beyond_all_bounds(value: Any) -> None:
+    """Refused in words."""
+    with pytest.raises(ConfigurationError):
+        Session(COIN_M, request_timeout=value)
+
+
+async def test_lists_that_hold_themselves_and_lists_that_change() -> None:
+    """The one is refused; of the other, what it was when the request was made is sent."""
+    endless: list[Any] = []
+    endless.append(endless)
+    async with exchange(SPOT) as simulator:
+        session = session_to(simulator, None)
+        opening = asyncio.ensure_future(session.open())
+        await until(lambda: session.state is SessionState.CONNECTING)
+        with pytest.raises(ConfigurationError, match="a list that contains a list"):
+            session.submit("ticker.price", {"symbols": endless})
+        symbols = ["BTCUSDT"]
+        parked = session.submit("ticker.price", {"symbols": symbols})
+        symbols.append("ETHUSDT")
+        await opening
+        await asyncio.gather(parked, return_exceptions=True)
+        assert requests(simulator, "ticker.price")[0].params["symbols"] == ["BTCUSDT"]
+        await session.close()

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from binance_session import (
+    COIN_M,
     SPOT,
     ApiError,
     BinanceSessionError,
+    ConfigurationError,
     ConnectionLost,
     Credentials,
+    HmacKey,
     ListenKey,
     LogonRejected,
     Session,
@@ -175,3 +178,20 @@ async def test_a_password_of_the_proxy_is_masked_too() -> None:
     session = Session(SPOT, url="wss://127.0.0.1:1/", proxy=proxy, headers={"X": "to ken99"})
     assert "hunter2" not in session._secrets.clean("denied: user:hunter2/ and hunter2%2F")
     assert "ken99" not in session._secrets.clean("to ken99; ken99")
+
+
+def test_secrets_stay_out_of_errors_about_them() -> None:
+    """A UnicodeEncodeError carries the whole text that could not be encoded."""
+    with pytest.raises(ConfigurationError) as caught:
+        HmacKey("k" * 20, "secret\udc00")
+    assert "secret\udc00" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("proxy", ["user:PASSWORD@host", "http://user:PASSWORD@host:x", "ftp://user:PASSWORD@h"])
+async def test_a_proxys_password_is_not_shown(proxy: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Not by an address that cannot be used, and not in the log; it is refused before anything is dialled."""
+    with pytest.raises(ConfigurationError, match="proxy") as caught:
+        Session(COIN_M, url="wss://127.0.0.1:1", proxy=proxy)
+    shown = "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert "PASSWORD" not in shown
+    assert "defect" not in shown

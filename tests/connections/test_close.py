@@ -9,12 +9,22 @@ import asyncio
 import gc
 import subprocess
 import sys
+import traceback
 import warnings
 from typing import Any
 
 import pytest
 
-from binance_session import COIN_M, ConnectionLost, NotSent, Response, Session, SessionClosed, SessionState
+from binance_session import (
+    COIN_M,
+    ConnectionLost,
+    NotSent,
+    Response,
+    Session,
+    SessionClosed,
+    SessionRevoked,
+    SessionState,
+)
 from binance_session.simulator import Fault, virtual
 from tests.exchange import ED25519, exchange, requests, session_to, until
 
@@ -291,3 +301,124 @@ async def test_an_unopened_session_needs_no_loop() -> None:
     """Made anywhere, opened where it is to live."""
     made = await asyncio.to_thread(lambda: Session(COIN_M, ED25519))
     assert made.state is SessionState.NEW
+
+
+READY = SessionState.READY
+
+
+ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "MARKET", "quantity": "1"}
+
+
+@pytest.mark.virtual
+async def test_a_session_that_failed_by_itself_pings_no_more() -> None:
+    """Nobody called close(); the listenKey is given up all the same."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        await session.open()
+        await session.start_user_data_stream()
+        simulator.revoke(ED25519.api_key)
+        with pytest.raises(SessionRevoked):
+            await session.request("account.balance")
+        await until(lambda: session.state is SessionState.FAILED)
+        assert session.listen_key is None
+        await asyncio.sleep(0)
+        assert [task.get_name() for task in asyncio.all_tasks() if "keepalive" in task.get_name()] == []
+
+
+@pytest.mark.virtual
+async def test_cancelling_every_task_ends_the_session() -> None:
+    """The usual way to end a program: who waits is told, and the state does not lie."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        await session.open()
+        for task in asyncio.all_tasks():
+            if "supervisor" in task.get_name():
+                task.cancel()
+        with pytest.raises(SessionClosed):
+            await session.wait_for(SessionState.CLOSED)
+        assert session.state is SessionState.FAILED
+        with pytest.raises(SessionClosed):
+            session.submit("account.balance")
+
+
+@pytest.mark.virtual
+async def test_open_and_close_in_one_turn() -> None:
+    """Whichever comes first; nothing is left (the suite looks)."""
+    async with exchange() as simulator:
+        for _ in range(3):
+            session = session_to(simulator)
+            await asyncio.gather(session.open(), session.close(), return_exceptions=True)
+            await session.close()
+            assert session.state is SessionState.CLOSED
+
+
+@pytest.mark.virtual
+async def test_close_from_the_first_hook() -> None:
+    """on_state_change at CONNECTING, where the session has no task yet."""
+    closing: list[asyncio.Task[None]] = []
+
+    class Bot(Session):
+        def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
+            if new is SessionState.CONNECTING:
+                closing.append(asyncio.ensure_future(self.close()))
+
+    async with exchange() as simulator:
+        session = session_to(simulator, kind=Bot)
+        with pytest.raises(SessionClosed):
+            await session.open()
+        await closing[0]
+        assert session.state is SessionState.CLOSED
+
+
+@pytest.mark.virtual
+async def test_close_takes_no_longer_than_promised_when_nothing_can_be_written() -> None:
+    """The peer does not read, the buffers are full: close_timeout is the bound."""
+    async with exchange() as simulator:
+        session = session_to(simulator, close_timeout=1, ping_interval=None, max_in_flight=10**6)
+        await session.open()
+        loop: Any = asyncio.get_running_loop()
+        loop.network.connections[0].half_open()
+        futures = [session.submit("account.balance", {"symbol": "x" * 100_000}) for _ in range(50)]
+        began = loop.time()
+        await session.close()
+        assert loop.time() - began <= 1.5
+        assert all(isinstance(future.exception(), SessionClosed) for future in futures)
+        loop.network.connections[0].cut()
+
+
+async def test_closing_with_requests_in_flight_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Their outcome is unknown, also to who does not look at the futures."""
+    async with exchange() as simulator:
+        simulator.inject(Fault("no_answer", method="order.place", times=3))
+        async with session_to(simulator) as session:
+            for _ in range(3):
+                session.submit("order.place", ORDER)
+        assert "3 requests in flight: their outcome is unknown" in caplog.text
+        assert session.stats.lost == 3
+
+
+async def test_the_error_that_ended_a_session_does_not_grow() -> None:
+    """It may be raised any number of times."""
+    async with exchange() as simulator:
+        simulator.revoke(ED25519.api_key)
+        session = session_to(simulator)
+        depths = set()
+        for _ in range(5):
+            with pytest.raises(Exception, match="refused") as caught:
+                await session.open()
+            depths.add(len(traceback.extract_tb(caught.value.__traceback__)))
+        assert len(depths) <= 2
+
+
+@pytest.mark.virtual
+async def test_what_ends_a_session_is_about_no_request() -> None:
+    """wait_for() raises it with no outcome: there is no order that it could be the outcome of."""
+    async with exchange() as simulator:
+        session = session_to(simulator)
+        await session.open()
+        simulator.revoke(ED25519.api_key)
+        with pytest.raises(SessionRevoked):
+            await session.request("account.balance")
+        with pytest.raises(SessionRevoked) as caught:
+            await session.wait_for(READY)
+        assert caught.value.outcome is None

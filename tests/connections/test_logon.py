@@ -14,9 +14,13 @@ from binance_session import (
     ConfigurationError,
     ConnectError,
     ConnectionLost,
+    ExponentialBackoff,
     InvalidTimestamp,
     LogonRejected,
+    NotSent,
     RateLimited,
+    ReconnectPolicy,
+    Response,
     Session,
     SessionRevoked,
     SessionState,
@@ -362,3 +366,100 @@ async def test_an_ignored_answer_to_logon_does_not_count_as_logged_on() -> None:
         with pytest.raises(ConnectError):
             await task
         assert not session.authenticated
+
+
+class Impatient:
+    def next_delay(self, attempt: int, cause: Exception | None) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(("policy", "most"), [(ExponentialBackoff(), 60), (Impatient(), 310)])
+@pytest.mark.virtual
+async def test_a_logon_that_is_revoked_again_and_again_is_not_hammered(policy: ReconnectPolicy, most: int) -> None:
+    """Each logon is taken and revoked at once: tried ever more rarely; and once a second whatever the policy says."""
+
+    class Bot(Session):
+        def on_response(self, response: Response) -> None:
+            if response.method == "session.logon":
+                asyncio.get_running_loop().call_later(0.001, revoke)
+
+    def revoke() -> None:
+        for connection in simulator.connections:
+            connection.send({"id": None, "status": 401, "error": {"code": -2015, "msg": "revoked"}})
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot, reconnect=policy):
+        await asyncio.sleep(300)
+        assert len(requests(simulator, "session.logon")) < most
+
+
+@pytest.mark.virtual
+async def test_a_revocation_is_seen_to_while_another_connection_is_dialled() -> None:
+    """The second dial hangs; the first connection is logged on again meanwhile."""
+    async with exchange() as simulator, session_to(simulator, open_timeout=60) as session:
+        simulator.inject(Fault("slow_handshake", delay=15.0))
+        simulator.broadcast_shutdown()
+        await asyncio.sleep(1)
+        simulator.inject(Fault("revoke", method="account.balance"))
+        began = simulator.clock.time()
+        with pytest.raises(SessionRevoked):
+            await session.request("account.balance")
+        await session.wait_for(READY)
+        assert simulator.clock.time() - began < 1
+        await asyncio.sleep(60)
+        assert session.stats.connections == 2
+
+
+@pytest.mark.virtual
+async def test_a_parked_logon_counts_when_its_answer_is_there() -> None:
+    """The next request, sent in the same turn, carries no key."""
+    async with exchange() as simulator:
+        session = session_to(simulator, logon=False)
+        opening = asyncio.ensure_future(session.open())
+        await session.wait_for(SessionState.CONNECTING)
+        await session.logon()
+        assert session.authenticated
+        await session.request("account.balance")
+        assert set(requests(simulator, "account.balance")[0].params) == {"timestamp"}
+        await opening
+        await session.close()
+
+
+@pytest.mark.virtual
+async def test_an_answer_to_logon_and_the_end_in_one_turn() -> None:
+    """Logged on for no time at all: not logged on."""
+
+    class Bot(Session):
+        def on_response(self, response: Response) -> None:
+            if response.method == "session.logon" and self.stats.connections:
+                simulator.connections[-1].close(1001)
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot) as session:
+        simulator.connections[0].drop()
+        for _ in range(300):
+            await asyncio.sleep(0.01)
+            assert session.authenticated <= (session.state is READY)
+
+
+async def test_a_key_that_cannot_log_on_is_not_sent_to_try() -> None:
+    """logon() says so itself."""
+    async with exchange() as simulator, session_to(simulator, HMAC) as session:
+        with pytest.raises(ConfigurationError, match="Ed25519"):
+            await session.logon()
+        with pytest.raises(ConfigurationError, match="own key"):
+            await session.request("session.logon", credentials=ED25519)
+        assert simulator.received == []
+
+
+async def test_a_full_session_can_log_on_again() -> None:
+    """The bound on what is in flight is for the caller's requests."""
+    async with exchange() as simulator, session_to(simulator, max_in_flight=1) as session:
+        simulator.inject(Fault("no_answer", method="account.status"))
+        stuck = session.submit("account.status", credentials=HMAC)
+        with pytest.raises(NotSent):
+            session.submit("account.balance")
+        simulator.connections[0].send({"id": None, "status": 401, "error": {"code": -2015, "msg": "revoked"}})
+        await session.wait_for(SessionState.LOGGING_ON)
+        await session.wait_for(READY)
+        assert not stuck.done()
+        assert session.stats.connections == 1
+        stuck.cancel()

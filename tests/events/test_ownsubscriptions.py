@@ -9,7 +9,7 @@ import pytest
 
 from binance_session import SPOT, Event, Session
 from binance_session.simulator import Simulator
-from tests.events.test_stream import number_of, push
+from tests.events.streams import number_of, push
 from tests.exchange import ED25519, HMAC, exchange, session_to, until
 
 

@@ -30,7 +30,7 @@ from binance_session import (
 from binance_session.events.feed import Feed
 from binance_session.events.stream import UserDataStream
 from binance_session.simulator import Fault, Simulator
-from tests.events.test_stream import number_of, push, sockets, streaming, take
+from tests.events.streams import number_of, push, sockets, streaming, take
 from tests.exchange import exchange, session_to, until
 
 # What is said on the way

@@ -14,7 +14,7 @@ from websockets.frames import CloseCode, Opcode
 from binance_session import COIN_M, ConfigurationError, Session
 from binance_session.websocket.connection import Connection
 from tests.exchange import exchange, requests, session_to, until
-from tests.websocket.test_connection import Collector, Recorder, connected, frame
+from tests.websocket.raw import Collector, Recorder, connected, frame
 
 ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "MARKET"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import tracemalloc
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from binance_session import Event, ListenKey, Response, SessionStatus
+from binance_session import Event, ListenKey, ProtocolError, Response, Session, SessionStatus
 from binance_session.jsontext import MalformedMessage
 from binance_session.requests import decoding as module
 from binance_session.requests.decoding import MISSING, decode, decode_json, event_of, memory_of
 from binance_session.responses import RateLimit
+from binance_session.simulator import Fault
+from tests.exchange import exchange, requests, session_to, until
 
 LIMIT = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400, "count": 2}
 
@@ -251,3 +254,35 @@ def test_what_a_message_takes_in_memory_is_known_from_its_text(text: bytes) -> N
     tracemalloc.stop()
     assert value
     assert memory_of(text) / 5 <= taken <= 3 * memory_of(text)
+
+
+ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "MARKET", "quantity": "1"}
+
+
+async def test_bytes_that_are_no_text_in_a_field_nobody_reads(caplog: pytest.LogCaptureFixture) -> None:
+    """Handed over as text, as well as it can be; no defect."""
+    got: list[object] = []
+
+    class Bot(Session):
+        def on_unmatched(self, message: object) -> None:
+            got.append(message)
+
+    async with exchange() as simulator, session_to(simulator, kind=Bot) as session:
+        link = session._admission.link
+        assert link is not None
+        link.message_received(b'{"id":99,"status":200,"result":1,"x":"\xff"}')
+        assert len(got) == 1
+        assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_an_answer_that_contradicts_itself_is_unknown() -> None:
+    """A result and an error at once, or an error without a code: it may have been executed."""
+    async with exchange() as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("no_answer", method="order.place"))
+        future = session.submit("order.place", ORDER)
+        await until(lambda: requests(simulator, "order.place"))
+        connection = simulator.connections[0]
+        connection.send({"id": 2, "status": 200, "result": {"status": "FILLED"}, "error": {"code": -1, "msg": ""}})
+        with pytest.raises(ProtocolError) as caught:
+            await future
+        assert caught.value.outcome == "unknown"

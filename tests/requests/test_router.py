@@ -28,7 +28,9 @@ from binance_session.requests.answer import AnyFuture
 from binance_session.requests.decoding import decode
 from binance_session.requests.refusals import Refusals
 from binance_session.requests.router import Router
+from binance_session.simulator import Fault
 from binance_session.venues import Method
+from tests.exchange import exchange, session_to
 
 PING = COIN_M.methods["userDataStream.ping"]
 ORDER = COIN_M.methods["order.place"]
@@ -321,3 +323,14 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+async def test_cancelled_calls_with_long_timeouts_do_not_pile_up() -> None:
+    """Nobody asks in_flight, the bound is far: they are forgotten all the same."""
+    async with exchange(enforce_limits=False) as simulator, session_to(simulator) as session:
+        simulator.inject(Fault("no_answer", method="account.balance", times=None))
+        for _ in range(2000):
+            session.submit("account.balance", timeout=3600).cancel()
+        link = session._admission.link
+        assert link is not None
+        assert len(link.router._odd) < 200

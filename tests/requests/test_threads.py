@@ -27,7 +27,7 @@ from binance_session.connections.link import Link
 from binance_session.requests.threads import ThreadRequests
 from binance_session.simulator import Fault
 from tests.exchange import ED25519, exchange, requests, session_to, until
-from tests.websocket.test_connection import Recorder
+from tests.websocket.raw import Recorder
 
 T = TypeVar("T")
 
@@ -424,3 +424,39 @@ async def test_a_session_that_a_hook_closes_takes_no_more_of_a_batch() -> None:
         outcomes = [future.exception(0).outcome for future in futures]  # type: ignore[union-attr]
         assert outcomes == ["unknown"] * 3 + ["not_sent"] * 3
         assert [entry.params["orderId"] for entry in requests(simulator, "order.cancel")] == [0, 1, 2]
+
+
+ORDER = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "MARKET", "quantity": "1"}
+
+
+async def test_another_thread_is_refused_before_anything_is_sent() -> None:
+    """Half of it would work, sometimes, with an order at stake."""
+    errors: list[BaseException] = []
+
+    async with exchange() as simulator, session_to(simulator) as session:
+
+        def elsewhere() -> None:
+            try:
+                asyncio.run(session.request("order.place", ORDER))
+            except BaseException as error:
+                errors.append(error)
+            try:
+                session.submit("order.place", ORDER)
+            except BaseException as error:
+                errors.append(error)
+            try:
+                asyncio.run(session.close())
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        await asyncio.to_thread(thread.join)
+        assert [type(error) for error in errors] == [ConfigurationError] * 3
+        assert "submit_threadsafe" in str(errors[0])
+        assert requests(simulator, "order.place") == []
+        loop = asyncio.get_running_loop()
+        reply = await asyncio.to_thread(
+            lambda: asyncio.run_coroutine_threadsafe(session.request("order.place", ORDER), loop).result(10)
+        )
+        assert reply.status == 200

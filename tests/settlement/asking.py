@@ -148,3 +148,15 @@ def report(venue: str, **change: Any) -> Event:
         **change,
     }
     return Event("ORDER_TRADE_UPDATE", T + 21, {"e": "ORDER_TRADE_UPDATE", "E": T + 21, "T": order["T"], "o": order})
+
+
+REPLACEMENT = {**ORDER, "cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "old"}
+
+
+ALGO = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "1", "clientAlgoId": "stop", "timestamp": T}
+
+
+def algo_update(**change: Any) -> Event:
+    order = {"caid": "stop", "aid": 9, "s": "BTCUSDT", "S": "SELL", "q": "1.000", "X": "NEW", "ia": False, **change}
+    time = order.pop("T", T + 20)
+    return Event("ALGO_UPDATE", time + 1, {"e": "ALGO_UPDATE", "E": time + 1, "T": time, "o": order})

@@ -9,8 +9,19 @@ import pytest
 from binance_session import ApiError, ConnectionLost, NotSent, RateLimited, RequestTimeout
 from binance_session.settlement.fate import Fate, no, unsure, yes
 from binance_session.settlement.steps import Ask, Wait
-from tests.settlement.asking import ORDER, OVER, SHOWN, Asking, T, report, shown, unknown
-from tests.settlement.test_rules import ALGO, REPLACEMENT, algo_update
+from tests.settlement.asking import (
+    ALGO,
+    ORDER,
+    OVER,
+    REPLACEMENT,
+    SHOWN,
+    Asking,
+    T,
+    algo_update,
+    report,
+    shown,
+    unknown,
+)
 
 LOST = ConnectionLost("gone", method="order.status")
 

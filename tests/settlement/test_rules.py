@@ -11,7 +11,21 @@ from binance_session.settlement.fate import Fate
 from binance_session.settlement.questions import client_id_of, known_by_its_answer, question_of
 from binance_session.settlement.sent import Moment, Sent
 from binance_session.settlement.steps import Ask, More
-from tests.settlement.asking import DAY, ORDER, OVER, SHOWN, VENUES, T, question, report, shown, unknown
+from tests.settlement.asking import (
+    ALGO,
+    DAY,
+    ORDER,
+    OVER,
+    REPLACEMENT,
+    SHOWN,
+    VENUES,
+    T,
+    algo_update,
+    question,
+    report,
+    shown,
+    unknown,
+)
 
 #: ms after the request at which a query left: so early that it says nothing for good, and late enough
 EARLY, LATE = OVER - 1, OVER
@@ -365,8 +379,6 @@ def test_events_of_a_modification(params: dict[str, Any], change: dict[str, Any]
 
 # Spot: order.cancelReplace, order.amend.keepPriority, openOrders.cancelAll
 
-REPLACEMENT = {**ORDER, "cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "old"}
-
 
 @pytest.mark.parametrize("old", [shown(status="CANCELED"), unknown()])
 def test_a_replacement_is_known_by_the_new_order_and_tells_of_the_old(old: Any) -> None:
@@ -554,14 +566,6 @@ def test_a_list_by_name_may_be_unknown_or_another() -> None:
 
 
 # USD-M: algo orders
-
-ALGO = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "1", "clientAlgoId": "stop", "timestamp": T}
-
-
-def algo_update(**change: Any) -> Event:
-    order = {"caid": "stop", "aid": 9, "s": "BTCUSDT", "S": "SELL", "q": "1.000", "X": "NEW", "ia": False, **change}
-    time = order.pop("T", T + 20)
-    return Event("ALGO_UPDATE", time + 1, {"e": "ALGO_UPDATE", "E": time + 1, "T": time, "o": order})
 
 
 @pytest.mark.parametrize(

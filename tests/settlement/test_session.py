@@ -30,7 +30,7 @@ from binance_session.settlement import unsettled as unsettled_module
 from binance_session.simulator import Account, Fault, Readings, Simulator
 from binance_session.simulator.virtual import VirtualTimeLoop
 from tests.exchange import ED25519, HMAC, exchange, requests, session_to, until
-from tests.simulator.test_algo_orders import STOP
+from tests.simulator.algo import STOP
 
 VENUES = [COIN_M, USD_M, SPOT]
 NAMES = [venue.name for venue in VENUES]

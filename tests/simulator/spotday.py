@@ -200,3 +200,14 @@ async def spot_day(simulator: Simulator, client: Client) -> Day:
     await day.lists()
     await day.the_evening()
     return day
+
+
+#: what an order's report may have: each field of the documents' table of conditional fields
+CONDITIONAL = """
+    icebergQty preventedMatchId preventedQuantity stopPrice strategyId strategyType trailingDelta trailingTime usedSor
+    workingFloor pegPriceType pegOffsetType pegOffsetValue peggedPrice expiryReason
+"""
+
+
+#: the same of the execution report
+CONDITIONAL_EVENT = "d D j J v A B u U Cs pl pL pY W b a k uS gP gOT gOV gp eR"

@@ -11,16 +11,9 @@ from binance_session import ApiError
 from binance_session.simulator import ManualClock, Readings, Simulator
 from binance_session.venues import COIN_M, USD_M
 from tests.exchange import exchange, session_to
+from tests.simulator.algo import STOP
 from tests.simulator.client import Client, refused, simulated
 
-STOP = {
-    "algoType": "CONDITIONAL",
-    "symbol": "BTCUSDT",
-    "side": "SELL",
-    "type": "STOP_MARKET",
-    "quantity": "1",
-    "triggerPrice": "59000",
-}
 TRAIL = {
     "algoType": "CONDITIONAL",
     "symbol": "BTCUSDT",

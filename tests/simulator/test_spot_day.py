@@ -9,15 +9,7 @@ from binance_session.simulator.methods.table import methods_of
 from binance_session.simulator.product import Product
 from binance_session.venues import SPOT
 from tests.simulator.client import Client, simulated
-from tests.simulator.spotday import spot_day
-
-#: what an order's report may have: each field of the documents' table of conditional fields
-CONDITIONAL = """
-    icebergQty preventedMatchId preventedQuantity stopPrice strategyId strategyType trailingDelta trailingTime usedSor
-    workingFloor pegPriceType pegOffsetType pegOffsetValue peggedPrice expiryReason
-"""
-#: the same of the execution report
-CONDITIONAL_EVENT = "d D j J v A B u U Cs pl pL pY W b a k uS gP gOT gOV gp eR"
+from tests.simulator.spotday import CONDITIONAL, CONDITIONAL_EVENT, spot_day
 
 
 async def test_every_method_of_the_catalogue_is_played() -> None:

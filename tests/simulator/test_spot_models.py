@@ -15,8 +15,7 @@ import pytest
 from binance_session.venues import SPOT
 from tests.simulator.client import Client, simulated
 from tests.simulator.shapes import Models, compare, python_models, shape_of_all, typescript_models
-from tests.simulator.spotday import Day, spot_day
-from tests.simulator.test_spot_day import CONDITIONAL, CONDITIONAL_EVENT
+from tests.simulator.spotday import CONDITIONAL, CONDITIONAL_EVENT, Day, spot_day
 
 pytestmark = [pytest.mark.sdk, pytest.mark.timeout(300)]
 

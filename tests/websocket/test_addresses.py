@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from binance_session import USD_M, ConfigurationError, ConnectError, Session, SessionState
+from binance_session import COIN_M, USD_M, ConfigurationError, ConnectError, Session, SessionState
 from binance_session.simulator import virtual
 from binance_session.websocket.addresses import AddressInfo, connect_first, look_up
 from tests.exchange import exchange, session_to
@@ -244,3 +244,11 @@ def test_a_way_out_that_cannot_be_is_refused(options: dict[str, Any], words: str
     with pytest.raises(ConfigurationError, match=words) as caught:
         Session(USD_M, **options)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["a..b", ".example.com", "x" * 70 + ".com"])
+async def test_a_host_that_is_no_name(host: str) -> None:
+    """Not worth retrying, and no defect of ours."""
+    with pytest.raises(ConnectError) as caught:
+        await Session(COIN_M, url=f"wss://{host}/", proxy=None).open()
+    assert not caught.value.retryable

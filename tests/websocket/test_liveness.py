@@ -22,7 +22,7 @@ from binance_session.simulator import virtual
 from binance_session.websocket.connection import Connection
 from binance_session.websocket.dialing import dial
 from tests.exchange import exchange, session_to, until
-from tests.websocket.test_connection import Collector, frame
+from tests.websocket.raw import Collector, frame
 
 pytestmark = pytest.mark.virtual
 
