@@ -284,3 +284,20 @@ async def test_no_request_is_refused_while_one_connection_is_good(seed: int) -> 
         assert ends["not_sent"] == ends["rejected"] == 0
         assert ends["unknown"] == session.stats.lost
         assert ends["answered"] > 50
+
+
+@pytest.mark.virtual
+async def test_answers_on_one_connection_do_not_vouch_for_the_other() -> None:
+    """A standby on which nothing arrives any more is found, although messages come on it and answers on the other."""
+    loop: Any = asyncio.get_running_loop()
+    async with exchange(enforce_limits=False) as simulator, session_to(simulator, standby=True) as session:
+        await until(lambda: session.standby_ready)
+        standby = max(simulator.connections, key=lambda connection: connection.number)
+        loop.network.connections[-1].half_open(client_hears=True, server_hears=False)
+        for _ in range(90):
+            await asyncio.sleep(1)
+            if session.stats.connections == 2:
+                standby.send({"event": {"e": "unknownEvent", "E": 1}})
+            assert (await session.request("account.balance")).status == 200
+        assert session.stats.connections == 3
+        assert session.stats.failovers == 0
