@@ -201,7 +201,7 @@ def check_proxy(proxy: object) -> None:
 
 
 def check_tls(ssl: object) -> None:
-    """Refuse what is no TLS context, and warn of one that takes whoever answers for the exchange."""
+    """Refuse what is no TLS context, and warn of one that does not verify who answers."""
     if ssl is None:
         return
     if not isinstance(ssl, ssl_module.SSLContext):
@@ -210,7 +210,7 @@ def check_tls(ssl: object) -> None:
         )
     if ssl.verify_mode is not ssl_module.CERT_REQUIRED or not ssl.check_hostname:
         warnings.warn(
-            "the ssl context does not verify that it is the exchange that answers: whoever is on the way can read and"
+            "the ssl context does not verify that it is the exchange that answers: anybody on the way can read and"
             " change everything, logons and orders included",
             InsecureTransportWarning,
             stacklevel=5,

@@ -127,7 +127,7 @@ class SessionOptions:
     ``coalesce`` (``False``)
         Whether requests that are submitted in one turn of the event loop leave together: the first at once, before
         ``submit()`` returns, the others in one write at the end of the turn. For baskets of orders it costs less CPU,
-        above all over TLS; whoever keeps the loop busy after submitting delays all but the first.
+        above all over TLS; a program that keeps the loop busy after submitting delays all but the first.
     ``rollover_after`` (82,800: 23 hours)
         Seconds (or up to a tenth less, so that a fleet does not move together) after which the session replaces a
         connection, at most the exchange's 24 hours. The next one is open and logged on before the first is closed, and

@@ -40,7 +40,7 @@ class SessionHooks:
         """
 
     def on_unmatched(self, message: object) -> None:
-        """Called with each message that is nobody's: decoded JSON, or the text or bytes that are none."""
+        """Called with each message that is no event and answers nothing: decoded, or as it came if it is no JSON."""
 
     def on_keepalive(self, status: KeepaliveStatus) -> None:
         """Called after each ping of the keepalive policy, successful or not."""

@@ -2,7 +2,7 @@
 
 A listenKey lives 60 minutes from its last ping (PROTOCOL.md §5.1). How often to ping is contradictory in
 the documents and disproved in the field (§5.2): "about every 60 minutes" leaves no margin, and a period of
-30 minutes has lost keys. Hence a policy that can be swapped. It is told the situation in plain numbers and
+30 minutes has lost keys. Hence a policy that can be swapped. It gets the situation in plain numbers and
 answers with a delay; it reads no clock, starts no task and sends nothing.
 """
 
@@ -38,7 +38,7 @@ _RETRY_PART: Final = 1 / 60
 
 @frozen
 class KeepaliveStatus:
-    """What a keepalive policy is told: the life of one listenKey so far.
+    """What a keepalive policy gets: the life of one listenKey so far.
 
     All times are seconds on one monotonic clock of the caller's; ``None`` means "not known" or "never".
 
@@ -163,7 +163,7 @@ class AdaptiveKeepalive:
     def _after_success(self, status: KeepaliveStatus) -> float:
         part = _EARLIEST + (_LATEST - _EARLIEST) * self.random()
         if status.last_success is not None:
-            # Counted from the success, not from now: whoever asks again and again must not put the ping off.
+            # Counted from the success, not from now: asking again and again must not put the ping off.
             life = _LIFETIME if status.valid_until is None else status.valid_until - status.last_success
             return max(self.min_interval, part * min(life, _LIFETIME)) - (status.now - status.last_success)
         if status.valid_until is not None:

@@ -23,7 +23,7 @@ class SessionLog(logging.LoggerAdapter[logging.Logger]):
         self.session = session
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log ``msg % args`` behind the session's name. What somebody's filter or handler raises hurts nothing."""
+        """Log ``msg % args`` behind the session's name. What a filter or handler raises is dropped."""
         if not self.isEnabledFor(level):
             return
         kwargs["extra"] = {**kwargs.get("extra", {}), "session": self.session}

@@ -405,7 +405,7 @@ class Link:
         self.authenticated = False
         try:
             reason = self._secrets.clean(reason)  # who closes may say which key was wrong
-        except Exception:  # no sentence is worth that the end is told to nobody
+        except Exception:  # the end must be reported, whatever is wrong with its reason
             self._log.exception("a reason could not be read: this is a defect of binance_session")
             reason = "the exchange ended it"
         self._lost = ConnectionLost(f"the connection ended: {reason}", outcome=None)

@@ -44,7 +44,7 @@ class WeightCount:
         return self._unasked >= self.limit * _UNASKED
 
     def asked(self) -> tuple[float, int]:
-        """Take note that it is being asked; return what :meth:`told` wants to know of this moment."""
+        """Called when the exchange is asked; returns what :meth:`told` needs of this moment."""
         self._unasked = 0.0
         return self._minute, self._sent
 

@@ -66,7 +66,7 @@ class ListenKeyKeeper:
         self._round_trip: float | None = None
         #: called when the key was renewed or given up, or is gone
         self.on_change: Callable[[], None] = lambda: None
-        # who uses the key: the streams that are open, and whoever started it without one
+        # how many use the key: the streams that are open, and the bot if it started the key itself
         self._users = 0
         self._claimed = False
         # whether somebody needs to know at once that it is alive
@@ -122,7 +122,7 @@ class ListenKeyKeeper:
             self._changed.set()
 
     def expired(self, value: str) -> None:
-        """Take note that the exchange ended the key, and start another."""
+        """Called when the exchange ended the key: start another."""
         if self.key is not None and self.key.value == value:
             self._valid_until = 0.0
             self._ended = (value, asyncio.get_running_loop().time())
@@ -143,7 +143,7 @@ class ListenKeyKeeper:
         if starting is self._starting:
             self._starting = None
         if not starting.cancelled():
-            starting.exception()  # whoever waited has it; if nobody did, it is no news
+            starting.exception()  # marks it as retrieved: those that waited have it
 
     async def ping(self) -> ListenKey:
         """Extend the key by its lifetime; on -1125 the key is gone, and the loop starts a new one."""
@@ -176,7 +176,7 @@ class ListenKeyKeeper:
         """Forget the key without telling the exchange: it lapses by itself, or lives on for others."""
         self._era += 1
         self._claimed = self._in_doubt = False
-        if self._starting is not None:  # whoever comes now wants a key that is kept
+        if self._starting is not None:  # a call that comes now wants a key that is kept
             self._forgotten.add(self._starting)
             self._starting = None
         self._set(None)
@@ -228,7 +228,7 @@ class ListenKeyKeeper:
     # The loop
 
     def status(self, now: float) -> KeepaliveStatus:
-        """Return what a policy is told at ``now`` (loop time)."""
+        """Return what a policy is asked with at ``now`` (loop time)."""
         return KeepaliveStatus(
             now, self._valid_until, self._last_success, self._failures, self._last_error, self._round_trip
         )

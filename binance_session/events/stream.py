@@ -39,7 +39,7 @@ class UserDataStream(Reader):
 
     Made by :meth:`Session.user_data_stream`. An event with ``is_gap`` says that events may have been missed between
     ``data["since"]`` and ``data["until"]`` (ms of the exchange's clock), because of ``data["cause"]``: ask the exchange
-    what became of orders and positions. One that lasts longer than a second is told twice: then, with ``data["over"]``
+    what became of orders and positions. One that lasts longer than a second comes twice: then, with ``data["over"]``
     false, and when it is over.
 
     Iteration ends when the listenKey was stopped by this session. It raises :class:`SessionClosed` when the session is

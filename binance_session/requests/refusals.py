@@ -27,7 +27,7 @@ _DECIMAL: Final = frozenset(
         "stopPrice", "triggerPrice", "workingPrice", "workingQuantity",
     }
 )  # fmt: skip
-#: what a number is told where a text belongs; a text that is no number gets another code
+#: the exchange's code for a number where a text belongs; a text that is no number gets another code
 _MALFORMED: Final = (-1102, -1130)
 _NAMED: Final = re.compile(r"[Pp]arameter '(\w{1,40})'")
 

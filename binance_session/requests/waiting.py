@@ -98,7 +98,7 @@ class WaitingRequests:
     ) -> None:
         """Write what waits and ``may_leave``, in order; what is left when ``link`` ends goes on waiting.
 
-        ``sent`` is told of each, and may call this again.
+        ``sent`` is called with each, and may call this again.
         """
         now = asyncio.get_running_loop().time()
         for future, request in list(self._waiting.items()):

@@ -32,7 +32,7 @@ class Settlement:
     """Finds out about one request.
 
     ``time`` is seconds of any clock that does not step; ``now`` is the exchange's time in ms, as it would be written
-    into a query's ``timestamp`` now. Call :meth:`next` for the next step, and after anything that is told.
+    into a query's ``timestamp`` now. Call :meth:`next` for the next step, and after each of the other calls.
     """
 
     def __init__(self, method: str, question: Question, sent: Sent, within: float, time: float) -> None:

@@ -1,4 +1,4 @@
-"""What a settlement wants done next, and what a question makes of what it is told."""
+"""What a settlement wants done next, and what a question concludes from an answer."""
 
 from __future__ import annotations
 

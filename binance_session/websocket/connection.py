@@ -369,7 +369,7 @@ class Connection(asyncio.BufferedProtocol):
         """Read on."""
         self._intake.resume()
 
-    # The end. Whatever happens here, the receiver is told once.
+    # The end. Whatever happens here, the receiver is called once.
 
     def _inherited(self) -> None:
         """Called in a forked child: what it writes or unregisters here must not reach the parent's connection."""
@@ -488,5 +488,5 @@ def _words(error: Exception) -> str:
     """Return what an error of the transport's says; not every one has words."""
     try:
         return f"{type(error).__name__}: {error}".rstrip(": ")
-    except Exception:  # no sentence is worth that the end is told to nobody
+    except Exception:  # the end must be reported, whatever is wrong with its reason
         return type(error).__name__

@@ -24,7 +24,7 @@ _watched: Final[dict[int, tuple[ref[Any], Callable[[Any], None]]]] = {}
 def watch(what: _T, on_inherited: Callable[[_T], None]) -> None:
     """Call ``on_inherited(what)`` in every child that is forked while ``what`` exists, before anything else runs there.
 
-    What it raises is told to nobody.
+    What it raises is dropped.
     """
     _register()
     number = id(what)

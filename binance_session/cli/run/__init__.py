@@ -33,7 +33,7 @@ _UNWRITABLE: Final = 1
 _REFUSED: Final = 3
 #: seconds that the last line is given to be read
 _GRACE: Final = 1.0
-#: seconds that the end may take in all: less than whoever sent the signal waits before it kills
+#: seconds that the end may take in all: less than a process manager waits between its signal and its kill
 _LONGEST_END: Final = 8.0
 
 _DESCRIPTION: Final = """\
@@ -48,15 +48,15 @@ each line of output:
     type  the event's "e"
     time  its "E", in ms of the exchange's clock; 0 if it has none
     gap   whether events may be missing here; false for those of the exchange
-    data  the event as it came, but that a listenKey is masked (it opens the stream to whoever has it), and that \
+    data  the event as it came, but that a listenKey is masked (it opens the stream to everybody who has it), and that \
 integers beyond 2^53 are text ("i":"8389766145050669870"): JavaScript, jq and others would round them; --ids number \
 leaves them numbers
   {"type":"gap","time":1736996480000,"gap":true,"data":
    {"cause":"...","since":1736996475556,
     "until":1736996480000}}
     Events may have been missed between "since" and "until" (ms): ask the exchange about orders and positions, and \
-read on. The first line is always one, with "since":0; it comes when the stream is open. A gap that lasts is told when \
-it is noticed, and again when it is over.
+read on. The first line is always one, with "since":0; it comes when the stream is open. A gap that lasts is written \
+when it is noticed, and again when it is over.
   {"type":"malformed","time":1736996480000,"gap":true,
    "data":{...}}
     An event came that cannot be written as JSON; the rest is as in a gap.

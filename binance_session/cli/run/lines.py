@@ -90,7 +90,7 @@ def line_of(event: Event, secrets: Secrets | None = None, *, ids: Ids = "text") 
 def _fitting(found: re.Match[str], hidden: Secrets | None, as_text: bool) -> str:
     """Return what is written for a text or a number, and the name before it if that is ``listenKey``."""
     name, token = found.groups()
-    if name is not None:  # whoever has a listenKey can read the account's events, also one that is not this session's
+    if name is not None:  # with a listenKey, also another session's, anybody can read the account's events
         return str(name) + _encode(masked(json.loads(token) if token[0] == '"' else token))
     if token[0] == '"':
         if hidden is None or hidden.mask(token) == token:

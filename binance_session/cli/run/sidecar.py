@@ -33,7 +33,7 @@ __all__ = ["Refused", "Sidecar", "Unwritable"]
 _log: Final = logging.getLogger("binance_session")
 #: what the exchange says of a key that it does not take, whatever the request
 _BAD_KEY: Final = frozenset({-1022, -2014, -2015})
-#: seconds that each step of the ending may take: whoever sent the signal kills the process after ten or so
+#: seconds that each step of the ending may take: a process manager kills ten or so after its signal
 _BRIEFLY: Final = 2.0
 
 
@@ -74,8 +74,8 @@ class _Restarts:
 class Sidecar:
     """Opens a session and its user data stream, writes each event, and begins anew whatever ends them.
 
-    It is the reconnect policy of its sessions, too: a key or an address that was never right is told at once, and one
-    that was has as long as the default policy gives it.
+    It is the reconnect policy of its sessions, too: a key or an address that was never right is reported at once, and
+    one that was has as long as the default policy gives it.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Sidecar:
     ) -> None:
         """``write`` raises :class:`OSError` when nobody will read any more. At most ``buffer`` events wait for it.
 
-        ``hide`` is told each listenKey, before an event can name it.
+        ``hide`` is called with each listenKey, before an event can name it.
         """
         self._venue = venue
         self._key = key

@@ -67,7 +67,7 @@ class Writer:
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:  # whoever shares the pipe made it so
+            except BlockingIOError:  # another process that shares the pipe made it so
                 select.select([], [self._descriptor], [])
 
 
