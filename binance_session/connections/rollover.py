@@ -108,7 +108,9 @@ class Rollover:
         if self._task is None:
             return None
         try:
-            return self._alive(await self._task)
+            successor = await self._task
+            self._task = None  # it is used, or ended, by now
+            return self._alive(successor)
         except BinanceSessionError as error:
             self._log.warning("no second connection (%s), and the first is gone", error)
             if isinstance(error, LogonRejected):
@@ -123,10 +125,14 @@ class Rollover:
         raise ConnectError(f"the second connection ended at once: {successor.cause}")
 
     async def abandon(self) -> None:
-        """Give up the successor that is being made ready, if one is."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        """Give up the successor that is being made ready, or is ready and was not taken, if there is one."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is None:
+            self._links.in_background(self._links.end(task.result()), "end")
 
 
 def _now() -> float:

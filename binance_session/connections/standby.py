@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from random import uniform
 from typing import Final
 
-from binance_session.connections.attempts import HEALTHY, Attempts
+from binance_session.connections.attempts import Attempts
 from binance_session.connections.link import Link
 from binance_session.connections.links import Links
-from binance_session.errors import BinanceSessionError, SessionRevoked
+from binance_session.errors import BinanceSessionError, ConnectError, SessionRevoked
 from binance_session.log import SessionLog, Troubles
 
 __all__ = ["Standby"]
@@ -24,7 +24,7 @@ _SPREAD: Final = 5.0
 class Standby:
     """Keeps the standby link of one session, and replaces it when it is lost, taken, or half as old as a link may be.
 
-    At half its age, because it may have to last as long as a new link from the moment at which it is taken.
+    At half that age, so that it and the link in use are never due to end together.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Standby:
         self._log = log
         self._troubles = Troubles(log)
         self._link: Link | None = None
-        # why another link is needed, if it was not simply taken
-        self._cause: BinanceSessionError | None = None
+        # why another link is needed, and for how many seconds the lost one had lasted; ``None``: nothing was lost
+        self._lost: tuple[BinanceSessionError, float] | None = None
         self._wake = asyncio.Event()
 
     @property
@@ -58,33 +58,42 @@ class Standby:
         link = self._link
         return link if link is not None and link.is_open else None
 
-    def take(self) -> Link | None:
-        """Return the link, which is in use from now on, if there is one; another is made ready."""
+    def take(self, instead_of: Link | None = None) -> Link | None:
+        """Return the link, which is in use from now on, if there is one; another is made ready.
+
+        When the policy says so, if it is used ``instead_of`` one that was lost.
+        """
         link = self.link
         if link is not None:
             self._link = None
+            self._record_loss(instead_of)
             self._wake.set()
         return link
+
+    def _record_loss(self, lost: Link | None, cause: BinanceSessionError | None = None) -> None:
+        cause = cause or (None if lost is None else lost.cause)
+        if lost is not None and cause is not None:
+            self._lost = cause, _now() - lost.opened_at
 
     def link_ended(self, link: Link) -> None:
         """Called when a link of the session has ended."""
         if link is self._link:
-            self._give_up(link.cause)
+            self._give_up(link)
 
     def logon_revoked(self) -> None:
         """Called when the logon of this link, or of the one in use, was revoked: both were given to one key."""
         if self._link is not None:
-            self._give_up(SessionRevoked("the exchange revoked the logon", outcome=None))
+            self._give_up(self._link, SessionRevoked("the exchange revoked the logon", outcome=None))
 
     def replace(self, link: Link) -> None:
         """Called when the exchange announced that ``link`` will end."""
         if link is self._link:
             self._wake.set()
 
-    def _give_up(self, cause: BinanceSessionError | None) -> None:
-        link, self._link, self._cause = self._link, None, cause
-        if link is not None:
-            self._links.end_soon(link)
+    def _give_up(self, link: Link, cause: BinanceSessionError | None = None) -> None:
+        self._link = None
+        self._record_loss(link, cause)
+        self._links.end_soon(link)
         self._wake.set()
 
     def promoted(self) -> None:
@@ -100,7 +109,6 @@ class Standby:
 
     async def _keep(self) -> None:
         delay: float | None = uniform(0, _SPREAD)
-        loop = asyncio.get_running_loop()
         while True:
             if delay is None:  # the policy gave up; the link in use is another reason to try when it was replaced
                 await self._wake.wait()
@@ -120,24 +128,34 @@ class Standby:
                 continue
             self._troubles.clear()
             self._attempts.refusals = 0
-            self._cause = None
+            self._lost = None
             old, self._link = self._link, link
             if old is not None:
                 self._links.drain(old, None, None)
             self._log.info("the standby connection is ready")
-            began = loop.time()
             await self._replaced(link)
-            cause, self._cause = self._cause, None
-            lasted = loop.time() - began
-            if lasted >= HEALTHY:
-                self._attempts.reset()
-            delay = 0.0 if cause is None else self._attempts.failed(cause, lasted=lasted)
+            delay = self._pause_after(link)
+
+    def _pause_after(self, link: Link) -> float | None:
+        """Return the seconds until the next link may be opened; ``None`` if the policy gives up."""
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            cause, lasted = lost
+            return self._attempts.failed(cause, lasted=lasted)
+        if self._link is link and link.is_retiring:
+            # An exchange that announces the end of each new connection is not dialled without end.
+            return self._attempts.repeated(ConnectError("shutdown announced"), lasted=_now() - link.opened_at)
+        return 0.0
 
     async def _replaced(self, link: Link) -> None:
         """Return when another link is needed."""
-        due = math.inf if self._age is None else asyncio.get_running_loop().time() + self._age * uniform(0.9, 1.0)
+        due = math.inf if self._age is None else link.opened_at + self._age * uniform(0.9, 1.0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(due if due < math.inf else None):
                 while self._link is link and not link.is_retiring:
                     self._wake.clear()
                     await self._wake.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

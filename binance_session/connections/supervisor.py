@@ -152,7 +152,7 @@ class Supervisor(LinkOwner):
             standby = None
             # not again before the task has followed
             if self._standby is not None and self._served is link and self.state is SessionState.READY:
-                standby = self._standby.take()
+                standby = self._standby.take(link)
             if standby is None:
                 self._admission.stop()
                 if self.state is SessionState.READY:

@@ -14,11 +14,14 @@ from binance_session import (
     BinanceSessionError,
     ConfigurationError,
     ConnectionLost,
+    ExponentialBackoff,
     ReconnectPolicy,
     Session,
     SessionRevoked,
     SessionState,
 )
+from binance_session.connections.link import Link
+from binance_session.connections.rollover import Rollover
 from binance_session.simulator import Fault, Simulator
 from tests.exchange import ED25519, HMAC, exchange, requests, session_to, until
 
@@ -301,3 +304,55 @@ async def test_answers_on_one_connection_do_not_vouch_for_the_other() -> None:
             assert (await session.request("account.balance")).status == 200
         assert session.stats.connections == 3
         assert session.stats.failovers == 0
+
+
+class Asked(ReconnectPolicy):
+    """The default, and the attempts that it was asked about."""
+
+    def __init__(self) -> None:
+        self.attempts: list[int] = []
+
+    def next_delay(self, attempt: int, cause: Exception | None) -> float | None:
+        self.attempts.append(attempt)
+        return ExponentialBackoff(maximum=5.0).next_delay(attempt, cause)
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("how", ["lost", "announced"])
+async def test_a_line_that_never_lasts_is_not_dialled_without_end(how: str) -> None:
+    """Each loss of a connection that has just taken over is an attempt that failed; so is an end announced at once."""
+    policy = Asked()
+    async with exchange() as simulator, session_to(simulator, standby=True, reconnect=policy) as session:
+        for _ in range(12):
+            await until(lambda: session.standby_ready)
+            before = session.stats.connections
+            if how == "lost":
+                used(simulator, session).drop()
+            else:
+                newest = max(simulator.connections, key=lambda connection: connection.number)
+                newest.send({"event": {"e": "serverShutdown", "E": int(simulator.clock.time() * 1000)}})
+            await until(lambda before=before: session.stats.connections > before)  # type: ignore[misc]
+        assert max(policy.attempts) > 8
+
+
+@pytest.mark.virtual
+async def test_a_rollover_that_is_ready_in_the_turn_of_a_failover_leaves_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_next = Rollover._open
+
+    async def at_once(self: Rollover) -> Link:
+        link = await open_next(self)
+        served = session._supervisor._served
+        assert served is not None
+        served.connection_ending("both at once")
+        return link
+
+    async with exchange() as simulator, session_to(simulator, standby=True, rollover_after=1000.0) as session:
+        await until(lambda: session.standby_ready)
+        monkeypatch.setattr(Rollover, "_open", at_once)
+        await until(lambda: session.stats.failovers)
+        monkeypatch.undo()
+        await asyncio.sleep(30)
+        assert session.standby_ready
+        assert len(session._supervisor.links) == len(simulator.connections) == 2
