@@ -38,8 +38,26 @@ def _time(event: Event) -> object:
     return event.data.get("T", event.time)
 
 
+class _OnlyHeard:
+    """A question that no query can answer, but events may."""
+
+    __slots__ = ()
+
+    def ask(self) -> Ask | None:
+        """Ask nothing."""
+        return None
+
+    def answered(self, ask: Ask, result: Any, asked: float) -> Fate | More:
+        """Do nothing: nothing is asked."""
+        return More.LATER
+
+    def refused(self, ask: Ask, error: ApiError, asked: float) -> Fate | More:
+        """Do nothing: nothing is asked."""
+        return More.LATER
+
+
 @define(eq=False)
-class AlgoPlaced:
+class AlgoPlaced(_OnlyHeard):
     """A new algo order: it took effect if ALGO_UPDATE tells of a NEW one that is this one.
 
     Made when the request may have made it, of its client id, symbol, side and quantity. A trailing stop is NEW twice,
@@ -53,18 +71,6 @@ class AlgoPlaced:
     sent: Sent
     pending: str = _ELSEWHERE
     decided: Fate | None = None
-
-    def ask(self) -> Ask | None:
-        """Ask nothing."""
-        return None
-
-    def answered(self, ask: Ask, result: Any, asked: float) -> Fate | More:
-        """Do nothing: nothing is asked."""
-        return More.LATER
-
-    def refused(self, ask: Ask, error: ApiError, asked: float) -> Fate | More:
-        """Do nothing: nothing is asked."""
-        return More.LATER
 
     def heard(self, event: Event) -> Fate | More:
         """Take an event of the algo order."""
@@ -80,7 +86,7 @@ class AlgoPlaced:
 
 
 @define(eq=False)
-class AlgoCancelled:
+class AlgoCancelled(_OnlyHeard):
     """An algo order that was to be cancelled: it took effect if an event tells that it is."""
 
     number: object
@@ -88,18 +94,6 @@ class AlgoCancelled:
     sent: Sent
     pending: str = _ELSEWHERE
     decided: Fate | None = None
-
-    def ask(self) -> Ask | None:
-        """Ask nothing."""
-        return None
-
-    def answered(self, ask: Ask, result: Any, asked: float) -> Fate | More:
-        """Do nothing: nothing is asked."""
-        return More.LATER
-
-    def refused(self, ask: Ask, error: ApiError, asked: float) -> Fate | More:
-        """Do nothing: nothing is asked."""
-        return More.LATER
 
     def heard(self, event: Event) -> Fate | More:
         """Take an event of the algo order: cancelled, or ended otherwise before the cancellation came."""
