@@ -366,8 +366,9 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
         if on_unready is not None or race:
             check_choice("on_unready", on_unready, (None, *ON_UNREADY))
             if race:
-                check_race(spec, params, has_standby=self._options.standby)
-                return self._admission.race(self._supervisor.standby, spec, params, credentials, timeout, on_unready)
+                check_race(race, spec, params, has_standby=self._options.standby)
+                standby, settled = self._supervisor.standby, self._unsettled.settled
+                return self._admission.race(standby, spec, params, credentials, timeout, on_unready, settled)
         link = self._admission.link
         if link is not None:
             return link.submit(spec, params, credentials, timeout)

@@ -13,7 +13,7 @@ from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
 from binance_session.connections.throttle import Throttle
 from binance_session.credentials import Credentials
-from binance_session.errors import BinanceSessionError, NotSent
+from binance_session.errors import BinanceSessionError, NotSent, why
 from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.requests.encoding import RequestEncoder
@@ -189,17 +189,19 @@ class Admission:
         credentials: Credentials | None,
         timeout: float | None,
         on_unready: str | None,
+        settled: Callable[[BinanceSessionError], None],
     ) -> asyncio.Future[Response]:
-        """Send a request over the link in use and over ``standby`` too, if that may be now."""
+        """Send a request over the link in use and over ``standby`` too, if that may be now; see :func:`race_of`."""
         first = self.submit(method, params, credentials, timeout, on_unready)
         if standby is None or not self.throttle.allows(method):
             return first
         try:
             second = standby.submit(method, params, credentials, timeout)
-        except NotSent:
+        except Exception as error:  # the first has left: what keeps the second back must not hide that
+            self._log.warning("%s was sent on one connection, but not on the standby too: %s", method.name, why(error))
             return first
         self.throttle.sent(method, params)
-        return race_of(first, second)
+        return race_of(first, second, settled)
 
     # Request weight
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from binance_session.checks import check_choice
 from binance_session.errors import BinanceSessionError, ConfigurationError
 from binance_session.params import Params
 from binance_session.responses import Response
@@ -20,12 +21,13 @@ _CANCELS: Final = {
 }
 
 
-def check_race(method: Method, params: Params | None, *, has_standby: bool) -> None:
+def check_race(race: object, method: Method, params: Params | None, *, has_standby: bool) -> None:
     """Raise :class:`ConfigurationError` unless there is a standby, and being executed twice does what once does.
 
     Twice is as good as once for queries, ``userDataStream.ping``, and a cancellation by id, of which the second finds
     nothing to cancel.
     """
+    check_choice("race", race, (False, True))
     if not has_standby:
         raise ConfigurationError(
             f"race=True needs a session with standby=True; {method.name} was not sent", method=method.name
@@ -54,8 +56,14 @@ def check_race(method: Method, params: Params | None, *, has_standby: bool) -> N
         )
 
 
-def race_of(first: asyncio.Future[Response], second: asyncio.Future[Response]) -> asyncio.Future[Response]:
+def race_of(
+    first: asyncio.Future[Response],
+    second: asyncio.Future[Response],
+    settled: Callable[[BinanceSessionError], None],
+) -> asyncio.Future[Response]:
     """Return a future of whichever succeeds first; it fails only when both have failed.
+
+    ``settled`` is called with each error that is not the end of the request: the other connection tells that.
 
     If one of the two has an unknown outcome then, so has the request. An error alone is no end: the other connection
     may have cancelled the order that this one did not find. Cancelling the future forgets both.
@@ -65,16 +73,21 @@ def race_of(first: asyncio.Future[Response], second: asyncio.Future[Response]) -
 
     def ended(future: asyncio.Future[Response]) -> None:
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
-        if winner.done():
+        if winner.cancelled():
             return
-        if error is None:
+        if error is not None:
+            errors.append(error)
+        elif not winner.done():
             winner.set_result(future.result())
             (second if future is first else first).cancel()  # its answer is counted as late
-            return
-        errors.append(error)
-        if len(errors) == 2:
+        if not winner.done() and len(errors) == 2:
             unknown = [each for each in errors if isinstance(each, BinanceSessionError) and each.outcome == "unknown"]
-            winner.set_exception([*unknown, *errors][0])
+            end = [*unknown, *errors][0]
+            winner.set_exception(end)
+            errors.remove(end)
+        while winner.done() and errors:
+            if isinstance(beside := errors.pop(), BinanceSessionError):
+                settled(beside)
 
     def forget(future: asyncio.Future[Response]) -> None:
         if future.cancelled():

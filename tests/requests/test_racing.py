@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from binance_session import COIN_M, SPOT, USD_M, ApiError, ConfigurationError, ConnectionLost, Response, Venue
+from binance_session import COIN_M, SPOT, USD_M, ApiError, ConfigurationError, ConnectionLost, HmacKey, Response, Venue
 from binance_session.requests.racing import check_race, race_of
 from binance_session.simulator import Fault
-from tests.exchange import exchange, requests, session_to, until
+from tests.exchange import HMAC, exchange, requests, session_to, until
 
 ORDER = {
     "symbol": "BTCUSD_PERP",
@@ -45,9 +45,11 @@ LOST = ConnectionLost("?", method="order.cancel")
 async def test_which_end_counts(ends: tuple[Any, Any], expected: Any) -> None:
     """A success; of two errors the one that leaves more open; one error alone is no end."""
     loop = asyncio.get_running_loop()
-    both: list[asyncio.Future[Response]] = [loop.create_future(), loop.create_future()]
-    winner = race_of(*both)
-    for future, end in zip(both, ends, strict=True):
+    first: asyncio.Future[Response] = loop.create_future()
+    second: asyncio.Future[Response] = loop.create_future()
+    settled: list[Exception] = []
+    winner = race_of(first, second, settled.append)
+    for future, end in zip((first, second), ends, strict=True):
         if isinstance(end, Exception):
             future.set_exception(end)
         elif end is not None:
@@ -60,11 +62,14 @@ async def test_which_end_counts(ends: tuple[Any, Any], expected: Any) -> None:
         assert not winner.done()
         winner.cancel()
         await asyncio.sleep(0)
-        assert all(future.done() for future in both)
+        assert first.done()
+        assert second.done()
     elif isinstance(expected, Exception):
         assert winner.exception() is expected
+        assert len(settled) == 1
     else:
         assert await winner is expected
+        assert settled == [end for end in ends if isinstance(end, Exception) and end is ends[0]]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,7 @@ async def test_which_end_counts(ends: tuple[Any, Any], expected: Any) -> None:
 )
 def test_what_must_not_be_executed_twice_is_refused(venue: Venue, method: str, params: Any) -> None:
     with pytest.raises(ConfigurationError, match="two connections") as caught:
-        check_race(venue.method(method), params, has_standby=True)
+        check_race(True, venue.method(method), params, has_standby=True)
     assert caught.value.outcome == "not_sent"
 
 
@@ -102,9 +107,9 @@ def test_what_must_not_be_executed_twice_is_refused(venue: Venue, method: str, p
     ],
 )
 def test_what_may_be_executed_twice(venue: Venue, method: str, params: Any) -> None:
-    check_race(venue.method(method), params, has_standby=True)
+    check_race(True, venue.method(method), params, has_standby=True)
     with pytest.raises(ConfigurationError, match="standby=True"):
-        check_race(venue.method(method), params, has_standby=False)
+        check_race(True, venue.method(method), params, has_standby=False)
 
 
 @pytest.mark.virtual
@@ -165,3 +170,48 @@ async def test_cancelling_it_forgets_both() -> None:
         session.submit("account.balance", race=True).cancel()
         await until(lambda: session.stats.late == 2)
         assert session.in_flight == 0
+
+
+@pytest.mark.virtual
+async def test_what_was_answered_on_one_connection_is_not_unsettled() -> None:
+    """Although it was lost on the other one."""
+    async with exchange() as simulator, session_to(simulator, standby=True) as session:
+        await until(lambda: session.standby_ready)
+        await session.request("order.place", ORDER)
+        simulator.inject(Fault("drop_before", method="order.cancel"))
+        simulator.inject(Fault("late_answer", method="order.cancel", delay=0.5))
+        assert (await session.request("order.cancel", MINE, race=True)).result["status"] == "CANCELED"
+        assert session.stats.lost == 1
+        assert session.unsettled == ()
+
+
+@pytest.mark.virtual
+async def test_one_request_that_is_lost_on_both_is_unsettled_once() -> None:
+    async with exchange() as simulator, session_to(simulator, standby=True) as session:
+        await until(lambda: session.standby_ready)
+        simulator.inject(Fault("drop_before", method="order.cancel", times=2))
+        with pytest.raises(ConnectionLost) as caught:
+            await session.request("order.cancel", MINE, race=True)
+        assert session.unsettled == (caught.value,)
+
+
+class Once(HmacKey):
+    """Signs as long as it may, as a remote signer with a limit does."""
+
+    left = 1
+
+    def sign(self, payload: str) -> str:
+        if not self.left:
+            raise OSError("no more signatures")
+        type(self).left -= 1
+        return super().sign(payload)
+
+
+@pytest.mark.virtual
+async def test_what_was_sent_once_is_answered_although_it_cannot_be_sent_twice() -> None:
+    """An error of the second sending must not hide that the first has left."""
+    key = Once(HMAC.api_key, HMAC.secret)
+    async with exchange() as simulator, session_to(simulator, standby=True) as session:
+        await until(lambda: session.standby_ready)
+        assert (await session.request("account.balance", race=True, credentials=key)).status == 200
+        assert len(requests(simulator, "account.balance")) == 1
