@@ -32,7 +32,7 @@ from benchmarks import (
     roundtrip,
     threads,
 )
-from benchmarks.environment import describe
+from benchmarks.environment import describe, has
 from benchmarks.report import Benchmark, Plan
 
 __all__ = ["main"]
@@ -102,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         print(f"\nwritten to {options.json}")
-    if options.figures is not None:
+    if options.figures is not None and not has("matplotlib"):
+        print("no figures: they need matplotlib, which is in the extra [bench]")
+    elif options.figures is not None:
         for file in figures.draw(document, options.figures):
             print(f"drawn: {file}")
 

@@ -21,10 +21,10 @@ from attrs import evolve
 from benchmarks.environment import LOOPS, PLAIN_LOOPS
 from benchmarks.harness import Contestant, Metric, Row, Table, compare, measure, median_of, per_operation
 from benchmarks.inflight import DECODER
-from benchmarks.report import Notes, Plan, Section
+from benchmarks.report import Plan, Section
 from benchmarks.roundtrip import serving
 from benchmarks.wire import MemorySession
-from benchmarks.workload import ORDER, PACKAGES, make_session
+from benchmarks.workload import ORDER, make_session
 
 __all__ = ["run"]
 
@@ -41,9 +41,7 @@ Ask = Callable[[], "concurrent.futures.Future[Any]"]
 
 
 def run(plan: Plan) -> Sequence[Section]:
-    """Measure throughput by some threads at once, and the latency of one; or say why not."""
-    if not hasattr(PACKAGES[DECODER].Session, "submit_threadsafe"):
-        return [Notes(("left out: this version has no Session.submit_threadsafe",))]
+    """Measure throughput by some threads at once, and the latency of one."""
     throughput, cpu = _throughput(plan)
     apart, shared = [_with_sum(table) for table in _latency(plan)]
     pairs = [(table, _name(loop, _OURS), _name(loop, _ASYNCIO)) for table in (throughput, cpu) for loop in PLAIN_LOOPS]

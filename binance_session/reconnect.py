@@ -1,11 +1,7 @@
-"""When to connect again: the policy that spaces attempts to connect, and the budget that limits them.
-
-Both are given the time or the count and return a delay; neither reads a clock.
-"""
+"""When to connect again: the policy that spaces attempts to connect. It is given the count and returns a delay."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from random import random as _random
 from typing import Final, Protocol, runtime_checkable
@@ -14,7 +10,7 @@ from attrs import field, frozen
 
 from binance_session.errors import ConfigurationError, LogonRejected
 
-__all__ = ["AttemptBudget", "ExponentialBackoff", "ReconnectPolicy", "after_refused_logon", "bounded_retry_after"]
+__all__ = ["ExponentialBackoff", "ReconnectPolicy", "after_refused_logon", "bounded_retry_after"]
 
 #: seconds to wait after the first refused logon, the second, ...; after one more no further logon is tried
 _AFTER_REFUSALS: Final = (1.5, 6.0, 24.0, 90.0)
@@ -102,38 +98,3 @@ class ExponentialBackoff:
         except OverflowError:
             ceiling = self.maximum
         return self.random() * ceiling
-
-
-class AttemptBudget:
-    """How many connections may still be attempted from this address: ``limit`` in any ``window`` seconds.
-
-    Spot allows 300 attempts in 5 minutes per IP (PROTOCOL.md §1.3); futures document no limit, and the same
-    limit is kept there. Times are seconds on one monotonic clock of the caller's. Raises
-    :class:`ConfigurationError` unless both numbers are positive.
-    """
-
-    __slots__ = ("_attempts", "_limit", "_window")
-
-    def __init__(self, limit: int = 300, window: float = 300.0) -> None:
-        if type(limit) is not int or limit < 1:
-            raise ConfigurationError(f"limit must be a whole number of attempts, at least 1, not {limit!r}")
-        _number("window", window, 0.0)
-        if window <= 0:
-            raise ConfigurationError("window must be more than 0 seconds")
-        self._limit = limit
-        # Only the last `limit` attempts matter: the oldest of them decides.
-        self._attempts: deque[float] = deque(maxlen=limit)
-        self._window = float(window)
-
-    def __repr__(self) -> str:
-        return f"AttemptBudget(limit={self._limit}, window={self._window!r})"
-
-    def delay(self, now: float) -> float:
-        """Return the seconds from ``now`` until an attempt is allowed, 0.0 if it is allowed now."""
-        if len(self._attempts) < self._limit:
-            return 0.0
-        return max(0.0, self._attempts[0] + self._window - now)
-
-    def spend(self, now: float) -> None:
-        """Count an attempt that starts at ``now``, whether or not it was allowed."""
-        self._attempts.append(now)

@@ -10,9 +10,9 @@ from typing import Any
 import hypothesis
 import pytest
 
-from benchmarks.environment import LOOPS
 from binance_session.simulator import virtual
 from tests.leftovers import check_nothing_is_left
+from tests.loops import LOOPS
 
 # A machine that has other work to do is no fault of the code.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -230,6 +230,8 @@ def test_the_commands_of_the_pages() -> None:
             ".venv/bin/python -m pytest -m sdk tests/foreign",
             ".venv/bin/mypy",
             ".venv/bin/ruff check",
+            ".venv/bin/pip install --quiet '.[typing]'",
+            ".venv/bin/basedpyright",
             ".venv/bin/pip install --quiet '.[docs]'",
             ".venv/bin/sphinx-build -n -W binance_session/docs /tmp/docs",
         ],

@@ -1,4 +1,4 @@
-"""When to dial: back-off with full jitter, and the budget of attempts."""
+"""When to connect again: back-off with full jitter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from binance_session.errors import ApiError, ConfigurationError, LogonRejected
 from binance_session.reconnect import (
-    AttemptBudget,
     ExponentialBackoff,
     ReconnectPolicy,
     after_refused_logon,
@@ -142,62 +141,3 @@ def test_the_default_is_an_immutable_value() -> None:
     assert repr(policy) == "ExponentialBackoff(initial=0.1, maximum=30.0, factor=2.0)"
     with pytest.raises(AttributeError):
         policy.initial = 1.0  # type: ignore[misc]
-
-
-def test_the_budget_lets_300_attempts_pass_and_holds_the_next() -> None:
-    """Spot allows 300 attempts in 5 minutes: the 301st waits until the first is 5 minutes old."""
-    budget = AttemptBudget()
-    for second in range(300):
-        assert budget.delay(second / 10) == 0.0
-        budget.spend(second / 10)
-    assert budget.delay(30.0) == pytest.approx(270.0)
-    assert budget.delay(299.0) == pytest.approx(1.0)
-    assert budget.delay(300.0) == 0.0
-
-
-@given(
-    limit=st.integers(1, 8),
-    window=st.floats(0.5, 100.0),
-    pauses=st.lists(st.floats(0.0, 50.0), min_size=1, max_size=100),
-)
-def test_who_waits_as_told_never_exceeds_the_limit(limit: int, window: float, pauses: list[float]) -> None:
-    """No window ever holds more than the limit, and nobody waits longer than one window."""
-    budget, now, attempts = AttemptBudget(limit, window), 0.0, list[float]()
-    for pause in pauses:
-        now += pause
-        delay = budget.delay(now)
-        assert 0.0 <= delay <= window + 1e-9
-        if sum(at > now - window - 1e-6 for at in attempts) < limit:
-            assert delay == 0.0
-        now += delay
-        budget.spend(now)
-        attempts.append(now)
-    for first, beyond in zip(attempts, attempts[limit:], strict=False):
-        assert beyond - first >= window - 1e-6
-
-
-def test_attempts_made_against_the_advice_count_too() -> None:
-    """A forced attempt moves the next allowed one back."""
-    budget = AttemptBudget(2, 10.0)
-    for now in (0.0, 1.0, 2.0):
-        budget.spend(now)
-    assert budget.delay(3.0) == pytest.approx(8.0)
-
-
-@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "3"])
-def test_a_budget_without_attempts_is_refused(limit: int) -> None:
-    """A limit counts whole attempts."""
-    with pytest.raises(ConfigurationError, match="limit"):
-        AttemptBudget(limit)
-
-
-@pytest.mark.parametrize("window", [0.0, -1.0, math.nan, math.inf, "5"])
-def test_a_budget_without_time_is_refused(window: float) -> None:
-    """A window is a time."""
-    with pytest.raises(ConfigurationError, match="window"):
-        AttemptBudget(300, window)
-
-
-def test_the_budget_shows_its_settings() -> None:
-    """A log line can name the limit."""
-    assert repr(AttemptBudget(5, 60)) == "AttemptBudget(limit=5, window=60.0)"

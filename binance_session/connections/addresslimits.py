@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import threading
 import time
+from collections import deque
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
@@ -19,9 +20,8 @@ from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 from attrs import frozen
 
 from binance_session.connections.suspension import SuspensionListener, SuspensionWatch
-from binance_session.reconnect import AttemptBudget
 
-__all__ = ["NOT_HELD", "AddressLimits", "Hold", "LimitsListener"]
+__all__ = ["NOT_HELD", "AddressLimits", "AttemptBudget", "Hold", "LimitsListener"]
 
 
 class LimitsListener(SuspensionListener, Protocol):
@@ -42,6 +42,32 @@ class Hold:
 
 
 NOT_HELD: Final = Hold(0.0, 0.0)
+
+
+class AttemptBudget:
+    """How many connections may still be attempted from this address: ``limit`` in any ``window`` seconds.
+
+    Spot allows 300 attempts in 5 minutes per IP (PROTOCOL.md §1.3); futures document no limit, and the same
+    limit is kept there. Times are seconds on one monotonic clock of the caller's.
+    """
+
+    __slots__ = ("_attempts", "_limit", "_window")
+
+    def __init__(self, limit: int = 300, window: float = 300.0) -> None:
+        self._limit = limit
+        # Only the last `limit` attempts matter: the oldest of them decides.
+        self._attempts: deque[float] = deque(maxlen=limit)
+        self._window = window
+
+    def delay(self, now: float) -> float:
+        """Return the seconds from ``now`` until an attempt is allowed, 0.0 if it is allowed now."""
+        if len(self._attempts) < self._limit:
+            return 0.0
+        return max(0.0, self._attempts[0] + self._window - now)
+
+    def spend(self, now: float) -> None:
+        """Count an attempt that starts at ``now``, whether or not it was allowed."""
+        self._attempts.append(now)
 
 
 class _Counts:

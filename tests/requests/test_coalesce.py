@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import struct
-import termios
 from typing import Any
 
 import pytest
@@ -41,6 +39,7 @@ async def test_the_first_of_a_turn_leaves_at_once_and_the_others_together_at_its
 async def test_what_has_left_is_in_the_peers_buffers_before_the_loop_turns(coalesce: bool, arrived: int) -> None:
     """Unless asked to coalesce, each message leaves before ``write`` returns: the operating system has it."""
     async with connected(coalesce=coalesce) as (raw, _, connection):
+        fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
         peer = raw.writer.get_extra_info("socket").fileno()
         for _ in range(3):
             connection.write(b"0123456789")
