@@ -107,8 +107,8 @@ def check_keepalive(policy: object, venue: Venue) -> None:
 
 
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuse what is not one of the choices."""
-    if value not in choices:
+    """Refuse what is not one of the choices; ``True`` is not 1."""
+    if value not in choices or (isinstance(value, bool) and not any(value is choice for choice in choices)):
         raise ConfigurationError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
 
 

@@ -2,7 +2,8 @@
 
 Events come from a source: a stream socket, or a subscription on the API connection. When one source takes over from
 another, both run for a moment and bring the same events. The old one leads until it has shown that nothing is
-left in it; what the new one brought meanwhile is held back, and what both brought is delivered once.
+left in it; what the new one brought meanwhile is held back, and what both brought is delivered once. A second source
+may also follow for as long as it likes, beside the leading one, to lead in its place at once.
 
 A gap is an :class:`~binance_session.Event` with ``is_gap``: events may have been missed between ``data["since"]`` and
 ``data["until"]`` (ms of the exchange's clock, as well as that is known), because of ``data["cause"]``. It is delivered
@@ -15,26 +16,28 @@ Documents: PROTOCOL.md §5.3 (expiry, sent once or twice), §7 (order; there is 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any, Final, Protocol
 
 from binance_session.clock import ServerClock
 from binance_session.errors import EventsOverflow
+from binance_session.events.copies import Copies
 from binance_session.events.delivery import Delivery
 from binance_session.log import SessionLog
 from binance_session.responses import Event, size_of
 
-__all__ = ["EXPIRED", "HELD_BYTES", "HELD_EVENTS", "Feed", "Reader"]
+__all__ = ["EXPIRED", "HELD_BYTES", "HELD_EVENTS", "OVERLAP", "Beside", "Feed", "Reader"]
 
 #: the type of the event that a listenKey's end brings
 EXPIRED: Final = "listenKeyExpired"
+#: seconds within which the exchange sends an event on each of two sources
+OVERLAP: Final = 1.0
 #: seconds after which a gap is delivered although it is not over
 _PATIENCE: Final = 1.0
-#: seconds after a handover within which a copy may still come
+#: seconds after a handover within which a copy may still come; and after one to a source that had followed for long
 _LATE: Final = 10.0
+_LATE_BESIDE: Final = 60.0
 #: the most that is held back, in events and in bytes of memory
 HELD_EVENTS: Final = 100_000
 HELD_BYTES: Final = 32 * 2**20
@@ -42,6 +45,9 @@ HELD_BYTES: Final = 32 * 2**20
 
 class Reader(Protocol):
     """Gets the events. Nothing here may raise."""
+
+    #: from how many sources at the same time it wants them, 1 or 2
+    sockets: int
 
     @property
     def backlog(self) -> int:
@@ -55,6 +61,21 @@ class Reader(Protocol):
         """Called when no more will come; ``error`` says why, ``None``: it was asked for."""
 
 
+class Beside(Protocol):
+    """Keeps a source that follows beside the leading one. Nothing here may raise."""
+
+    @property
+    def proven_at(self) -> float:
+        """The loop time up to which all that was sent on the source that follows has certainly arrived."""
+        ...
+
+    def leading_lags(self) -> None:
+        """Called while the leading source has not brought what the other one brought a moment ago."""
+
+    def too_far_apart(self, behind: Any) -> None:
+        """Called when a source is so far behind the other that no more is held for it."""
+
+
 class Feed:
     """Delivers events to the hook ``on_event``, and then to its readers."""
 
@@ -64,20 +85,19 @@ class Feed:
         self._log = log
         #: the readers, in the order in which they were added
         self.readers: tuple[Reader, ...] = ()
-        #: the source whose events are delivered, if there is one
-        self.leading: object | None = None
-        self._following: object | None = None
-        # what the following source brought and the leading one has not: in order, by what it says
-        self._held: dict[bytes, list[Event]] = {}
-        # what is to be delivered when no reader is paused any more
+        #: the source (see :class:`~binance_session.events.source.Source`) whose events are delivered, if there is one
+        self.leading: Any = None
+        #: the source that is to take its place
+        self.following: Any = None
+        # what keeps the following source beside the leading one; ``None``: it is to take over soon
+        self._beside: Beside | None = None
+        self._lag_timer: asyncio.TimerHandle | None = None
+        self._copies = Copies()
+        # what is to be delivered when no reader is paused any more, and its bytes
         self._queue: deque[Event] = deque()
-        # how much of both there is, in events and in bytes
-        self._held_events = self._held_bytes = 0
+        self._queue_bytes = 0
         #: tells whether a reader is paused
         self.is_paused: Callable[[], bool] = lambda: False
-        # how often the leading source brought what the following one has not brought yet
-        self._ahead: Counter[bytes] = Counter()
-        self._ahead_until = 0.0
         # since when the following source has followed (ms)
         self._followed_since = 0
         # since when, and why: what is certain to be a gap, and what may be none
@@ -107,29 +127,29 @@ class Feed:
 
     def event(self, source: object, event: Event) -> None:
         """Take one event from a source."""
-        if source is self._following:
+        copies = self._copies
+        if source is self.following:
             if self.leading is None:
                 self.take_over()
-            elif self._is_copy(event):
-                return
             else:
-                self._held.setdefault(_digest(event), []).append(event)
-                self._count(event, 1)
+                copies.followed(event, _now())
                 self._check_bounds()
+                self._watch_lag()
                 return
         elif source is not self.leading:
             return
-        elif self._following is not None:
-            self._match(event)
-        elif self._ahead:
-            if _now() > self._ahead_until:
-                self._ahead.clear()  # what came before the new source was there has no copy
-            elif self._is_copy(event):
+        else:
+            copies.forget_given(_now())
+            if copies.is_given(event):
                 return
+            if self.following is not None:
+                if self._beside is not None:
+                    copies.forget_ahead(self._beside.proven_at - OVERLAP)
+                copies.led(event, _now())
+                self._check_bounds()
         if self._queue:
-            self._queue.append(event)
-            self._count(event, 1)
-            self._check_bounds()
+            self._enqueue([event])
+            self._check_queue()
         else:
             self._deliver(event)
 
@@ -147,83 +167,96 @@ class Feed:
         if self.leading is not None:
             self.close_gap()
 
-    def _count(self, event: Event, sign: int) -> None:
-        self._held_events += sign
-        self._held_bytes += sign * size_of(event)
+    def _enqueue(self, events: list[Event]) -> None:
+        self._queue.extend(events)
+        self._queue_bytes += sum(map(size_of, events))
 
-    def _is_too_much(self) -> bool:
-        return self._held_events > HELD_EVENTS or self._held_bytes > HELD_BYTES or len(self._ahead) > HELD_EVENTS
-
-    def _check_bounds(self) -> None:
-        """Hold back no more than the bounds: end a handover that takes too long, or readers that do not read."""
-        if self._following is not None and self._is_too_much():
-            # The new source leads from here; what the old one has not brought may be missing.
-            self.open_gap(self._followed_since, "more came during a handover than is held back")
-            self.take_over()
-        if len(self._queue) > HELD_EVENTS or (self._queue and self._held_bytes > 2 * HELD_BYTES):
+    def _check_queue(self) -> None:
+        """End the readers when more waits than is kept for those that do not read."""
+        if len(self._queue) > HELD_EVENTS or self._queue_bytes > 2 * HELD_BYTES:
             self._clear_queue()
             self._end_readers(EventsOverflow(_TOO_MUCH))
 
-    def _is_copy(self, event: Event) -> bool:
-        """Tell whether the other source brought this already, and count the copy."""
-        if not self._ahead:
-            return False
-        text = _digest(event)
-        count = self._ahead.pop(text, 0)
-        if count > 1:
-            self._ahead[text] = count - 1
-        return count > 0
+    def _check_bounds(self) -> None:
+        """Hold no more of two sources than the bounds."""
+        copies = self._copies
+        is_leading_behind = copies.held > HELD_EVENTS or copies.held_bytes > HELD_BYTES
+        if not is_leading_behind and copies.ahead <= HELD_EVENTS:
+            return
+        if self._beside is None:
+            # The new source leads from here; what the old one has not brought may be missing.
+            self.open_gap(self._followed_since, "more came during a handover than is held back")
+            self.take_over()
+        elif is_leading_behind and self.leading is not None:
+            self._beside.too_far_apart(self.leading)
+        elif self.following is not None:
+            following, beside = self.following, self._beside
+            self.abandon(following)
+            beside.too_far_apart(following)
 
-    def _match(self, event: Event) -> None:
-        """Match an event of the leading source with its copy, which has come, or is to come from the following one."""
-        text = _digest(event)
-        copies = self._held.get(text)
-        if copies is None:
-            self._ahead[text] += 1
-            self._check_bounds()
-        else:
-            self._count(copies.pop(), -1)
-            if not copies:
-                del self._held[text]
+    def _watch_lag(self) -> None:
+        """Look, while something is held, whether the leading source brings it too."""
+        if self._lag_timer is None and self._beside is not None and self._copies.held:
+            self._lag_timer = asyncio.get_running_loop().call_later(OVERLAP, self._look_for_lag)
+
+    def _look_for_lag(self) -> None:
+        self._lag_timer = None
+        held_since = self._copies.held_since
+        if self._beside is not None and held_since is not None and held_since <= _now() - OVERLAP:
+            self._beside.leading_lags()
+        self._watch_lag()
+
+    def deliver_overdue(self, moment: float) -> None:
+        """Deliver what the following source brought before ``moment``: the leading one has not, and will not."""
+        self._enqueue(self._copies.overdue(moment, _now() + _LATE_BESIDE))
+        self.resume()
 
     # Which source leads
 
-    def follow(self, source: object) -> None:
-        """Let a source run beside the leading one, to take over from it; without one it leads from its first event."""
-        self._drop_held()
-        self._following = source
+    def follow(self, source: object, beside: Beside | None = None) -> None:
+        """Let a source run beside the leading one, to take over from it; without one it leads from its first event.
+
+        With ``beside`` it may follow for long: it takes over when the leading one is lost, or lags too far behind.
+        """
+        self._stop_following()
+        self.following, self._beside = source, beside
         self._followed_since = self._clock.now_ms()
 
     def take_over(self) -> None:
         """Let the following source lead: the one before has ended, or has brought all that was in it."""
-        if self._following is not None:
-            self.leading, self._following = self._following, None
-            self._ahead_until = _now() + _LATE
+        if self.following is not None:
+            held = self._copies.hand_over(_now() + (_LATE if self._beside is None else _LATE_BESIDE))
+            self.leading, self.following, self._beside = self.following, None, None
+            self._stop_lag_timer()
             self.close_gap()
-            held, self._held = self._held, {}
-            for copies in held.values():
-                self._queue.extend(copies)
+            self._enqueue(held)
             self.resume()
 
     def abandon(self, source: object) -> None:
         """Let a source that follows not take over."""
-        if source is self._following:
-            self._following = None
-            self._drop_held()
+        if source is self.following:
+            self._stop_following()
 
-    def _drop_held(self) -> None:
-        for copies in self._held.values():
-            for event in copies:
-                self._count(event, -1)
-        self._held.clear()
-        self._ahead.clear()
+    def _stop_following(self) -> None:
+        self.following = self._beside = None
+        self._copies.stop_following()
+        self._stop_lag_timer()
 
-    def drop(self, source: object, since: int, cause: str) -> None:
-        """Called when a source has ended: if it led, what happened since ``since`` (ms) may be missing."""
-        if source is self._following:
+    def _stop_lag_timer(self) -> None:
+        if self._lag_timer is not None:
+            self._lag_timer.cancel()
+            self._lag_timer = None
+
+    def drop(self, source: object, since: int | None, cause: str) -> None:
+        """Called when a source has ended: if it led, what happened since ``since`` (ms) may be missing.
+
+        ``None``: nothing is, because the following source brings it.
+        """
+        if source is self.following:
             self.abandon(source)
         elif source is self.leading:
-            self.open_gap(since, cause)
+            if since is not None:
+                self.open_gap(since, cause)
             self.leading = None
             self.take_over()
 
@@ -231,7 +264,7 @@ class Feed:
         """Deliver what is queued, until a reader is paused."""
         while self._queue and not self.is_paused():
             event = self._queue.popleft()
-            self._count(event, -1)
+            self._queue_bytes -= size_of(event)
             self._deliver(event)
 
     # Gaps
@@ -337,16 +370,16 @@ class Feed:
                 self._log.exception("a reader of events failed: this is a defect of binance_session")
 
     def _forget(self) -> None:
-        self.leading = self._following = self._gap = self._suspicion = self._last_expiry = None
+        self.leading = self._gap = self._suspicion = self._last_expiry = None
         self._owes_end = False
-        self._drop_held()
+        self._stop_following()
+        self._copies = Copies()
         self._clear_queue()
         self._disarm()
 
     def _clear_queue(self) -> None:
-        for event in self._queue:
-            self._count(event, -1)
         self._queue.clear()
+        self._queue_bytes = 0
 
 
 def _now() -> float:
@@ -357,39 +390,3 @@ _TOO_MUCH: Final = (
     f"more than {HELD_EVENTS} events, or {2 * HELD_BYTES // 2**20} MiB of them, waited while reading was paused: ask"
     " the exchange what became of orders and positions, and open the stream again"
 )
-
-
-def _digest(event: Event) -> bytes:
-    """Return a short digest of what an event says, the same for its copies.
-
-    ``E`` may be a number in one and text in the other.
-    """
-    what = {**event.data, "E": event.time}
-    try:
-        text = json.dumps(what, sort_keys=True, default=str)
-    except (RecursionError, ValueError):  # nested as deep as can be read, which is deeper than can be written
-        text = _flat(what)
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _flat(value: Any) -> str:
-    """Return a text that says what ``value`` says, however deep it is nested."""
-    parts: list[str] = []
-    stack: list[tuple[bool, Any]] = [(False, value)]
-    while stack:
-        is_written, item = stack.pop()
-        if is_written:
-            parts.append(item)
-        elif type(item) is dict:
-            stack.append((True, "}"))
-            for name in sorted(item, reverse=True):
-                stack += [(False, item[name]), (True, f"{name!r}:")]
-            parts.append("{")
-        elif type(item) is list:
-            stack.append((True, "]"))
-            stack += [(False, part) for part in reversed(item)]
-            parts.append("[")
-        else:
-            # an integer may have more digits than Python writes in decimal
-            parts.append(f"{item:x}," if type(item) is int else f"{item!r},")
-    return "".join(parts)

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from binance_session.config import ConnectionOptions
 from binance_session.errors import ConnectError, why
-from binance_session.events.feed import HELD_BYTES, HELD_EVENTS
+from binance_session.events.feed import HELD_BYTES, HELD_EVENTS, OVERLAP
 from binance_session.jsontext import MalformedMessage, Unreadable, readable
 from binance_session.log import SessionLog
 from binance_session.masking import Secrets
@@ -118,6 +118,11 @@ class StreamSocket(Receiver):
         ) from None
 
     @property
+    def brings_since(self) -> float:
+        """Return the moment from which on it brings everything."""
+        return self.opened_at + OVERLAP
+
+    @property
     def proven_at(self) -> float:
         """Return the last moment up to which all that was sent has certainly arrived."""
         return self.opened_at if self._connection is None else self._connection.proven_at
@@ -180,6 +185,11 @@ class StreamSocket(Receiver):
         if self._connection is None or self.cause is not None:
             return False
         return await self._connection.confirm(_CONFIRMED_WITHIN)
+
+    def give_up(self, why: str) -> None:
+        """End the connection: it works, but not well enough."""
+        if not self._closed:
+            self.connection_ending(why)
 
     def check(self) -> None:
         """Ping now, and end the connection if the answer does not come very soon."""

@@ -18,11 +18,12 @@ from binance_session.config import ConnectionOptions
 from binance_session.connections.attempts import HEALTHY, Attempts
 from binance_session.connections.throttle import Throttle
 from binance_session.errors import ConnectError
-from binance_session.events.feed import EXPIRED, Feed, Reader
+from binance_session.events.feed import EXPIRED, OVERLAP, Beside, Feed, Reader
 from binance_session.events.keydoubts import Advice, KeyDoubts, KeyFacts
 from binance_session.events.listenkey import ListenKeyKeeper
+from binance_session.events.second import Second
 from binance_session.events.socket import StreamSocket, StreamSocketOwner
-from binance_session.events.supplier import OVERLAP, Supplier, Supply
+from binance_session.events.supplier import Supplier, Supply
 from binance_session.hooks import Hooks
 from binance_session.log import SessionLog
 from binance_session.reconnect import ReconnectPolicy
@@ -69,6 +70,9 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
         self._attempts = Attempts(reconnect, hooks)
         self._rollovers = Attempts(reconnect, hooks, count=1)
         self._announced = Attempts(reconnect, hooks)
+        self._second: Second[StreamSocket] = Second(
+            feed, self._open_second, self._drop, Attempts(reconnect, hooks), self._wake, self._await_end, log
+        )
         # what the next attempt at a socket follows on
         self._cause = ConnectError("the stream's connection ended")
         # how often the API connection came into use, and this and the listenKey at the last attempt at a socket
@@ -203,7 +207,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             self._throttle.join(None if self._options.ping_interval is None else self._check)
         self._throttle.refuse_to_open()
         self._doubts = KeyDoubts()
-        for attempts in (self._attempts, self._rollovers, self._announced):
+        for attempts in (self._attempts, self._rollovers, self._announced, self._second):
             attempts.reset()
         self._use(key)
         socket = await self._open(key.value)
@@ -223,7 +227,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             if Advice.REPLACE in advice:
                 socket = await self._replace(socket, key)
                 continue
-            if Advice.TRUST in advice:
+            if Advice.TRUST in advice and self._feed.leading is not socket:
                 self._feed.take_over()
             if Advice.ASK in advice:
                 self._keeper.doubt()
@@ -235,6 +239,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
                 if _now() >= socket.rollover_at and not self._pausing:
                     socket = await self._roll_over(socket, key)
                     continue
+                self._tend_second(facts)
             await self._something_happens(socket, facts)
 
     def _still_open(self, socket: StreamSocket, key: ListenKey) -> StreamSocket | None:
@@ -249,12 +254,14 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
         if socket.cause is None:
             return socket
         self._cause = ConnectError(f"the stream's connection ended: {socket.cause}")
-        self._break_off(socket, socket.proven_at, str(self._cause))
+        second = self._take_second(key)
+        self._succeed(socket, second, str(self._cause))
         self._drop(socket)
-        return None
+        return second
 
     async def _replace(self, old: StreamSocket | None, key: ListenKey) -> StreamSocket | None:
         """Return a socket on the current key, opened when the policy allows it; ``old`` when it cannot be had."""
+        self._second.give_up()
         self._use(key)
         await self._pause()
         current = self._keeper.key
@@ -308,7 +315,9 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
         """Return when something has happened, or when it is time for the next step."""
         moments = [key.lapses_at, self._doubts.untold_at(key)]
         if socket is not None:
-            moments.append(socket.rollover_at)
+            moments += [socket.rollover_at, self._second.due_at]
+        if (second := self._second.source) is not None:
+            moments.append(second.rollover_at)
         await self._woken(min((moment for moment in moments if moment > _now()), default=math.inf))
 
     async def _woken(self, at: float) -> None:
@@ -317,12 +326,12 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             async with asyncio.timeout_at(at if at < math.inf else None):
                 await self._wake.wait()
 
-    async def _open(self, key: str) -> StreamSocket:
+    async def _open(self, key: str, beside: Beside | None = None) -> StreamSocket:
         """Return a new socket that follows in the feed; raise :class:`ConnectError`."""
         await self._throttle.wait_to_dial()
         socket = StreamSocket(key, self._options, self, self._path, self._keeper.secrets, self._log)
         self._sockets.append(socket)
-        self._feed.follow(socket)
+        self._feed.follow(socket, beside)
         began = _now()
         try:
             await socket.open()
@@ -342,19 +351,58 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             socket.pause()
         return socket
 
-    async def _roll_over(self, old: StreamSocket, key: ListenKey) -> StreamSocket:
-        """Put a new socket in the place of one that works, and lose nothing; return the one to use from now on.
+    # The second socket
 
-        Without a new one the old one is used on, and another attempt is made later.
+    def _tend_second(self, key: KeyFacts) -> None:
+        """Keep a second socket beside the one that leads, if a reader wants that."""
+        second = self._second.source
+        if not any(reader.sockets > 1 for reader in self._feed.readers):
+            self._second.give_up()
+            return
+        if second is not None and self._doubts.is_stale(second, key):
+            self._second.replace()
+        elif second is not None and second.is_retiring:
+            lasted = _now() - second.opened_at
+            self._second.replace(self._announced.repeated(ConnectError("shutdown announced"), lasted=lasted) or 0.0)
+        elif second is not None and _now() >= second.rollover_at:
+            self._second.replace()
+        self._second.tend(_now())
+
+    async def _open_second(self, beside: Beside) -> StreamSocket:
+        key = self._keeper.key
+        if key is None:
+            raise ConnectError("no listenKey")
+        second = await self._open(key.value, beside)
+        if self._rollover_after is not None and isinstance(first := self._feed.leading, StreamSocket):
+            # Not when the first one is: half a life apart, neither is without the other when it is replaced.
+            apart = abs(second.rollover_at - first.rollover_at)
+            if apart < self._rollover_after / 4:
+                second.rollover_at -= self._rollover_after / 2
+        return second
+
+    def _take_second(self, key: ListenKey) -> StreamSocket | None:
+        """Return the second socket, to lead from now on, if it works and is on ``key``; close it otherwise."""
+        second = self._second.source
+        if second is not None and (second.expired_at is not None or self._doubts.is_stale(second, self._facts(key))):
+            second = None
+        if second is None:
+            self._second.give_up()
+            return None
+        return self._second.take()
+
+    # Rollover
+
+    async def _roll_over(self, old: StreamSocket, key: ListenKey) -> StreamSocket:
+        """Put another socket in the place of one that works, and lose nothing; return the one to use from now on.
+
+        The second one, if there is one and it is not due to end itself. Without another one the old one is used on, and
+        another attempt is made later.
         """
-        loop = asyncio.get_running_loop()
-        opening = loop.create_task(self._open(key.value), name=self._log.task("stream rollover"))
-        over = loop.create_task(old.over.wait(), name=self._log.task("stream rollover"))
+        second = self._second.source
+        if second is not None and second.is_retiring:
+            self._second.give_up()
         try:
-            await asyncio.wait([opening, over], return_when=asyncio.FIRST_COMPLETED)
-            if not opening.done():
-                raise ConnectError(f"the first ended meanwhile: {old.cause or 'the listenKey expired'}")
-            fresh = opening.result()
+            fresh = self._take_second(key) or await self._open_beside(old, key)
             if not await self._hand_over(old, fresh):
                 self._feed.abandon(fresh)
                 self._drop(fresh)
@@ -364,13 +412,24 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             delay = self._rollovers.failed(error)
             old.rollover_at = math.inf if delay is None else _now() + max(delay, OVERLAP)
             return old
+        self._rollovers.reset()
+        self._log.info("the next stream connection takes over")
+        return fresh
+
+    async def _open_beside(self, old: StreamSocket, key: ListenKey) -> StreamSocket:
+        """Return a new socket that is to take the place of ``old``; raise :class:`ConnectError`, also if that ends."""
+        loop = asyncio.get_running_loop()
+        opening = loop.create_task(self._open(key.value), name=self._log.task("stream rollover"))
+        over = loop.create_task(old.over.wait(), name=self._log.task("stream rollover"))
+        try:
+            await asyncio.wait([opening, over], return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                raise ConnectError(f"the first ended meanwhile: {old.cause or 'the listenKey expired'}")
+            return opening.result()
         finally:
             for task in (opening, over):
                 task.cancel()
             await asyncio.wait([opening, over])
-        self._rollovers.reset()
-        self._log.info("the next stream connection takes over")
-        return fresh
 
     def _can_lead(self, new: StreamSocket, old: StreamSocket) -> bool:
         return new.cause is None and old.expired_at is None
@@ -394,6 +453,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             self._joined = False
             self._throttle.leave()
         self._pausing.clear()
+        self._second.give_up()
         for socket in list(self._sockets):
             self._drop(socket)
 

@@ -53,6 +53,7 @@ class UserDataStream(Reader):
         stats: Stats,
         *,
         buffer: int,
+        sockets: Literal[1, 2] = 1,
         on_full: OnFull,
         callback: Callable[[Event], object] | None,
         stop_on_exit: bool,
@@ -61,6 +62,8 @@ class UserDataStream(Reader):
     ) -> None:
         check_count("buffer", buffer, least=0)
         check_choice("on_full", on_full, ("fail", "pause"))
+        check_choice("sockets", sockets, (1, 2))
+        supplier.check_sockets(sockets)
         if on_full == "pause" and not supplier.can_pause:
             raise ConfigurationError(
                 'on_full="pause" is not available here: events come on the connection that brings the answers'
@@ -69,6 +72,7 @@ class UserDataStream(Reader):
             raise ConfigurationError(f"callback must be a function that takes an Event, not {kind_of(callback)}")
         if inspect.iscoroutinefunction(callback):
             raise ConfigurationError("callback must be a plain function that takes an Event, not async")
+        self.sockets: int = sockets
         self._supplier = supplier
         self._stats = stats
         self._bound = buffer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from binance_session.connections.link import Link
+from binance_session.events.feed import OVERLAP
 from binance_session.responses import Event
 
 __all__ = ["SubscribedLink"]
@@ -13,13 +14,26 @@ __all__ = ["SubscribedLink"]
 class SubscribedLink:
     """What is known of the subscriptions on one connection: the one for the session's streams, and the bot's own."""
 
-    __slots__ = ("early", "is_avoided", "is_needed", "is_subscribed", "is_suspect", "link", "number", "own", "released")
+    __slots__ = (
+        "early",
+        "is_avoided",
+        "is_needed",
+        "is_subscribed",
+        "is_suspect",
+        "link",
+        "number",
+        "own",
+        "released",
+        "subscribed_at",
+    )
 
     def __init__(self, link: Link) -> None:
         self.link = link
         #: whether there is a subscription for the session's streams, and its number if the exchange told it
         self.is_subscribed = False
         self.number: int | None = None
+        #: when that was known
+        self.subscribed_at = 0.0
         #: whether its events are needed: those of one connection, or of two during a handover
         self.is_needed = False
         #: what came since a subscription was asked for, until that is answered; ``None``: none is asked for
@@ -34,6 +48,11 @@ class SubscribedLink:
         self.own: dict[int, tuple[str, int | None]] = {}
 
     @property
+    def brings_since(self) -> float:
+        """The moment (loop time) from which on it brings everything."""
+        return self.subscribed_at + OVERLAP
+
+    @property
     def proven_at(self) -> float:
         """The last moment (loop time) up to which all that was sent has certainly arrived."""
         return self.link.proven_at
@@ -46,6 +65,10 @@ class SubscribedLink:
     async def confirm(self) -> bool:
         """Return whether a ping sent now is answered: then all that was sent before the answer has arrived."""
         return await self.link.confirm()
+
+    def give_up(self, why: str) -> None:
+        """Have the connection end if it does not answer very soon: it brings answers as well."""
+        self.link.check()
 
     def release(self) -> None:
         """Need its events no more."""

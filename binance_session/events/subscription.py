@@ -94,6 +94,11 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
 
     # Readers
 
+    def check_sockets(self, sockets: int) -> None:
+        """Raise :class:`ConfigurationError` if a reader cannot have its events from so many sources."""
+        if sockets > 1:
+            raise ConfigurationError("sockets=2 is not available here")
+
     async def _acquire(self) -> Supply:
         return self._supply
 
@@ -335,6 +340,7 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         self._stats.stream_connections += 1
         old = next((other for other in self._links.values() if other.is_needed), None)
         subscribed.is_subscribed, subscribed.number = True, number
+        subscribed.subscribed_at = asyncio.get_running_loop().time()
         subscribed.is_needed = True
         self._deliver_early(subscribed)
         if old is None:

@@ -10,39 +10,18 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from binance_session.clock import ServerClock
 from binance_session.errors import BinanceSessionError, ConnectError, SessionClosed
-from binance_session.events.feed import Feed, Reader
+from binance_session.events.feed import OVERLAP, Feed, Reader
+from binance_session.events.source import Source
 from binance_session.hooks import Hooks
 from binance_session.log import SessionLog, Troubles
 from binance_session.reconnect import ReconnectPolicy
 from binance_session.stats import Stats
 
-__all__ = ["OVERLAP", "Source", "Supplier"]
-
-#: seconds for which the new source and the old one run side by side, so that what is late on one is not lost
-OVERLAP: Final = 1.0
-
-
-class Source(Protocol):
-    """One connection that brings events. Times are the event loop's."""
-
-    @property
-    def proven_at(self) -> float:
-        """The last moment up to which all that was sent has certainly arrived."""
-        ...
-
-    @property
-    def cause(self) -> object:
-        """Why the connection ended; ``None`` while it has not."""
-        ...
-
-    async def confirm(self) -> bool:
-        """Return whether a ping sent now is answered: then all that was sent before the answer has arrived."""
-        ...
-
+__all__ = ["Supplier"]
 
 S = TypeVar("S", bound=Source)
 Supply = Callable[[asyncio.Future[None]], Coroutine[Any, Any, None]]
@@ -87,11 +66,15 @@ class Supplier(ABC, Generic[S]):
 
     # Readers
 
+    def check_sockets(self, sockets: int) -> None:
+        """Raise :class:`ConfigurationError` if a reader cannot have its events from so many sources."""
+
     async def attach(self, reader: Reader) -> None:
         """Deliver events to ``reader`` from now on; the first reader connects, and gets the error if that fails."""
         self._raise_if_over()
         supply = await self._acquire()
         self._feed.add(reader)
+        self._wake.set()
         try:
             await self._begin(supply)
         except BaseException:
@@ -186,6 +169,7 @@ class Supplier(ABC, Generic[S]):
     def _remove(self, reader: Reader) -> None:
         self._feed.remove(reader)
         self.resume(reader)
+        self._wake.set()
         if not self._feed.readers:
             self._tear_down()
 
@@ -222,15 +206,23 @@ class Supplier(ABC, Generic[S]):
         has_brought_all = await old.confirm()
         if not self._can_lead(new, old):
             return False
-        if not has_brought_all:
-            self._break_off(old, old.proven_at, f"the stream's connection ended: {old.cause or 'no answer to a ping'}")
-        self._feed.take_over()
+        if has_brought_all:
+            self._feed.take_over()
+        else:
+            self._succeed(old, new, f"the stream's connection ended: {old.cause or 'no answer to a ping'}")
         self._drop(old)
         return True
 
     def _can_lead(self, new: S, old: S) -> bool:
         """Tell whether ``new`` can lead in place of ``old``, after both have run side by side."""
         return new.cause is None
+
+    def _succeed(self, old: S, new: S | None, cause: str) -> None:
+        """Let ``new``, which follows in the feed, lead in place of ``old``, which has ended."""
+        if new is not None and new.brings_since <= old.proven_at:
+            self._feed.drop(old, None, cause)
+        else:
+            self._break_off(old, old.proven_at, cause)
 
     def _break_off(self, source: S, since: float, cause: str) -> None:
         """End a source in the feed: events since ``since`` (loop time) may be missing."""

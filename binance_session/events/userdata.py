@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from binance_session.clock import ServerClock
 from binance_session.config import ConnectionOptions, SessionOptions
@@ -117,6 +118,7 @@ class UserDataMethods:
         self,
         *,
         buffer: int = 10_000,
+        sockets: Literal[1, 2] = 1,
         on_full: OnFull = "fail",
         callback: Callable[[Event], object] | None = None,
         stop_on_exit: bool = False,
@@ -129,8 +131,13 @@ class UserDataMethods:
         missed, an event with ``is_gap`` says so before the next one (see :class:`UserDataStream`).
 
         ``buffer``
-            How many events may wait to be read. 0: none is kept, for who uses the hook ``on_event``. They may take
-            about 4 KiB of memory each, or 32 MiB together if that is more; whichever bound is reached first counts.
+            How many events may wait to be read. 0: none is kept, for a bot that uses ``on_event``. They may take about
+            4 KiB of memory each, or 32 MiB together if that is more; whichever bound is reached first counts.
+        ``sockets``
+            2: two connections bring every event, and each is delivered once and in order. When one is lost, the other
+            goes on without a gap: there is one only when both were out at the same time. An event that only the second
+            one brings, or brings much sooner, comes a second or more later. It takes one connection more, and its part
+            of the attempts to connect. On Spot that is the standby connection: only with ``standby=True``.
         ``on_full``
             What happens when one more comes. ``"fail"``: the iteration ends with :class:`EventsOverflow`. ``"pause"``:
             nothing is read from the network, for no stream of the session, until half of them are read. The
@@ -158,6 +165,7 @@ class UserDataMethods:
             supplier,
             self._stats,
             buffer=buffer,
+            sockets=sockets,
             on_full=on_full,
             callback=callback,
             stop_on_exit=stop_on_exit,

@@ -27,6 +27,7 @@ class Kept:
     events: list[Event] = field(factory=list)
     errors: list[Exception | None] = field(factory=list)
     backlog: int = 0
+    sockets: int = 1
 
     def put(self, event: Event) -> None:
         self.events.append(event)
@@ -257,7 +258,7 @@ async def test_a_handover_holds_back_no_more_than_its_bounds(bound: str, monkeyp
     for number in range(1, 200):
         feed.event(brings, evolve(event(number), _size=2**21 if bound == "bytes" else 100))
     assert feed.leading == "new"
-    assert feed._held_bytes == feed._held_events == 0
+    assert feed._copies.held_bytes == feed._copies.held == feed._queue_bytes == 0
     feed.event("new", event(0))  # a copy
     feed.event("new", event(999))
     numbers = reader.numbers
@@ -278,9 +279,9 @@ async def test_what_is_held_is_counted_down_again() -> None:
         for number in range(5):
             feed.event("new", evolve(event(number), _size=100))
         feed.event("old", event(0))
-        assert (feed._held_events, feed._held_bytes) == (4, 400)
+        assert (feed._copies.held, feed._copies.held_bytes) == (4, 400)
         how()
-        assert (feed._held_events, feed._held_bytes) == (0, 0)
+        assert (feed._copies.held, feed._copies.held_bytes, feed._queue_bytes) == (0, 0, 0)
         feed.follow("old")
         feed.take_over()
 
