@@ -34,16 +34,19 @@ class Standby:
         links: Links,
         attempts: Attempts,
         after: float | None,
+        on_ready: Callable[[], None],
         log: SessionLog,
     ) -> None:
         """Open links by ``connect`` while the session is READY, which ``until_ready`` waits for.
 
         ``attempts`` counts those at a standby link; ``after``: seconds after which a link is replaced.
+        ``on_ready`` is called when one is ready.
         """
         self._connect = connect
         self._until_ready = until_ready
         self._links = links
         self._attempts = attempts
+        self._on_ready = on_ready
         self._age = None if after is None else after / 2
         self._log = log
         self._troubles = Troubles(log)
@@ -133,6 +136,7 @@ class Standby:
             if old is not None:
                 self._links.drain(old, None, None)
             self._log.info("the standby connection is ready")
+            self._on_ready()
             await self._replaced(link)
             delay = self._pause_after(link)
 

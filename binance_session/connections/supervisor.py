@@ -96,8 +96,12 @@ class Supervisor(LinkOwner):
         self.watcher: LinkWatcher | None = None
         #: called when a link takes the requests from now on, or when one that did was logged on anew
         self.on_promoted: Callable[[], None] = lambda: None
+        #: called when a standby link is ready
+        self.on_standby: Callable[[], None] = lambda: None
         #: delivers an event that the watcher does not
         self.on_event: Callable[[Event], None] = lambda event: None
+        #: whether the session keeps a standby link
+        self.has_standby = has_standby
         self._standby: Standby | None = None
         if has_standby:
             self._standby = Standby(
@@ -106,14 +110,14 @@ class Supervisor(LinkOwner):
                 self.links,
                 Attempts(reconnect, hooks),
                 rollover_after,
+                lambda: self.on_standby(),
                 log,
             )
         # the link that the task serves, and the one that took over from it
         self._served: Link | None = None
         self._successor: Link | None = None
-        # connections in a row that the exchange announced to end when they had hardly begun
+        # in a row: connections that the exchange announced to end, and logons revoked, when they had hardly begun
         self._hasty = Attempts(reconnect, hooks)
-        # logons in a row that were revoked when they had hardly been given
         self._relogons = Attempts(reconnect, hooks)
         # whether the logon was revoked and none was given since
         self._revoked = False

@@ -81,7 +81,7 @@ class Copies:
         self._given.forget(now)
 
     def overdue(self, moment: float, until: float) -> list[Event]:
-        """Return, in order, what was held before ``moment``, which is delivered; copies of it may come ``until`` then."""
+        """Return, in order, what was held before ``moment``, which is delivered; copies may come ``until`` then."""
         events = []
         while self._held:
             text, copies = next(iter(self._held.items()))

@@ -99,6 +99,11 @@ class Second(Beside, Generic[S]):
         self._opening = self._asking = None
         self._let_go()
 
+    async def settled(self) -> None:
+        """Return when none is being opened."""
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+
     def reset(self) -> None:
         """Forget the failures: all begins anew."""
         self._attempts.reset()

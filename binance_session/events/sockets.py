@@ -356,7 +356,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
     def _tend_second(self, key: KeyFacts) -> None:
         """Keep a second socket beside the one that leads, if a reader wants that."""
         second = self._second.source
-        if not any(reader.sockets > 1 for reader in self._feed.readers):
+        if not self._wants_second:
             self._second.give_up()
             return
         if second is not None and self._doubts.is_stale(second, key):

@@ -28,8 +28,9 @@ from binance_session.errors import (
     SessionRevoked,
 )
 from binance_session.events.delivery import Delivery
-from binance_session.events.feed import Feed
+from binance_session.events.feed import Beside, Feed
 from binance_session.events.ownsubscriptions import OwnSubscriptions
+from binance_session.events.second import Second
 from binance_session.events.subscribedlink import SubscribedLink
 from binance_session.events.supplier import Supplier, Supply
 from binance_session.hooks import Hooks
@@ -78,14 +79,18 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         # the connections that concern us, until they have ended
         self._links: dict[Link, SubscribedLink] = {}
         self._own = OwnSubscriptions(self._links.values(), clock, delivery)
-        # the id of the request that subscribes for the session's own streams
-        self._request_id = 0
+        # the ids of the requests under way that subscribe for the session's own streams
+        self._asked: set[int] = set()
         # at a subscription: the first attempt on a connection follows on none
         self._attempts = Attempts(reconnect, hooks, count=1)
+        # on the standby connection
+        self._second: Second[SubscribedLink] = Second(
+            feed, self._open_second, self._drop, Attempts(reconnect, hooks), self._wake, self._await_end, log
+        )
         # how many subscriptions were refused in a row
         self._refusals = 0
         supervisor.watcher = self
-        supervisor.on_promoted = self.link_promoted
+        supervisor.on_promoted = supervisor.on_standby = self.link_promoted
 
     @property
     def is_live(self) -> bool:
@@ -96,8 +101,10 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
 
     def check_sockets(self, sockets: int) -> None:
         """Raise :class:`ConfigurationError` if a reader cannot have its events from so many sources."""
-        if sockets > 1:
-            raise ConfigurationError("sockets=2 is not available here")
+        if sockets > 1 and not self._supervisor.has_standby:
+            raise ConfigurationError(
+                f"sockets=2 needs standby=True on {self._venue.name}, where events come on API connections"
+            )
 
     async def _acquire(self) -> Supply:
         return self._supply
@@ -123,13 +130,14 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         super().fail(error)
 
     def _drop_all(self) -> None:
-        serving = self._supervisor.serving
+        in_use = (self._supervisor.serving, self._supervisor.standby)
+        self._second.give_up()
         for subscribed in list(self._links.values()):
             if subscribed.early is not None:
                 subscribed.is_suspect = True  # the request may have arrived
                 self._abandon(subscribed)
             was_subscribed, subscribed.is_subscribed = subscribed.is_subscribed, False
-            if was_subscribed and subscribed.link is serving and self._over is None:
+            if was_subscribed and subscribed.link in in_use and self._over is None:
                 self._unsubscribe(subscribed)
             subscribed.release()
 
@@ -146,7 +154,7 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
 
     def answered(self, link: Link, method: Method, response: Response) -> None:
         """Called when a request to subscribe was answered on a connection, the session's or the bot's own."""
-        if response.request_id != self._request_id:
+        if response.request_id not in self._asked:
             self._own.answered(self._on(link), method, response)
 
     def logon_revoked(self, link: Link) -> None:
@@ -155,6 +163,7 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         if subscribed is None:
             return
         self._own.logon_revoked(subscribed, "the logon was revoked")
+        self._second.give_up()  # one key has logged both connections on
         if subscribed.is_subscribed:
             subscribed.is_suspect = True
             since = self._clock.ms_at(link.proven_at)
@@ -164,6 +173,8 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         """Called when a connection has ended."""
         subscribed = self._links.get(link)
         if subscribed is not None:
+            if subscribed is self._feed.leading:
+                self._succeed(subscribed, self._second.take(), str(link.cause))
             self._lost(subscribed, self._clock.ms_at(link.proven_at), str(link.cause))
             has_moved = self._supervisor.serving not in (None, link)
             self._own.ended(subscribed, "the session moved to another connection" if has_moved else str(link.cause))
@@ -192,6 +203,8 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
             self._feed.failed(error)
         if has_ended:
             since = event.time or self._clock.ms_at(link.proven_at)
+            if subscribed is self._feed.leading and (second := self._second.take()) is not None:
+                self._succeed(subscribed, second, "the exchange ended the subscription")
             self._lost(subscribed, since, "the exchange ended the subscription")
             self._wake.set()
         return True
@@ -236,13 +249,19 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         loop = asyncio.get_running_loop()
         ended_at = -math.inf  # the last attempt
         self._attempts.reset()
+        self._second.reset()
         self._refusals = 0
         while True:
             self._wake.clear()
             link = self._supervisor.serving  # none while it logs on again: then it will be promoted again
             subscribed = None if link is None else self._on(link)
             if subscribed is None or subscribed.is_subscribed or subscribed.is_avoided:
+                self._tend_second(subscribed)
                 await self._another_link(subscribed)
+                continue
+            await self._second.settled()
+            self._second.give_up()
+            if link is not self._supervisor.serving or subscribed.is_subscribed:
                 continue
             if loop.time() - ended_at >= HEALTHY:
                 self._attempts.reset()
@@ -263,14 +282,15 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
 
     async def _another_link(self, subscribed: SubscribedLink | None) -> None:
         """Return when something has happened; use a connection that is avoided after all if it is not replaced."""
-        if subscribed is None or not subscribed.is_avoided:
-            await self._wake.wait()
-            return
+        loop = asyncio.get_running_loop()
+        is_avoided = subscribed is not None and subscribed.is_avoided
+        until = loop.time() + _AVOIDED if is_avoided else self._second.due_at
         try:
-            async with asyncio.timeout(_AVOIDED):
+            async with asyncio.timeout_at(until if loop.time() < until < math.inf else None):
                 await self._wake.wait()
         except TimeoutError:
-            subscribed.is_avoided = False
+            if subscribed is not None:
+                subscribed.is_avoided = False
 
     async def _pause(self) -> None:
         """Wait as the policy says before the next attempt."""
@@ -318,18 +338,22 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
             error, (ConfigurationError, ConnectionLost, NotSent, ProtocolError, RequestTimeout, SessionRevoked)
         )
 
-    async def _subscribe(self, subscribed: SubscribedLink) -> int | None:
+    async def _subscribe(self, subscribed: SubscribedLink, beside: Beside | None = None) -> int | None:
         """Return the number of a new subscription; ``None`` if the exchange did not tell it."""
         link = subscribed.link
         await self._supervisor.throttle.wait()
         if link.cause is not None:
             raise link.cause.with_traceback(None)
         subscribed.early = []
-        self._feed.follow(subscribed)
+        self._feed.follow(subscribed, beside)
         name = "userDataStream.subscribe" if link.authenticated else "userDataStream.subscribe.signature"
         future = link.submit(self._venue.method(name))
-        self._request_id = link.router.last_id
-        result: Any = (await future).result
+        request_id = link.router.last_id
+        self._asked.add(request_id)
+        try:
+            result: Any = (await future).result
+        finally:
+            self._asked.discard(request_id)
         number = result.get("subscriptionId") if isinstance(result, dict) else None
         return number if type(number) is int else None
 
@@ -337,16 +361,56 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         """Let a new subscription lead the feed; with an old one beside it, nothing is lost."""
         if subscribed.cause is not None:
             return
+        old = self._feed.leading
+        self._subscribed(subscribed, number)
+        if old is None or not old.is_needed:
+            self._feed.take_over()
+        else:
+            await self._hand_over(old, subscribed)
+
+    def _subscribed(self, subscribed: SubscribedLink, number: int | None) -> None:
+        """Take in that there is a subscription on a connection."""
         self._stats.stream_connections += 1
-        old = next((other for other in self._links.values() if other.is_needed), None)
         subscribed.is_subscribed, subscribed.number = True, number
         subscribed.subscribed_at = asyncio.get_running_loop().time()
         subscribed.is_needed = True
         self._deliver_early(subscribed)
-        if old is None:
-            self._feed.take_over()
-        else:
-            await self._hand_over(old, subscribed)
+
+    # The standby connection
+
+    def _tend_second(self, subscribed: SubscribedLink | None) -> None:
+        """Keep a subscription on the standby connection too, if a reader wants that."""
+        second, standby = self._second.source, self._supervisor.standby
+        if not self._wants_second or subscribed is None or subscribed is not self._feed.leading:
+            self._second.give_up()
+        elif standby is not None:
+            if second is not None and second.link is not standby:
+                self._second.replace()
+            self._second.tend(asyncio.get_running_loop().time())
+
+    async def _open_second(self, beside: Beside) -> SubscribedLink:
+        link = self._supervisor.standby
+        if link is None:
+            raise NotSent("there is no standby connection")
+        subscribed = self._on(link)
+        if subscribed.is_subscribed:
+            self._feed.follow(subscribed, beside)
+            subscribed.is_needed = True
+            return subscribed
+        try:
+            number = await self._subscribe(subscribed, beside)
+        except BaseException as error:
+            if subscribed.early is not None:
+                self._abandon(subscribed)
+                is_rejected = isinstance(error, BinanceSessionError) and error.outcome == "rejected"
+                if is_rejected and subscribed.is_suspect:
+                    self._supervisor.replace(link)  # another connection has no subscription yet
+                subscribed.is_suspect = not is_rejected
+            raise
+        if subscribed.cause is not None:
+            raise ConnectionLost(f"the standby connection ended: {subscribed.cause}", outcome=None)
+        self._subscribed(subscribed, number)
+        return subscribed
 
     def _can_lead(self, new: SubscribedLink, old: SubscribedLink) -> bool:
         return new.is_needed

@@ -137,6 +137,11 @@ class Supplier(ABC, Generic[S]):
 
     # The task
 
+    @property
+    def _wants_second(self) -> bool:
+        """Whether a reader wants its events from two sources at the same time."""
+        return any(reader.sockets > 1 for reader in self._feed.readers)
+
     def _raise_if_over(self) -> None:
         if self._over is not None:
             raise self._over.with_traceback(None)  # raised again, it would collect tracebacks
