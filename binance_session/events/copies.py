@@ -9,17 +9,21 @@ from __future__ import annotations
 import json
 from collections import deque
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from binance_session.responses import Event, size_of
 
 __all__ = ["Copies"]
 
 
+#: seconds after which one source does not bring again what both have brought
+_LATE: Final = 10.0
+
+
 class Copies:
     """Matches the events of a source that leads with those of one that follows."""
 
-    __slots__ = ("_ahead", "_bytes", "_count", "_given", "_held")
+    __slots__ = ("_ahead", "_brought", "_bytes", "_count", "_given", "_held")
 
     def __init__(self) -> None:
         # what the following source brought and the leading one has not: in order, with the time when it came
@@ -29,6 +33,8 @@ class Copies:
         self._ahead = _Times()
         # what was delivered and the leading source has not brought yet: until when its copy is waited for
         self._given = _Times()
+        # what both brought of late, and until when that is of interest
+        self._brought = _Times()
 
     @property
     def held(self) -> int:
@@ -56,18 +62,22 @@ class Copies:
         """Return whether what the leading source brought was delivered already; each copy counts once."""
         return bool(self._given) and self._given.take(_digest(event))
 
-    def led(self, event: Event, now: float) -> None:
-        """Take an event of the leading source, to match it with that of the following one."""
+    def led(self, event: Event, now: float, *, is_followed: bool) -> None:
+        """Take an event of the leading source, to match it with that of the following one, if there is one."""
         text = _digest(event)
         if text in self._held:
             self._take(text)
-        else:
+            self._brought.add(text, now + _LATE)
+        elif is_followed:
             self._ahead.add(text, now)
 
     def followed(self, event: Event, now: float) -> None:
         """Take an event of the following source; hold it, unless the leading one brought it before."""
         text = _digest(event)
-        if not self._ahead.take(text):
+        self._brought.forget(now)
+        if self._ahead.take(text):
+            self._brought.add(text, now + _LATE)
+        else:
             self._held.setdefault(text, deque()).append((now, event))
             self._count += 1
             self._bytes += size_of(event)
@@ -81,14 +91,19 @@ class Copies:
         self._given.forget(now)
 
     def overdue(self, moment: float, until: float) -> list[Event]:
-        """Return, in order, what was held before ``moment``, which is delivered; copies may come ``until`` then."""
+        """Return, in order, what was held before ``moment`` and is to be delivered; copies may come ``until`` then.
+
+        What the following source brought twice, and the leading one once, is not among it.
+        """
         events = []
         while self._held:
             text, copies = next(iter(self._held.items()))
             if copies[0][0] >= moment:
                 break
-            events.append(self._take(text))
-            self._given.add(text, until)
+            event = self._take(text)
+            if text not in self._brought:
+                events.append(event)
+                self._given.add(text, until)
         return events
 
     def hand_over(self, until: float) -> list[Event]:
@@ -99,15 +114,15 @@ class Copies:
         events = [event for copies in self._held.values() for _, event in copies]
         self._given, self._ahead = self._ahead, _Times()
         self._given.set_all(until)
-        self._forget_held()
+        self.forget_held()
         return events
 
     def stop_following(self) -> None:
-        """Forget what concerns the following source."""
-        self._forget_held()
+        """Expect nothing more of the following source; what it brought is held on."""
         self._ahead = _Times()
 
-    def _forget_held(self) -> None:
+    def forget_held(self) -> None:
+        """Hold nothing any more."""
         self._held.clear()
         self._count = self._bytes = 0
 

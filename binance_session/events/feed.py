@@ -69,9 +69,6 @@ class Beside(Protocol):
         """The loop time up to which all that was sent on the source that follows has certainly arrived."""
         ...
 
-    def leading_lags(self) -> None:
-        """Called while the leading source has not brought what the other one brought a moment ago."""
-
     def too_far_apart(self, behind: Any) -> None:
         """Called when a source is so far behind the other that no more is held for it."""
 
@@ -96,6 +93,8 @@ class Feed:
         # what is to be delivered when no reader is paused any more, and its bytes
         self._queue: deque[Event] = deque()
         self._queue_bytes = 0
+        #: called while the leading source has not brought what the one beside it brought a moment ago
+        self.on_lag: Callable[[], None] = lambda: None
         #: tells whether a reader is paused
         self.is_paused: Callable[[], bool] = lambda: False
         # since when the following source has followed (ms)
@@ -134,7 +133,8 @@ class Feed:
             else:
                 copies.followed(event, _now())
                 self._check_bounds()
-                self._watch_lag()
+                if self._beside is not None:
+                    self._watch_lag()
                 return
         elif source is not self.leading:
             return
@@ -142,10 +142,10 @@ class Feed:
             copies.forget_given(_now())
             if copies.is_given(event):
                 return
-            if self.following is not None:
-                if self._beside is not None:
-                    copies.forget_ahead(self._beside.proven_at - OVERLAP)
-                copies.led(event, _now())
+            if self._beside is not None:
+                copies.forget_ahead(self._beside.proven_at - OVERLAP)
+            if self.following is not None or copies.held:
+                copies.led(event, _now(), is_followed=self.following is not None)
                 self._check_bounds()
         if self._queue:
             self._enqueue([event])
@@ -180,6 +180,8 @@ class Feed:
     def _check_bounds(self) -> None:
         """Hold no more of two sources than the bounds."""
         copies = self._copies
+        if self.following is None:
+            return
         is_leading_behind = copies.held > HELD_EVENTS or copies.held_bytes > HELD_BYTES
         if not is_leading_behind and copies.ahead <= HELD_EVENTS:
             return
@@ -189,21 +191,21 @@ class Feed:
             self.take_over()
         elif is_leading_behind and self.leading is not None:
             self._beside.too_far_apart(self.leading)
-        elif self.following is not None:
+        else:
             following, beside = self.following, self._beside
             self.abandon(following)
             beside.too_far_apart(following)
 
     def _watch_lag(self) -> None:
         """Look, while something is held, whether the leading source brings it too."""
-        if self._lag_timer is None and self._beside is not None and self._copies.held:
+        if self._lag_timer is None and self._copies.held:
             self._lag_timer = asyncio.get_running_loop().call_later(OVERLAP, self._look_for_lag)
 
     def _look_for_lag(self) -> None:
         self._lag_timer = None
         held_since = self._copies.held_since
-        if self._beside is not None and held_since is not None and held_since <= _now() - OVERLAP:
-            self._beside.leading_lags()
+        if self.leading is not None and held_since is not None and held_since <= _now() - OVERLAP:
+            self.on_lag()
         self._watch_lag()
 
     def deliver_overdue(self, moment: float) -> None:
@@ -240,7 +242,8 @@ class Feed:
     def _stop_following(self) -> None:
         self.following = self._beside = None
         self._copies.stop_following()
-        self._stop_lag_timer()
+        if self._lag_timer is None:  # else what is held came from a source that had followed for long: it is not lost
+            self._copies.forget_held()
 
     def _stop_lag_timer(self) -> None:
         if self._lag_timer is not None:
@@ -372,6 +375,7 @@ class Feed:
     def _forget(self) -> None:
         self.leading = self._gap = self._suspicion = self._last_expiry = None
         self._owes_end = False
+        self._stop_lag_timer()
         self._stop_following()
         self._copies = Copies()
         self._clear_queue()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 from binance_session.connections.attempts import Attempts
 from binance_session.errors import BinanceSessionError, ConnectionLost
@@ -49,15 +49,18 @@ class Second(Beside, Generic[S]):
         self._source: S | None = None
         self._opened_at = 0.0
         self._opening: asyncio.Task[None] | None = None
+        # questions to the leading source
+        self._proving: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         #: when the next attempt may be made
         self.due_at = 0.0
+        feed.on_lag = self._leading_lags
 
     @property
     def source(self) -> S | None:
-        """The second source, if it works."""
+        """The second source, if it works and follows."""
         source = self._source
-        return source if source is not None and source.cause is None else None
+        return source if source is not None and source.cause is None and self._feed.following is source else None
 
     @property
     def proven_at(self) -> float:
@@ -66,8 +69,9 @@ class Second(Beside, Generic[S]):
 
     def tend(self, now: float) -> None:
         """See that there is one beside the leading source, or will be when the policy says."""
-        if self._source is not None and self._source.cause is not None:
-            cause = ConnectionLost(f"the second connection of the stream ended: {self._source.cause}", outcome=None)
+        if self._source is not None and self.source is None:
+            why = self._source.cause or "it brings no events any more"
+            cause = ConnectionLost(f"the second connection of the stream ended: {why}", outcome=None)
             self._retry(cause, now, lasted=now - self._opened_at)
             self._let_go()
         if self._source is None and self._opening is None and now >= self.due_at:
@@ -77,10 +81,9 @@ class Second(Beside, Generic[S]):
 
     def take(self) -> S | None:
         """Return the source, which leads from now on, if it works; another is opened beside it."""
-        source, self._source = self.source, None
+        source = self.source
         if source is not None:
-            self.due_at = 0.0
-            self.give_up()
+            self._source, self.due_at = None, 0.0
         return source
 
     def replace(self, pause: float = 0.0) -> None:
@@ -90,14 +93,17 @@ class Second(Beside, Generic[S]):
 
     def give_up(self) -> None:
         """Close what there is, also what is only being opened."""
-        for task in (self._opening, self._asking):
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
-                self._await_end(task)
-        if self._opening is not None:
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.cancel()
+            self._await_end(opening)
             self._feed.abandon(self._feed.following)
-        self._opening = self._asking = None
         self._let_go()
+        for question in (self._proving, self._asking):
+            if question is not None:
+                question.cancel()
+                self._await_end(question)
+        self._proving = self._asking = None
 
     async def settled(self) -> None:
         """Return when none is being opened."""
@@ -121,6 +127,8 @@ class Second(Beside, Generic[S]):
             source = await self._open_source(self)
             self._source, self._opened_at = source, _now()
             self._troubles.clear()
+            if self._proving is None:
+                self._proving = self._question(self._prove())
         except BinanceSessionError as error:
             self._troubles.log(error, "no second source of events (%s); the first is not affected", error)
             self._retry(error, _now())
@@ -136,14 +144,30 @@ class Second(Beside, Generic[S]):
         delay = self._attempts.failed(cause, lasted=lasted)
         self.due_at = math.inf if delay is None else now + delay
 
-    # What the feed reports
+    # Questions to the leading source
 
-    def leading_lags(self) -> None:
-        """Called while the leading source has not brought what the other one brought a moment ago."""
-        if self._asking is None and (leading := self._feed.leading) is not None:
-            self._asking = asyncio.get_running_loop().create_task(
-                self._ask(leading), name=self._log.task("question to the first source of events")
-            )
+    def _question(self, question: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(
+            question, name=self._log.task("question to the first source of events")
+        )
+
+    async def _prove(self) -> None:
+        """Ping the leading source once the second brings everything: what it brought until then is complete.
+
+        Otherwise, where pings are rare, a loss days later would be a gap that begins before the second one was there.
+        """
+        while (
+            (source := self.source) is not None
+            and (leading := self._feed.leading) is not None
+            and leading.proven_at < source.brings_since
+        ):
+            await asyncio.sleep(max(OVERLAP, source.brings_since - _now()))
+            await leading.confirm()
+        self._proving = None
+
+    def _leading_lags(self) -> None:
+        if self._asking is None:
+            self._asking = self._question(self._ask(self._feed.leading))
 
     async def _ask(self, leading: Source) -> None:
         """Find out whether the leading source is lost, or will not bring what it has not brought."""
@@ -154,8 +178,10 @@ class Second(Beside, Generic[S]):
             return
         if has_brought_all:
             self._feed.deliver_overdue(asked_at - OVERLAP)
-        else:
+        elif self.source is not None:
             leading.give_up("it brought no event that the second connection brought, and answered no ping")
+
+    # What the feed reports
 
     def too_far_apart(self, behind: Source) -> None:
         """Called when a source is so far behind the other that no more is held for it."""

@@ -150,8 +150,12 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
         named = event.data.get("listenKey")
         if socket.expired_at is not None or (isinstance(named, str) and named != socket.key):
             return
-        socket.expired_at = _now()
-        socket.over.set()
+        for other in self._sockets:  # it ends for all of them, whichever is told
+            if other.key == socket.key and other.expired_at is None:
+                other.expired_at = _now()
+                other.over.set()
+                if other is self._feed.leading and other.proven_at < socket.brings_since and other is not socket:
+                    self._feed.open_gap(self._clock.ms_at(other.proven_at), "the listenKey expired")
         alive_ms = self._clock.ms_at(self._doubts.alive_at)
         since = self._doubts.expired(socket.key, event.time, alive_ms, self._clock.now_ms())
         if since is not None:
@@ -239,7 +243,8 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
                 if _now() >= socket.rollover_at and not self._pausing:
                     socket = await self._roll_over(socket, key)
                     continue
-                self._tend_second(facts)
+                if self._feed.leading is socket:  # not while its key is doubtful: it follows then
+                    self._tend_second(facts)
             await self._something_happens(socket, facts)
 
     def _still_open(self, socket: StreamSocket, key: ListenKey) -> StreamSocket | None:

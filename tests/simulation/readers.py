@@ -77,6 +77,8 @@ class Readers:
         assert streams is not None
         kind = random.choice(_KINDS)
         options: dict[str, Any] = {}
+        if streams.sockets == 2 and listening.number % 4:
+            options["sockets"] = listening.sockets = 2
         if kind == "callback":
             options["callback"] = listening.saw
         elif kind == "hook":

@@ -161,6 +161,9 @@ class Recipe:
             # in a story with little trouble all is well for long, and then everything must come at once
             peace=random.choice((1.0, 1.0, 5.0)) * (self.peace if self.pace != "calm" else self.peace / 10),
         )
+        if self.seed % 11 in (1, 2) and recipe.streams is not None:  # not drawn: older seeds tell the same stories
+            options["standby"] = options["standby"] or not venue.has_listen_key
+            recipe = evolve(recipe, streams=evolve(recipe.streams, sockets=2))
         if not calm_waters:
             return recipe
         options["rollover_after"] = random.choice((300.0, 3600.0, 6000.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Literal
 
 from attrs import evolve, frozen
 
@@ -26,6 +27,8 @@ class StreamRecipe:
     calm_waters: bool
     #: whether readers may pause what is read from the network
     pauses: bool
+    #: from how many connections at the same time readers want their events, at most
+    sockets: Literal[1, 2] = 1
 
 
 def draw_streams(random: Random, duration: float, *, calm_waters: bool) -> StreamRecipe:

@@ -50,6 +50,8 @@ class Sent:
     copies: int = 1
     #: whether it may have waited for its turn behind a late one, longer than a ping
     late: bool = False
+    #: whether one connection did not bring it, and went on
+    is_lost_on_one: bool = False
     #: whether a key's end came in its place, so that it belongs behind that
     behind_expiry: bool = False
 
@@ -90,6 +92,8 @@ class Tape(list[Pushed]):
         self.gaps = 0
         # until when a fault may wait for its turn behind a late event, and end the key later than its event says
         self._in_turn_until = 0.0
+        #: loop time until which readers of two connections may be told of no gap: one was cut, the other stood
+        self.covered_until = 0.0
         #: loop time until which the exchange may be so late that nobody can tell
         self.late_until = 0.0
 
@@ -117,6 +121,7 @@ class Tape(list[Pushed]):
                 world.later(prompt + 8 * world.recipe.latency, self._must_have_come, sent)
         if entry.fault == "lose_event" or (entry.type == _EXPIRED and entry.connection is None):
             sent.exempt = True  # a key's end is told to its sockets, and to nobody if it has none
+            sent.is_lost_on_one = True
         elif entry.fault in ("expired_early", "stopped_elsewhere"):
             sent.behind_expiry = True
             sent.exempt = sent.exempt or sent.late
@@ -171,6 +176,8 @@ class Listening:
     #: whether it reads at once what comes
     is_quick: bool
     pauses: bool
+    #: from how many connections at the same time it wants its events
+    sockets: int = 1
     since: float = 0.0
     #: what was sent since it was attached, and it has not seen yet
     pending: deque[Sent] = field(factory=deque)
@@ -211,8 +218,12 @@ class Listening:
         times = self._seen[said.number] = self._seen.get(said.number, 0) + 1
         if times > (1 if said.kind == _EXPIRED else said.copies):
             world.complain(f"{self} saw {said} {times} times")
-        if said.number < self._position and said.text != self._last_text and not said.behind_expiry:
-            world.complain(f"{self} saw {said} after event {self._position}")
+        if said.number < self._position and said.text != self._last_text:
+            # what one connection did not bring comes late, by the other one
+            if not said.behind_expiry and not (said.is_lost_on_one and world.has_pairs):
+                world.complain(f"{self} saw {said} after event {self._position}")
+            if said in self.pending:
+                self.pending.remove(said)
             return
         self._position, self._last_text = max(self._position, said.number), said.text
         behind: list[Sent] = []
@@ -226,7 +237,8 @@ class Listening:
             some = ", ".join(f"{sent} of {sent.ms}" for sent in missed[:3])
             world.complain(f"{self} saw {said} without {len(missed)} before it ({some}), and gaps: {self._told}")
         self.pending.extendleft(reversed(behind))
-        self._told.clear()
+        # one that was told before an event of its own time concerns what follows too
+        self._told = [gap for gap in self._told if gap.until > said.ms]
 
     def _which(self, text: str) -> Sent | None:
         """Return the event that was seen: of some that say the same, the first that was not."""
@@ -258,6 +270,9 @@ class Listening:
         streams = world.recipe.streams
         if streams is not None and streams.calm_waters:
             world.complain(f"{self} was told of a gap although nothing went wrong: {event.data['cause']}")
+        is_of_connection = not any(word in event.data["cause"] for word in ("listenKey", "logon", "handled", "read"))
+        if self.sockets == 2 and is_of_connection and world.loop.time() < world.tape.covered_until:
+            world.complain(f"{self} was told of a gap although the other connection stood: {event.data['cause']}")
         self._told.append(_Gap(since, until, slack))
         self._is_over = event.data["over"]
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 import pytest
 
 from binance_session import Event
-from binance_session.events.feed import Feed
+from binance_session.events.copies import Copies
 from binance_session.events.listenkey import ListenKeyKeeper
+from binance_session.events.second import Second
 from binance_session.events.sockets import StreamSockets
 from binance_session.events.stream import UserDataStream
 from binance_session.events.subscription import Subscription
@@ -24,7 +25,16 @@ pytestmark = pytest.mark.long
 
 _HERE: Final = Path(__file__).parent
 #: fresh when they were chosen, fixed since: (first seed, how many, pace)
-_FRESH: Final[tuple[tuple[int, int, Pace], ...]] = ((400, 3, "calm"), (500, 2, "medium"), (608, 10, "dense"))
+_FRESH: Final[tuple[tuple[int, int, Pace], ...]] = (
+    (400, 3, "calm"),
+    (500, 2, "medium"),
+    (608, 10, "dense"),
+    # with two connections
+    (408, 2, "calm"),
+    (507, 2, "medium"),
+    (716, 2, "dense"),
+    (727, 2, "dense"),
+)
 _STORIES: Final = [(seed, pace) for first, count, pace in _FRESH for seed in range(first, first + count)]
 _told: dict[tuple[int, str], Result] = {}
 
@@ -110,7 +120,7 @@ def test_a_gap_that_begins_too_late_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_copies_that_are_not_removed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sockets bring an event while one takes over."""
-    monkeypatch.setattr(Feed, "_is_copy", lambda self, event: False)
+    monkeypatch.setattr("binance_session.events.copies._Times.take", lambda self, text: False)
     assert _found("2 times", range(500, 502), "medium")
 
 
@@ -124,6 +134,24 @@ def test_breaking_before_making_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(StreamSockets, "_roll_over", rough)
     assert _found("although nothing went wrong", range(611, 613))
+
+
+def test_a_second_connection_that_is_not_used_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there, and when the first is lost another one is opened."""
+    monkeypatch.setattr(Second, "take", lambda self: None)
+    assert _found("although the other connection stood", range(507, 509), "medium")
+
+
+def test_what_only_the_second_brought_and_is_dropped_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first was lost with it."""
+    hand_over = Copies.hand_over
+
+    def forget(self: Copies, until: float) -> list[Event]:
+        hand_over(self, until)
+        return []
+
+    monkeypatch.setattr(Copies, "hand_over", forget)
+    assert _found("and gaps: []", (717, 728, 750))
 
 
 def test_an_expiry_that_is_ignored_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

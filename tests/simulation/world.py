@@ -202,8 +202,14 @@ class World:
         self.loop.stream_port = self.loop.stream_port or self.loop.network.free_port()
         return url.replace(f":{self.loop.api_port}", f":{self.loop.stream_port}")
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether readers have their events from two connections."""
+        return self.recipe.streams is not None and self.recipe.streams.sockets == 2
+
     def stream_bad_for(self, seconds: float) -> None:
         """Take note that nothing can be expected of streams for so long."""
+        self.tape.covered_until = 0.0
         self._stream_bad_until = max(self._stream_bad_until, self.loop.time() + seconds)
 
     def went_wrong(self, trouble: str) -> None:
@@ -424,6 +430,7 @@ async def _live(
     recipe: Recipe, loop: SimulationLoop, trace: Trace, logger: logging.Logger, worlds: list[World]
 ) -> None:
     from tests.simulation.bot import Bot
+    from tests.simulation.pairs import Pairs
     from tests.simulation.troubles import make_trouble
 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if recipe.network else None
@@ -436,6 +443,8 @@ async def _live(
         others = [loop.create_task(make_trouble(world), name="troubles")]
         if world.news is not None and recipe.streams is not None:
             others.append(loop.create_task(world.news.live(recipe.streams.quiet), name="news"))
+            if world.has_pairs:
+                others.append(loop.create_task(Pairs(world).live(recipe.peace), name="pairs"))
         try:
             world.new_key()
             bot = Bot(world)
