@@ -13,7 +13,10 @@ from typing import Any, Final
 
 from binance_session.responses import Event, size_of
 
-__all__ = ["Copies"]
+__all__ = ["EXPIRED", "Copies"]
+
+#: the type of the event that a listenKey's end brings
+EXPIRED: Final = "listenKeyExpired"
 
 
 #: seconds after which one source does not bring again what both have brought
@@ -175,6 +178,8 @@ def _digest(event: Event) -> bytes:
     ``E`` may be a number in one and text in the other.
     """
     what = {**event.data, "E": event.time}
+    if event.type == EXPIRED:
+        what.pop("listenKey", None)  # which one of the two may leave out (PROTOCOL.md §5.3)
     try:
         text = json.dumps(what, sort_keys=True, default=str)
     except (RecursionError, ValueError):  # nested as deep as can be read, which is deeper than can be written

@@ -22,15 +22,13 @@ from typing import Any, Final, Protocol
 
 from binance_session.clock import ServerClock
 from binance_session.errors import EventsOverflow
-from binance_session.events.copies import Copies
+from binance_session.events.copies import EXPIRED, Copies
 from binance_session.events.delivery import Delivery
 from binance_session.log import SessionLog
 from binance_session.responses import Event, size_of
 
 __all__ = ["EXPIRED", "HELD_BYTES", "HELD_EVENTS", "OVERLAP", "Beside", "Feed", "Reader"]
 
-#: the type of the event that a listenKey's end brings
-EXPIRED: Final = "listenKeyExpired"
 #: seconds within which the exchange sends an event on each of two sources
 OVERLAP: Final = 1.0
 #: seconds after which a gap is delivered although it is not over
