@@ -173,8 +173,8 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         """Called when a connection has ended."""
         subscribed = self._links.get(link)
         if subscribed is not None:
-            if subscribed is self._feed.leading:
-                self._succeed(subscribed, self._second.take(), str(link.cause))
+            if subscribed is self._feed.leading and (second := self._second.take()) is not None:
+                self._succeed(subscribed, second, str(link.cause))
             self._lost(subscribed, self._clock.ms_at(link.proven_at), str(link.cause))
             has_moved = self._supervisor.serving not in (None, link)
             self._own.ended(subscribed, "the session moved to another connection" if has_moved else str(link.cause))
@@ -238,7 +238,13 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         """End a connection's subscription: events since ``since`` (ms) may be missing."""
         if subscribed.early is not None:
             self._abandon(subscribed)
-        self._feed.drop(subscribed, since, cause)
+        following = self._feed.following
+        if following is None or following is subscribed or following.early is None:
+            self._feed.drop(subscribed, since, cause)
+        else:  # it brings nothing before its subscription is answered
+            self._feed.abandon(following)
+            self._feed.drop(subscribed, since, cause)
+            self._feed.follow(following)
         subscribed.is_subscribed = False
         subscribed.release()
 
@@ -256,11 +262,15 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
             link = self._supervisor.serving  # none while it logs on again: then it will be promoted again
             subscribed = None if link is None else self._on(link)
             if subscribed is None or subscribed.is_subscribed or subscribed.is_avoided:
+                if subscribed is not None and subscribed.is_subscribed and self._feed.leading is None:
+                    self._let_lead(subscribed)
                 self._tend_second(subscribed)
                 await self._another_link(subscribed)
                 continue
-            await self._second.settled()
-            self._second.give_up()
+            if subscribed.early is not None:  # it was the standby connection until now
+                await self._second.settled()
+            if not subscribed.is_subscribed:
+                self._second.give_up()
             if link is not self._supervisor.serving or subscribed.is_subscribed:
                 continue
             if loop.time() - ended_at >= HEALTHY:
@@ -375,6 +385,14 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         subscribed.subscribed_at = asyncio.get_running_loop().time()
         subscribed.is_needed = True
         self._deliver_early(subscribed)
+
+    def _let_lead(self, subscribed: SubscribedLink) -> None:
+        """Let a subscription lead that was made beside another one, which was lost before it was ready."""
+        if self._second.take() is not subscribed:
+            self._second.give_up()
+            self._feed.follow(subscribed)
+        subscribed.is_needed = True
+        self._feed.take_over()
 
     # The standby connection
 
