@@ -87,6 +87,8 @@ class Feed:
         # what keeps the following source beside the leading one; ``None``: it is to take over soon
         self._beside: Beside | None = None
         self._lag_timer: asyncio.TimerHandle | None = None
+        # when a source took over that had followed for long, until it has brought all that was sent before
+        self._behind_since: float | None = None
         self._copies = Copies()
         # what is to be delivered when no reader is paused any more, and its bytes
         self._queue: deque[Event] = deque()
@@ -122,7 +124,7 @@ class Feed:
 
     # What sources bring
 
-    def event(self, source: object, event: Event) -> None:
+    def event(self, source: Any, event: Event) -> None:
         """Take one event from a source."""
         copies = self._copies
         if source is self.following:
@@ -137,7 +139,9 @@ class Feed:
         elif source is not self.leading:
             return
         else:
-            copies.forget_given(_now())
+            if self._behind_since is None or source.proven_at >= self._behind_since + OVERLAP:
+                self._behind_since = None
+                copies.forget_given(_now())
             if copies.is_given(event):
                 return
             if self._beside is not None:
@@ -226,6 +230,7 @@ class Feed:
         """Let the following source lead: the one before has ended, or has brought all that was in it."""
         if self.following is not None:
             held = self._copies.hand_over(_now() + (_LATE if self._beside is None else _LATE_BESIDE))
+            self._behind_since = None if self._beside is None else _now()
             self.leading, self.following, self._beside = self.following, None, None
             self._stop_lag_timer()
             self.close_gap()
@@ -248,10 +253,11 @@ class Feed:
             self._lag_timer.cancel()
             self._lag_timer = None
 
-    def drop(self, source: object, since: int | None, cause: str) -> None:
+    def drop(self, source: object, since: int | None, cause: str, *, has_successor: bool = True) -> None:
         """Called when a source has ended: if it led, what happened since ``since`` (ms) may be missing.
 
-        ``None``: nothing is, because the following source brings it.
+        ``None``: nothing is, because the following source brings it. ``has_successor``: the following source, if there
+        is one, leads from now on.
         """
         if source is self.following:
             self.abandon(source)
@@ -259,7 +265,8 @@ class Feed:
             if since is not None:
                 self.open_gap(since, cause)
             self.leading = None
-            self.take_over()
+            if has_successor:
+                self.take_over()
 
     def resume(self) -> None:
         """Deliver what is queued, until a reader is paused."""
@@ -373,6 +380,7 @@ class Feed:
     def _forget(self) -> None:
         self.leading = self._gap = self._suspicion = self._last_expiry = None
         self._owes_end = False
+        self._behind_since = None
         self._stop_lag_timer()
         self._stop_following()
         self._copies = Copies()

@@ -239,12 +239,8 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
         if subscribed.early is not None:
             self._abandon(subscribed)
         following = self._feed.following
-        if following is None or following is subscribed or following.early is None:
-            self._feed.drop(subscribed, since, cause)
-        else:  # it brings nothing before its subscription is answered
-            self._feed.abandon(following)
-            self._feed.drop(subscribed, since, cause)
-            self._feed.follow(following)
+        # one that is being subscribed on brings nothing before that is answered
+        self._feed.drop(subscribed, since, cause, has_successor=following is None or following.early is None)
         subscribed.is_subscribed = False
         subscribed.release()
 

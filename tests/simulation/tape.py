@@ -238,7 +238,7 @@ class Listening:
             world.complain(f"{self} saw {said} without {len(missed)} before it ({some}), and gaps: {self._told}")
         self.pending.extendleft(reversed(behind))
         # one that was told before an event of its own time concerns what follows too
-        self._told = [gap for gap in self._told if gap.until >= said.ms]
+        self._told = [gap for gap in self._told if gap.until + (gap.slack if world.has_pairs else 0) >= said.ms]
 
     def _which(self, text: str) -> Sent | None:
         """Return the event that was seen: of some that say the same, the first that was not."""
