@@ -219,8 +219,8 @@ class Listening:
         if times > (1 if said.kind == _EXPIRED else said.copies):
             world.complain(f"{self} saw {said} {times} times")
         if said.number < self._position and said.text != self._last_text:
-            # what one connection did not bring comes late, by the other one
-            if not said.behind_expiry and not (said.is_lost_on_one and world.has_pairs):
+            # what one connection did not bring, or brought very late, comes by the other one
+            if not said.behind_expiry and not (world.has_pairs and (said.is_lost_on_one or said.exempt or said.late)):
                 world.complain(f"{self} saw {said} after event {self._position}")
             if said in self.pending:
                 self.pending.remove(said)
