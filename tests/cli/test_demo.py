@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from binance_session import NoKeepalive
+from binance_session import NoKeepalive, SessionState
 from binance_session.cli import demo, main
-from binance_session.cli.demo import day, live
+from binance_session.cli.demo import day, failover, live
 from binance_session.cli.demo.frames import carrying_a_key, shown
 from binance_session.cli.demo.player import ObservedSession
 from binance_session.cli.demo.stage import Stage
@@ -72,7 +72,9 @@ def test_is_plain_and_fits(played: Run) -> None:
 
 def test_counts_what_it_claims(played: Run) -> None:
     claims = [line.strip() for line in played.out.splitlines() if line.startswith("   ✓ ")]
-    assert len(claims) == 11
+    assert len(claims) == 12
+    assert "settle() found" in played.out
+    assert "1 failover" in played.out
     (pings,) = [int(found[1]) for found in re.finditer(r"24 hours: (\d+) pings, 0 with a key", played.out)]
     assert pings > 24 * 60 / 25
     assert re.search(r"^All of it held\. [\d.]+ s\.$", played.out, re.MULTILINE)
@@ -134,6 +136,27 @@ def test_notices_a_listen_key_that_lapsed(monkeypatch: pytest.MonkeyPatch) -> No
     assert "24 hours: 0 pings" in stage.false_claims
 
 
+class WithoutStandby(ObservedSession):
+    """A session that reconnects, and calls it a failover."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "standby": False})
+
+    def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
+        super().on_state_change(old, new, cause)
+        if new is SessionState.WAITING:
+            self.failed_over.set()
+
+
+def test_notices_a_failover_that_was_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failover, "ObservedSession", WithoutStandby)
+    stage = Quiet()
+    failover.play(stage)
+    assert "0 failover" in stage.false_claims
+    stage.end()
+    assert 50 < stage.widest <= 60
+
+
 @pytest.mark.parametrize("error", [None, TimeoutError("hung"), RuntimeError("left open")])
 def test_a_false_claim_or_a_breakdown_is_exit_status_1(
     error: Exception | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -147,6 +170,7 @@ def test_a_false_claim_or_a_breakdown_is_exit_status_1(
 
     monkeypatch.setattr(live, "play", no_live)
     monkeypatch.setattr(day, "play", no_day)
+    monkeypatch.setattr(failover, "play", lambda stage: None)
     assert main(["demo"]) == 1
     shown = capsys.readouterr().out
     assert ("NOT TRUE: pigs fly" if error is None else str(error)) in shown

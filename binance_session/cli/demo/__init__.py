@@ -23,13 +23,13 @@ def add(commands: Any) -> None:
         "demo",
         help="see a session live, on a simulated exchange",
         description="Start a simulated exchange and live through it: logon, keepalive, lost answers, cut connections,"
-        " a whole day. Needs no key and no network. Exit status 0 if everything that it claims held.",
+        " a whole day, a failover. Needs no key and no network. Exit status 0 if everything that it claims held.",
     )
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from binance_session.cli.demo import day, live
+    from binance_session.cli.demo import day, failover, live
     from binance_session.cli.demo.stage import Stage
 
     started = time.perf_counter()
@@ -39,6 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         asyncio.run(_within_time(live.play(stage)))
         day.play(stage)
+        failover.play(stage)
     except (BinanceSessionError, TimeoutError, OSError, RuntimeError) as error:
         stage.claim(f"the demo was played to its end, but {type(error).__name__}: {shown(str(error))}", holds=False)
     stage.heading("What was claimed, counted from what the simulator received")

@@ -93,12 +93,14 @@ async def _log_on(stage: Stage, session: ObservedSession, simulator: Simulator, 
 async def _answer_lost(stage: Stage, session: ObservedSession, simulator: Simulator) -> None:
     simulator.inject(Fault("no_answer", method="order.place"))
     error, took = await _place(session, "lost", _SHORT)
-    fate = await _fate(session, "lost")
     stage.row("answer lost", f"order.place   {_told(error)}, after {_ms(took)}")
-    stage.row("", f"order.status  {fate}: it had been executed, so it must not be sent again")
+    assert isinstance(error, BinanceSessionError)
+    fate = await session.settle(error)
+    status = None if fate.order is None else fate.order["status"]
+    stage.row("", f"settle()      {status}, says {fate.evidence}: it took effect, and must not be sent again")
     stage.claim(
-        "answer lost: told that the outcome is unknown, and in fact the order had been filled",
-        holds=_is_unknown(error, RequestTimeout) and fate == "FILLED",
+        "answer lost: told that the outcome is unknown; settle() found that the order had been filled",
+        holds=_is_unknown(error, RequestTimeout) and fate.took_effect is True and status == "FILLED",
     )
 
 

@@ -23,6 +23,8 @@ class ObservedSession(Session):
         self.keepalives: list[KeepaliveStatus] = []
         #: set when an answer comes after its request has ended
         self.late_answer = asyncio.Event()
+        #: set when the standby connection was put to use
+        self.failed_over = asyncio.Event()
 
     def on_state_change(self, old: SessionState, new: SessionState, cause: Exception | None) -> None:
         """Called when the state has changed: records it."""
@@ -31,6 +33,10 @@ class ObservedSession(Session):
     def on_keepalive(self, status: KeepaliveStatus) -> None:
         """Called after each keepalive ping: records its status."""
         self.keepalives.append(status)
+
+    def on_failover(self, cause: Exception) -> None:
+        """Called when the standby connection is used: sets ``failed_over``."""
+        self.failed_over.set()
 
     def on_unmatched(self, message: object) -> None:
         """Called when a message matches no request: sets ``late_answer``."""
