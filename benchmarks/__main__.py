@@ -22,6 +22,7 @@ from benchmarks import (
     dispatch,
     encrypted,
     endurance,
+    failover,
     figures,
     fleet,
     floods,
@@ -52,6 +53,7 @@ _BENCHMARKS: Final = {
     "floods": Benchmark(floods.run, "whether a peer can stop the event loop", rounds=3, size=512),
     "imports": Benchmark(imports.run, "in fresh interpreters", rounds=7, size=2),
     "reconnect": Benchmark(reconnect.run, "from the cut to READY", rounds=7, size=30),
+    "failover": Benchmark(failover.run, "what a standby connection buys", rounds=7, size=15),
     "rollover": Benchmark(rollover.run, "requests while the connection is replaced", rounds=7, size=2000),
     "threads": Benchmark(threads.run, "requests from other threads", rounds=7, size=2000),
 }

@@ -248,6 +248,16 @@ def test_reconnect_is_measured_plain_and_over_tls(tmp_path: Path) -> None:
     assert len(ratios["rows"]) == 6
 
 
+@pytest.mark.long
+def test_failover_is_measured_plain_and_over_tls(tmp_path: Path) -> None:
+    *tables, ratios = run("failover", tmp_path / "failover.json", 1)
+    assert [table["metric"] for table in tables] == ["known", "cut"] * 2
+    for table in tables:
+        names = [row["name"] for row in table["rows"]]
+        assert names == ["a round trip, nothing lost", AGAIN, "lost, with a standby", "lost, without one"]
+    assert len(ratios["rows"]) == 8
+
+
 def test_a_reconnect_benchmark_that_would_wait_for_its_budget_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="fewer than 300"):
         run("reconnect", tmp_path / "reconnect.json", 100)

@@ -19,6 +19,8 @@ __all__ = ["Standby"]
 
 #: seconds within which the first one is opened after the session is READY, so that a fleet does not dial twice at once
 _SPREAD: Final = 5.0
+#: seconds after a loss in which no other is opened: that would take the processor from the first requests after it
+_LULL: Final = 0.1
 
 
 class Standby:
@@ -145,7 +147,8 @@ class Standby:
         lost, self._lost = self._lost, None
         if lost is not None:
             cause, lasted = lost
-            return self._attempts.failed(cause, lasted=lasted)
+            delay = self._attempts.failed(cause, lasted=lasted)
+            return None if delay is None else max(delay, _LULL)
         if self._link is link and link.is_retiring:
             # An exchange that announces the end of each new connection is not dialled without end.
             return self._attempts.repeated(ConnectError("shutdown announced"), lasted=_now() - link.opened_at)
