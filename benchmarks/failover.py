@@ -87,8 +87,8 @@ class _Ours:
         return dict.fromkeys(("known", "cut"), median_of(times) * 1e3)
 
     async def _cut(self) -> tuple[float, float]:
-        while self._has_standby and not self._session.standby_ready:
-            await asyncio.sleep(0.001)  # noqa: ASYNC110, no hook tells of it
+        while self._has_standby and not self._session.standby_ready:  # noqa: ASYNC110, no hook tells of it
+            await asyncio.sleep(0.001)
         lost = self._session.lost = self._loop.create_future()
         cut = self._session.submit(CUT, security="NONE")
         known_at, answer = await lost
