@@ -110,6 +110,8 @@ class Plain(Session):
         record.state = new
         because = f" because {type(cause).__name__}: {cause}" if cause is not None else ""
         world.trace(f"session{record.number}", f"{old.name} -> {new.name}{because}")
+        if new is SessionState.WAITING and world.loop.time() < world.must_stay_ready_until:
+            world.complain(f"session {record.number} has no connection although its standby stood")
         if new is SessionState.READY:
             record.was_ready = True
             record.ready_count += 1

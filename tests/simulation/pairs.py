@@ -47,6 +47,8 @@ class Pairs:
         if not one.stream:
             world.bad_for(0.0)
         world.tape.covered_until = now + _TOLD
+        if not one.stream:  # an API connection, with its standby beside it: no request is refused for it
+            world.must_stay_ready_until = now + _TOLD
         self.struck += 1
         assert world.news is not None
         world.news.aftermath()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from binance_session import Event
+from binance_session.connections.standby import Standby
 from binance_session.events.copies import Copies
 from binance_session.events.listenkey import ListenKeyKeeper
 from binance_session.events.second import Second
@@ -120,7 +121,7 @@ def test_a_gap_that_begins_too_late_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_copies_that_are_not_removed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sockets bring an event while one takes over."""
-    monkeypatch.setattr("binance_session.events.copies._Times.take", lambda self, text: False)
+    monkeypatch.setattr(Copies, "led", lambda self, event, now, *, is_followed: None)
     assert _found("2 times", range(500, 502), "medium")
 
 
@@ -140,6 +141,12 @@ def test_a_second_connection_that_is_not_used_is_found(monkeypatch: pytest.Monke
     """It is there, and when the first is lost another one is opened."""
     monkeypatch.setattr(Second, "take", lambda self: None)
     assert _found("although the other connection stood", range(507, 509), "medium")
+
+
+def test_a_standby_that_is_not_used_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands, and the session reconnects."""
+    monkeypatch.setattr(Standby, "take", lambda self, instead_of=None: None)
+    assert _found("although its standby stood", (507,), "medium")
 
 
 def test_what_only_the_second_brought_and_is_dropped_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

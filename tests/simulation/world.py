@@ -108,6 +108,8 @@ class World:
         #: loop time until which something is, or may be, wrong with the network or the exchange
         self.bad_until = 0.0
         self._stream_bad_until = 0.0
+        #: loop time until which no session may wait for a connection: one of two was cut, the other stands
+        self.must_stay_ready_until = 0.0
         #: the largest error that the clock of the bot's machine had so far, in seconds
         self.worst_clock_error = 0.0
         self.end = recipe.duration
@@ -249,6 +251,7 @@ class World:
 
     def bad_for(self, seconds: float) -> None:
         """Take note that nothing can be expected for so long."""
+        self.must_stay_ready_until = 0.0
         self.bad_until = max(self.bad_until, self.loop.time() + seconds)
 
     def new_key(self) -> None:
