@@ -18,7 +18,7 @@ from benchmarks.certificates import make_certificate
 from benchmarks.environment import FASTEST_LOOP, LOOPS
 from benchmarks.harness import Contestant, Metric, Table, compare, measure, median_of
 from benchmarks.inflight import DECODER
-from benchmarks.reconnect import AtOnce
+from benchmarks.reconnect import PER_ADDRESS, AtOnce
 from benchmarks.report import Plan, Section
 from benchmarks.roundtrip import serving
 from benchmarks.server import CUT, WHEN
@@ -29,8 +29,6 @@ __all__ = ["run"]
 _PLAIN: Final = "a round trip, nothing lost"
 _STANDBY: Final = "lost, with a standby"
 _RECONNECT: Final = "lost, without one"
-#: attempts to connect to one address that a session allows itself in five minutes
-_PER_ADDRESS: Final = 300
 
 
 class _Asking:
@@ -100,8 +98,8 @@ class _Ours:
 
 def run(plan: Plan) -> Sequence[Section]:
     """Measure plain and over TLS."""
-    if 2 * (plan.rounds + 1) * plan.size >= _PER_ADDRESS:
-        raise SystemExit(f"failover: fewer than {_PER_ADDRESS} in all, or the session's own budget makes it wait")
+    if 2 * (plan.rounds + 1) * plan.size >= PER_ADDRESS:
+        raise SystemExit(f"failover: fewer than {PER_ADDRESS} in all, or the session's own budget makes it wait")
     with tempfile.TemporaryDirectory() as folder:
         pem = Path(folder) / "server.pem"
         context = make_certificate(pem)

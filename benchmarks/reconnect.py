@@ -37,14 +37,14 @@ from benchmarks.roundtrip import serving
 from benchmarks.server import CUT, WHEN
 from benchmarks.workload import make_session
 
-__all__ = ["AtOnce", "run"]
+__all__ = ["PER_ADDRESS", "AtOnce", "run"]
 
 _LIBRARY: Final = "websockets: connect, handshake, signed round trip"
 _BY_HAND: Final = "by hand: connect, handshake, signed round trip"
 _AGAIN: Final = "websockets: cut, connect, handshake, signed round trip"
 _OURS: Final = "binance_session: cut to READY"
 #: attempts to connect to one address that a session allows itself in five minutes
-_PER_ADDRESS: Final = 300
+PER_ADDRESS: Final = 300
 
 
 @frozen
@@ -191,8 +191,8 @@ async def _median(size: int, once: Callable[[], Awaitable[float]]) -> Mapping[st
 
 def run(plan: Plan) -> Sequence[Section]:
     """Measure plain and over TLS."""
-    if (plan.rounds + 1) * plan.size >= _PER_ADDRESS:
-        raise SystemExit(f"reconnect: fewer than {_PER_ADDRESS} in all, or the session's own budget makes it wait")
+    if (plan.rounds + 1) * plan.size >= PER_ADDRESS:
+        raise SystemExit(f"reconnect: fewer than {PER_ADDRESS} in all, or the session's own budget makes it wait")
     with tempfile.TemporaryDirectory() as folder:
         pem = Path(folder) / "server.pem"
         context = make_certificate(pem)

@@ -17,8 +17,6 @@ __all__ = ["EXPIRED", "Copies"]
 
 #: the type of the event that a listenKey's end brings
 EXPIRED: Final = "listenKeyExpired"
-
-
 #: seconds after which one source does not bring again what both have brought
 _LATE: Final = 10.0
 
@@ -61,9 +59,14 @@ class Copies:
             return copies[0][0]
         return None
 
+    @property
+    def awaits_copies(self) -> bool:
+        """Whether the leading source may yet bring what was delivered already."""
+        return bool(self._given)
+
     def is_given(self, event: Event) -> bool:
         """Return whether what the leading source brought was delivered already; each copy counts once."""
-        return bool(self._given) and self._given.take(_digest(event))
+        return self._given.take(_digest(event))
 
     def led(self, event: Event, now: float, *, is_followed: bool) -> None:
         """Take an event of the leading source, to match it with that of the following one, if there is one."""
@@ -117,6 +120,7 @@ class Copies:
         events = [event for copies in self._held.values() for _, event in copies]
         self._given, self._ahead = self._ahead, _Times()
         self._given.set_all(until)
+        self._brought = _Times()
         self.forget_held()
         return events
 

@@ -16,6 +16,7 @@ Documents: PROTOCOL.md §5.3 (expiry, sent once or twice), §7 (order; there is 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -27,7 +28,7 @@ from binance_session.events.delivery import Delivery
 from binance_session.log import SessionLog
 from binance_session.responses import Event, size_of
 
-__all__ = ["EXPIRED", "HELD_BYTES", "HELD_EVENTS", "OVERLAP", "Beside", "Feed", "Reader"]
+__all__ = ["EXPIRED", "HELD_BYTES", "HELD_EVENTS", "OVERLAP", "Feed", "Reader", "SecondOwner"]
 
 #: seconds within which the exchange sends an event on each of two sources
 OVERLAP: Final = 1.0
@@ -59,7 +60,7 @@ class Reader(Protocol):
         """Called when no more will come; ``error`` says why, ``None``: it was asked for."""
 
 
-class Beside(Protocol):
+class SecondOwner(Protocol):
     """Keeps a source that follows beside the leading one. Nothing here may raise."""
 
     @property
@@ -85,7 +86,7 @@ class Feed:
         #: the source that is to take its place
         self.following: Any = None
         # what keeps the following source beside the leading one; ``None``: it is to take over soon
-        self._beside: Beside | None = None
+        self._beside: SecondOwner | None = None
         self._lag_timer: asyncio.TimerHandle | None = None
         # when a source took over that had followed for long, until it has brought all that was sent before
         self._behind_since: float | None = None
@@ -124,7 +125,7 @@ class Feed:
 
     # What sources bring
 
-    def event(self, source: Any, event: Event) -> None:
+    def event(self, source: object, event: Event) -> None:
         """Take one event from a source."""
         copies = self._copies
         if source is self.following:
@@ -139,10 +140,7 @@ class Feed:
         elif source is not self.leading:
             return
         else:
-            if self._behind_since is None or source.proven_at >= self._behind_since + OVERLAP:
-                self._behind_since = None
-                copies.forget_given(_now())
-            if copies.is_given(event):
+            if copies.awaits_copies and self._was_delivered(event):
                 return
             if self._beside is not None:
                 copies.forget_ahead(self._beside.proven_at - OVERLAP)
@@ -154,6 +152,13 @@ class Feed:
             self._check_queue()
         else:
             self._deliver(event)
+
+    def _was_delivered(self, event: Event) -> bool:
+        """Tell whether another source brought an event of the leading one before."""
+        if self._behind_since is None or self.leading.proven_at >= self._behind_since + OVERLAP:
+            self._behind_since = None
+            self._copies.forget_given(_now())
+        return self._copies.is_given(event)
 
     def failed(self, error: Exception) -> None:
         """Called when an event could not be handled: a gap that is over at once."""
@@ -191,8 +196,10 @@ class Feed:
             # The new source leads from here; what the old one has not brought may be missing.
             self.open_gap(self._followed_since, "more came during a handover than is held back")
             self.take_over()
-        elif is_leading_behind and self.leading is not None:
-            self._beside.too_far_apart(self.leading)
+        elif is_leading_behind:
+            leading, beside = self.leading, self._beside
+            self.deliver_overdue(math.inf)
+            beside.too_far_apart(leading)
         else:
             following, beside = self.following, self._beside
             self.abandon(following)
@@ -217,7 +224,7 @@ class Feed:
 
     # Which source leads
 
-    def follow(self, source: object, beside: Beside | None = None) -> None:
+    def follow(self, source: object, beside: SecondOwner | None = None) -> None:
         """Let a source run beside the leading one, to take over from it; without one it leads from its first event.
 
         With ``beside`` it may follow for long: it takes over when the leading one is lost, or lags too far behind.

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from binance_session.connections.attempts import Attempts
 from binance_session.errors import BinanceSessionError, ConnectionLost
-from binance_session.events.feed import OVERLAP, Beside, Feed
+from binance_session.events.feed import OVERLAP, Feed, SecondOwner
 from binance_session.events.source import Source
 from binance_session.log import SessionLog, Troubles
 
@@ -21,13 +21,13 @@ __all__ = ["Second"]
 S = TypeVar("S", bound=Source)
 
 
-class Second(Beside, Generic[S]):
+class Second(SecondOwner, Generic[S]):
     """Keeps one source beside the leading one, while that is asked for. Times are the event loop's."""
 
     def __init__(
         self,
         feed: Feed,
-        open_source: Callable[[Beside], Awaitable[S]],
+        open_source: Callable[[SecondOwner], Awaitable[S]],
         drop: Callable[[S], None],
         attempts: Attempts,
         wake: asyncio.Event,

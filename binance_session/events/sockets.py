@@ -18,7 +18,7 @@ from binance_session.config import ConnectionOptions
 from binance_session.connections.attempts import HEALTHY, Attempts
 from binance_session.connections.throttle import Throttle
 from binance_session.errors import ConnectError
-from binance_session.events.feed import EXPIRED, OVERLAP, Beside, Feed, Reader
+from binance_session.events.feed import EXPIRED, OVERLAP, Feed, Reader, SecondOwner
 from binance_session.events.keydoubts import Advice, KeyDoubts, KeyFacts
 from binance_session.events.listenkey import ListenKeyKeeper
 from binance_session.events.second import Second
@@ -331,7 +331,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             async with asyncio.timeout_at(at if at < math.inf else None):
                 await self._wake.wait()
 
-    async def _open(self, key: str, beside: Beside | None = None) -> StreamSocket:
+    async def _open(self, key: str, beside: SecondOwner | None = None) -> StreamSocket:
         """Return a new socket that follows in the feed; raise :class:`ConnectError`."""
         await self._throttle.wait_to_dial()
         socket = StreamSocket(key, self._options, self, self._path, self._keeper.secrets, self._log)
@@ -373,13 +373,13 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             self._second.replace()
         self._second.tend(_now())
 
-    async def _open_second(self, beside: Beside) -> StreamSocket:
+    async def _open_second(self, beside: SecondOwner) -> StreamSocket:
         key = self._keeper.key
         if key is None:
-            raise ConnectError("no listenKey")
+            raise ConnectError("the listenKey was given up meanwhile")
         second = await self._open(key.value, beside)
         if self._rollover_after is not None and isinstance(first := self._feed.leading, StreamSocket):
-            # Not when the first one is: half a life apart, neither is without the other when it is replaced.
+            # Half a life after or before the first one, so that they are not replaced at about the same time.
             apart = abs(second.rollover_at - first.rollover_at)
             if apart < self._rollover_after / 4:
                 second.rollover_at -= self._rollover_after / 2

@@ -1,7 +1,9 @@
 """Events from the API connection: the supplier on Spot, where a subscription belongs to its connection.
 
 Subscribes on every connection that comes into use, and keeps the one before open until the new subscription has taken
-over. Documents: PROTOCOL.md §5.4 (methods, ``eventStreamTerminated``), §2 (``subscriptionId``).
+over; on the standby connection too, if a reader wants its events from two.
+
+Documents: PROTOCOL.md §5.4 (methods, ``eventStreamTerminated``), §2 (``subscriptionId``).
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from binance_session.errors import (
     SessionRevoked,
 )
 from binance_session.events.delivery import Delivery
-from binance_session.events.feed import Beside, Feed
+from binance_session.events.feed import Feed, SecondOwner
 from binance_session.events.ownsubscriptions import OwnSubscriptions
 from binance_session.events.second import Second
 from binance_session.events.subscribedlink import SubscribedLink
@@ -344,7 +346,7 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
             error, (ConfigurationError, ConnectionLost, NotSent, ProtocolError, RequestTimeout, SessionRevoked)
         )
 
-    async def _subscribe(self, subscribed: SubscribedLink, beside: Beside | None = None) -> int | None:
+    async def _subscribe(self, subscribed: SubscribedLink, beside: SecondOwner | None = None) -> int | None:
         """Return the number of a new subscription; ``None`` if the exchange did not tell it."""
         link = subscribed.link
         await self._supervisor.throttle.wait()
@@ -402,7 +404,7 @@ class Subscription(Supplier[SubscribedLink], LinkWatcher):
                 self._second.replace()
             self._second.tend(asyncio.get_running_loop().time())
 
-    async def _open_second(self, beside: Beside) -> SubscribedLink:
+    async def _open_second(self, beside: SecondOwner) -> SubscribedLink:
         link = self._supervisor.standby
         if link is None:
             raise NotSent("there is no standby connection")

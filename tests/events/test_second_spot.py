@@ -125,6 +125,23 @@ async def test_an_event_that_one_of_them_does_not_bring_is_delivered() -> None:
 
 
 @pytest.mark.virtual
+async def test_what_is_held_for_a_first_that_lags_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the first goes on leading, because it answers."""
+    monkeypatch.setattr("binance_session.events.feed.HELD_EVENTS", 100)
+    async with two() as (simulator, session, events):
+        await both_subscribed(session)
+        late = min(sockets(simulator), key=lambda connection: connection.number)
+        simulator.inject(Fault("late_event", event="balanceUpdate", connection=late, delay=20.0))
+        for number in range(300):
+            push(simulator, number)
+            await asyncio.sleep(0.001)
+            assert session._user_data.feed._copies.held <= 100
+        await asyncio.sleep(60.0)
+        assert await take(events, events.backlog) == list(range(300))
+        assert session.stats.gaps == 0
+
+
+@pytest.mark.virtual
 async def test_a_refused_second_leaves_the_first_alone() -> None:
     async with two() as (simulator, session, events):
         fault = simulator.inject(Fault("error", method="userDataStream.subscribe", code=-1000, times=None))

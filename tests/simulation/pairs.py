@@ -44,11 +44,10 @@ class Pairs:
             one.drop()
         else:
             one.close(1001, "restart")
-        if not one.stream:
-            world.bad_for(0.0)
-        world.tape.covered_until = now + _TOLD
         if not one.stream:  # an API connection, with its standby beside it: no request is refused for it
+            world.bad_for(0.0)
             world.must_stay_ready_until = now + _TOLD
+        world.tape.covered_until = now + _TOLD
         self.struck += 1
         assert world.news is not None
         world.news.aftermath()
@@ -57,7 +56,7 @@ class Pairs:
         """Return the two connections that bring the events of one session, if both have stood for long."""
         world = self._world
         readers = [reader for reader in world.tape.listening if reader.sockets == 2]
-        if not readers or any(now_since(reader.since, world) < _STOOD for reader in readers):
+        if not readers or any(world.loop.time() - reader.since < _STOOD for reader in readers):
             return None
         is_spot = not world.recipe.venue.has_listen_key
         bringing = [
@@ -72,8 +71,3 @@ class Pairs:
             return None
         first, second = bringing
         return first, second
-
-
-def now_since(moment: float, world: World) -> float:
-    """Return the seconds since a loop time."""
-    return world.loop.time() - moment
