@@ -41,6 +41,7 @@ __all__ = [
     "decide_logon",
     "insecure",
     "is_exposed",
+    "is_loopback",
 ]
 
 
@@ -262,7 +263,7 @@ def check_name(name: object) -> None:
 def is_exposed(url: str, proxy: object) -> bool:
     """Tell whether what is sent to ``url`` can be read on the way."""
     parts = urlsplit(url)
-    return parts.scheme == "ws" and (isinstance(proxy, str) or not _is_loopback(parts.hostname or ""))
+    return parts.scheme == "ws" and (isinstance(proxy, str) or not is_loopback(parts.hostname or ""))
 
 
 def insecure(name: str, method: str | None = None, *, by_proxy: bool = False) -> InsecureTransportError:
@@ -274,7 +275,8 @@ def insecure(name: str, method: str | None = None, *, by_proxy: bool = False) ->
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself."""
     if host == "localhost":
         return True
     try:

@@ -29,6 +29,7 @@ from binance_session.simulator.futuresevents import account_update
 from binance_session.simulator.keys import ApiKeyRecord, api_key_record
 from binance_session.simulator.limits import Limits
 from binance_session.simulator.market import Market
+from binance_session.simulator.microseconds import in_microseconds
 from binance_session.simulator.product import Product
 from binance_session.simulator.readings import Readings
 from binance_session.simulator.records import Executed, Pushed, Received
@@ -194,6 +195,8 @@ class Exchange:
         else:
             self.limits.charge_connection(address, now)
         self._connections_so_far += 1
+        if not self.state.product.futures and options.get("timeUnit", [""])[-1].upper() == "MICROSECOND":
+            perform = in_microseconds(perform)
         connection = Connection(
             self._connections_so_far,
             address,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl as ssl_module
+from collections.abc import Callable
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
@@ -21,7 +22,9 @@ from binance_session.websocket.addresses import connect_first, connect_tcp, look
 from binance_session.websocket.connection import Connection, Receiver
 from binance_session.websocket.proxies import chosen_proxy, connect_through
 
-__all__ = ["dial", "way_out"]
+__all__ = ["DiscreetLogger", "dial", "reach", "way_out"]
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 #: seconds: the shortest ban (PROTOCOL.md §8)
 _SHORTEST_BAN: Final = 120.0
@@ -51,10 +54,11 @@ def _proxy_of(options: ConnectionOptions) -> str | None:
     return chosen_proxy(options.proxy, parts.hostname or "", parts.port or (443 if secure else 80), secure=secure)
 
 
-class _DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
+class DiscreetLogger(logging.LoggerAdapter[logging.Logger]):
     """The library's log without its DEBUG level, which prints whole frames, and with them keys and signatures."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802, the name is logging's
+        """Tell that nothing is logged at DEBUG."""
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
@@ -103,7 +107,7 @@ async def dial(options: ConnectionOptions, receiver: Receiver) -> Connection:
         if not isinstance(error, Exception):
             raise
         # Only the system's errors are chained: the library's hold the address, or what the server said.
-        raise _connect_error(error, options) from error if isinstance(error, OSError) else None
+        raise connect_error(error, options) from error if isinstance(error, OSError) else None
 
 
 def _protocol(options: ConnectionOptions) -> ClientProtocol:
@@ -116,7 +120,7 @@ def _protocol(options: ConnectionOptions) -> ClientProtocol:
         parse_uri(options.url),
         extensions=extensions,
         max_size=options.max_size,
-        logger=_DiscreetLogger(logging.getLogger("binance_session.websocket"), {}),
+        logger=DiscreetLogger(logging.getLogger("binance_session.websocket"), {}),
     )
 
 
@@ -135,6 +139,11 @@ async def _connect(options: ConnectionOptions, protocol: ClientProtocol, receive
             name=options.name,
         )
 
+    return await reach(options, make)
+
+
+async def reach(options: ConnectionOptions, make: Callable[[], _P]) -> _P:
+    """Return what ``make`` makes, on a transport to the address: through the proxy if there is one, and in TLS."""
     parts = urlsplit(options.url)
     host, secure = parts.hostname or "", parts.scheme == "wss"
     port = parts.port or (443 if secure else 80)
@@ -142,17 +151,15 @@ async def _connect(options: ConnectionOptions, protocol: ClientProtocol, receive
     family, local_addr = options.family, options.local_addr
     proxy = _proxy_of(options)
     if proxy is not None:
-        protocol_made = await connect_through(proxy, host, port, make, tls, family, local_addr)
-        assert isinstance(protocol_made, Connection)
-        return protocol_made
+        return await connect_through(proxy, host, port, make, tls, family, local_addr)
     addresses = await look_up(host, port, family, local_addr)
     sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr), f"{options.name}: dial")
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=host if secure else None)
-    return connection
+    _, made = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=host if secure else None)
+    return made
 
 
-def _connect_error(error: Exception, options: ConnectionOptions) -> ConnectError:
+def connect_error(error: Exception, options: ConnectionOptions) -> ConnectError:
     """Return what it means for the session that a connection could not be opened."""
     if isinstance(error, InvalidStatus):
         status = error.response.status_code

@@ -12,13 +12,15 @@ import socket
 import ssl as ssl_module
 import urllib.request
 from collections.abc import Callable
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from binance_session.errors import why
 from binance_session.websocket.addresses import Family, bind, connect_first, connect_tcp, look_up, reach
 
 __all__ = ["ProxyError", "chosen_proxy", "connect_through"]
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 #: bytes of the longest answer that a proxy may give to CONNECT
 _LONGEST_ANSWER: Final = 64 * 1024
@@ -51,11 +53,11 @@ async def connect_through(
     proxy: str,
     host: str,
     port: int,
-    make: Callable[[], asyncio.BaseProtocol],
+    make: Callable[[], _P],
     tls: ssl_module.SSLContext | None,
     family: Family | None,
     local_addr: str | None,
-) -> asyncio.BaseProtocol:
+) -> _P:
     """Connect what ``make`` makes to ``host`` through a proxy, with ``tls`` inside the tunnel; return it.
 
     Raises :class:`OSError` when the proxy cannot be reached or opens no way, :class:`ValueError` for an address that is

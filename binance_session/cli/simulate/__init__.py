@@ -84,6 +84,9 @@ def add(commands: Any) -> None:
         default=[],
         help="how to read what Binance's documents leave open, for example revoked_closes=true",
     )
+    parser.add_argument(
+        "--readings", metavar="FILE", help="an object of JSON with readings, as verify --as-readings prints it"
+    )
     parser.add_argument("--list-readings", action="store_true", help="print all readings, a line each, and end")
     parser.add_argument(
         "--listen-key-lifetime", metavar="S", type=float, help="seconds that a listenKey lives (default: 3600)"
@@ -169,7 +172,7 @@ def _simulator(arguments: argparse.Namespace, clock: DrivenClock) -> Simulator:
     if any(not 0 < seconds < float("inf") for seconds in lives.values()):
         raise ConfigurationError("--listen-key-lifetime and --connection-lifetime are numbers of seconds above 0")
     try:
-        readings = readings_of(arguments.reading)
+        readings = readings_of(arguments.reading, arguments.readings)
     except ValueError as error:
         raise ConfigurationError(f"--reading: {error}") from None
     # Keep no records: nothing reads them here, and a server may run for long.

@@ -74,12 +74,34 @@ def fault_of(name: str, options: Mapping[str, Any]) -> Fault:
     return Fault(name, **options)
 
 
-def readings_of(texts: Iterable[str]) -> Readings:
-    """Return readings with some of them changed, each by ``NAME=VALUE``. Raises :class:`ValueError` for a wrong one."""
+def readings_of(texts: Iterable[str], path: str | None = None) -> Readings:
+    """Return readings with some of them changed: by a file (an object of JSON), then each by ``NAME=VALUE``.
+
+    Raises :class:`ValueError` for a name or a value that there is not, and for a file that is none of these.
+    """
     from binance_session.simulator import Readings
     from binance_session.simulator.described import reading
 
-    return Readings(**dict(map(reading, texts)))
+    return Readings(**{**_from_file(path), **dict(map(reading, texts))})
+
+
+def _from_file(path: str | None) -> dict[str, Any]:
+    from binance_session.simulator.described import reading
+
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f'{path} is no object of JSON such as {{"revoked_closes": true}}')
+    return dict(
+        reading(f"{name}={value if isinstance(value, str) else json.dumps(value)}") for name, value in found.items()
+    )
 
 
 def _is_like(given: object, usual: object) -> bool:

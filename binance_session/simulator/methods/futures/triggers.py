@@ -117,13 +117,13 @@ def _trigger(state: State, account: Account, algo: AlgoOrder) -> None:
         return
     algo.order = order
     account.add(order)
+    is_told_before = state.readings.algo_triggered == "before"
+    if is_told_before:
+        change(state, account, algo, "TRIGGERED")
     tell(state, account, order, "NEW")
     expire_on_time(state, account, order)
-    if state.readings.algo_triggered == "before":
-        change(state, account, algo, "TRIGGERED")
-        match(state, account, order, symbol)
-    else:
-        match(state, account, order, symbol)
+    match(state, account, order, symbol)
+    if not is_told_before:
         change(state, account, algo, "TRIGGERED")
     follow(state, account, symbol)
 
