@@ -130,6 +130,11 @@ class Evidence:
                 return str(record.body)
         return f"{label}: it was not asked, because of what came before"
 
+    def nothing_since(self, at: float, seconds: float) -> None:
+        """Make sure that what did not come was waited for. Raises :class:`Untold` if the recording ends too early."""
+        if not self._all or self._all[-1].at < at + seconds:
+            raise Untold("it was not waited for long enough")
+
     def sent(self, label: str) -> Record | None:
         """Return the record of the request of this label, ``None`` if it was not sent."""
         return next((record for record in self._own if record.what == "sent" and record.label == label), None)
@@ -164,7 +169,7 @@ class Evidence:
                 return record
             if record.what == "failed":
                 raise Untold(f"no connection ({record.body})")
-        raise Untold("no such connection was opened, because of what came before")
+        raise Untold(self._why_unanswered(line))
 
     def closed(self, line: str, *, lost: bool = False) -> Record | None:
         """Return the record that the exchange ended a connection, ``None`` if it did not.

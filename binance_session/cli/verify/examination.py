@@ -207,6 +207,7 @@ class Examination:
         except asyncio.CancelledError:
             interrupted = True
             self.note("", "interrupted")
+            self._skip_behind(steps, self.recording.step, "interrupted")
         self.recording.step = "cleaning up"
         with contextlib.suppress(asyncio.CancelledError):
             await self._sweep()
@@ -236,16 +237,16 @@ class Examination:
                 self._main = None
             except HeldOff as error:
                 self.note("", str(error))
-                self._stop_asking(steps, step, str(error))
+                self._skip_behind(steps, step.name, str(error))
                 return
             if unanswered == _GIVE_UP:
-                self._stop_asking(steps, step, f"{_GIVE_UP} steps in a row were not answered")
+                self._skip_behind(steps, step.name, f"{_GIVE_UP} steps in a row were not answered")
                 return
 
-    def _stop_asking(self, steps: Iterable[Step], last: Step, why: str) -> None:
-        """Record for each step that is left why it is not done."""
-        for step in itertools.dropwhile(lambda each: each is not last, steps):
-            if step is not last and step.asked(self.product, self.wish.given):
+    def _skip_behind(self, steps: Iterable[Step], last: str, why: str) -> None:
+        """Record for each step behind ``last`` why it is not done."""
+        for step in itertools.dropwhile(lambda each: each.name != last, steps):
+            if step.name != last and step.asked(self.product, self.wish.given):
                 self.recording.step = step.name
                 self.note("", why)
 

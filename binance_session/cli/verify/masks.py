@@ -30,6 +30,8 @@ _NUMBERED: Final = ("listenKey", "apiKey")
 _ADDRESS: Final = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){4,7}")
 _DECIMAL: Final = re.compile(r"-?\d+(?:\.\d+)?")
 _SHORTEST: Final = 4
+#: what stands for a secret already
+_WORD: Final = re.compile(r"<[A-Za-z0-9 -]+>")
 #: listenKeys and keys are at least this long; no other word of the exchange is
 _TOKEN: Final = re.compile(r"(?<![A-Za-z0-9<])[A-Za-z0-9+/=]{60,}(?![A-Za-z0-9>])")
 
@@ -70,7 +72,7 @@ class Masks:
 
     def _field(self, name: str, value: Any, *, alias: bool) -> Any:
         kind = "account" if alias and name == "i" and isinstance(value, str) else _SECRET_FIELDS.get(name)
-        if kind is None or value in (None, ""):
+        if kind is None or value in (None, "") or (isinstance(value, str) and _WORD.fullmatch(value)):
             return self.hide(value)
         if kind == "account" and not isinstance(value, str):
             return 0

@@ -57,9 +57,9 @@ class Record:
     """
 
     at: float
-    step: str
-    line: str
     what: str
+    step: str = ""
+    line: str = ""
     body: Any = None
     label: str = ""
 
@@ -82,9 +82,8 @@ class Recording:
 
     def add(self, line: str, what: str, body: Any = None, label: str = "", *, method: str = "") -> Record:
         """Keep what happened, with its secrets replaced. ``method`` is whose answer it is."""
-        record = Record(
-            round(self.clock(), 4), self.step, line, what, _kept(self.masks.hide(body), method), self.masks.text(label)
-        )
+        kept, label = _kept(self.masks.hide(body), method), self.masks.text(label)
+        record = Record(round(self.clock(), 4), what, self.step, line, kept, label)
         self.records.append(record)
         if self.file is not None:
             _write(self.file, asdict(record))

@@ -86,7 +86,7 @@ async def simulated(
     *,
     had_listen_key: bool = False,
     venue: Venue | None = None,
-    prepare: Callable[[Simulator], None] | None = None,
+    prepare: Callable[[Simulator], object] | None = None,
 ) -> Recording:
     """Ask a simulator, on a loop in virtual time, and return the recording.
 

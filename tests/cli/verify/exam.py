@@ -36,7 +36,7 @@ def recorded(
     readings: Mapping[str, Any] | None = None,
     had_listen_key: bool = False,
     plays: Venue | None = None,
-    prepare: Callable[[Simulator], None] | None = None,
+    prepare: Callable[[Simulator], object] | None = None,
 ) -> Recording:
     """Ask a simulator everything, and return the recording."""
     played = Readings(**(readings or {}))
@@ -122,7 +122,7 @@ def lying(lie: Lie, *, drops: bool = True, target: Callable[[str], str] = str) -
             made.append(connect(address, target(path), performing))
             return made[0]
 
-        exchange.connect, exchange.receive = connecting, receiving  # type: ignore[method-assign]
+        exchange.connect, exchange.receive = connecting, receiving  # type: ignore[assignment, method-assign]
 
     return prepare
 

@@ -58,7 +58,7 @@ def without_event(kind: str, **fields: str) -> Callable[[Said], Any]:
     def lie(said: Said) -> Message | None:
         if said.event != kind:
             return said.message
-        inner = said.message.get("o", said.message.get("event"))
+        inner = said.message.get("o") or said.message["event"]
         return None if all(inner.get(name) == value for name, value in fields.items()) else said.message
 
     return lie

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
+from binance_session.cli.throwaway import throwaway_key
 from binance_session.cli.verify.examination import Examination, Wish, given_by
 from binance_session.cli.verify.probe import Verdict
 from binance_session.cli.verify.recording import Recording
+from binance_session.cli.verify.report import Report, report_of
 from binance_session.cli.verify.steps import STEPS
-from binance_session.cli.throwaway import throwaway_key
-from binance_session.simulator import Fault, LoopClock, Readings, Simulator
+from binance_session.simulator import Connection, Fault, LoopClock, Readings, Simulator
 from binance_session.simulator.faults import FAULTS
 from binance_session.simulator.virtual import VirtualTimeLoop, run
 from binance_session.venues import COIN_M, SPOT, USD_M
@@ -53,10 +56,7 @@ TROUBLES: dict[str, Callable[[Simulator], object]] = {
 @pytest.mark.parametrize("venue", ["coin-m", "usd-m", "spot"])
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_leads_to_no_wrong_verdict(trouble: str, venue: str) -> None:
-    def prepare(simulator: Simulator) -> None:
-        TROUBLES[trouble](simulator)
-
-    recording = recorded(venue, prepare=prepare)
+    recording = recorded(venue, prepare=TROUBLES[trouble])
     assert with_verdict(recording, Verdict.DIFFERS) == {}
     assert report(recording).comparison.found == ()
     assert recording.records[-1].at < 2400  # seconds, with --slow
@@ -67,7 +67,7 @@ def test_trouble_leads_to_no_wrong_verdict(trouble: str, venue: str) -> None:
 )
 def test_where_nothing_can_be_asked_it_gives_up(trouble: str) -> None:
     """After three steps in a row without an answer, or at once where it is told to wait."""
-    recording = recorded("coin-m", prepare=lambda simulator: TROUBLES[trouble](simulator) and None)
+    recording = recorded("coin-m", prepare=TROUBLES[trouble])
     found = findings(recording)
     assert {name for name, each in found.items() if each.verdict is Verdict.UNTOLD} >= found.keys() - {
         "logon-refused"
@@ -79,14 +79,14 @@ def test_where_nothing_can_be_asked_it_gives_up(trouble: str) -> None:
 
 def test_a_ban_ends_it_at_once() -> None:
     """Not one request more is sent: each would make the ban longer."""
-    counts = []
+    simulators: list[Simulator] = []
 
     def prepare(simulator: Simulator) -> None:
         TROUBLES["bans"](simulator)
-        counts.append(simulator)
+        simulators.append(simulator)
 
     recording = recorded("coin-m", prepare=prepare)
-    assert len(counts[0].received) == 20
+    assert len(simulators[0].received) == 20
     assert "418" in findings(recording)["weight"].seen
 
 
@@ -98,11 +98,11 @@ def test_half_open_connections_are_not_waited_for_for_ever(number: int) -> None:
         receive = simulator.exchange.receive
         seen: list[int] = []
 
-        def receiving(connection: object, text: str) -> None:
-            receive(connection, text)  # type: ignore[arg-type]
-            seen.append(connection.number)  # type: ignore[attr-defined]
+        def receiving(connection: Connection, text: str) -> None:
+            receive(connection, text)
+            seen.append(connection.number)
             if seen.count(number) == 3 and connection in simulator.connections:
-                connection.mute()  # type: ignore[attr-defined]
+                connection.mute()
 
         simulator.exchange.receive = receiving  # type: ignore[method-assign]
 
@@ -128,7 +128,7 @@ def test_every_fault_of_requests_and_handshakes_once() -> None:
         for nth in (2, 11, 23, 40):
             recording = recorded(
                 "coin-m",
-                prepare=lambda simulator, name=name, nth=nth: simulator.inject(Fault(name, nth=nth)) and None,  # type: ignore[misc]
+                prepare=partial(Simulator.inject, fault=Fault(name, nth=nth)),
             )
             assert with_verdict(recording, Verdict.DIFFERS) == {}, (name, nth)
 
@@ -140,9 +140,9 @@ def test_without_orders_nothing_trades() -> None:
     trades = {name for venue in VENUES.values() for name, method in venue.methods.items() if method.security == "TRADE"}
     for venue in VENUES:
         asked = [name for name in ALL if name != "orders"]
-        sent: list[str] = []
-        recorded(venue, asked=asked, prepare=lambda simulator, sent=sent: sent.append(simulator) or None)  # type: ignore
-        assert not {record.method for record in sent[0].received} & trades  # type: ignore[attr-defined]
+        simulators: list[Simulator] = []
+        recorded(venue, asked=asked, prepare=simulators.append)
+        assert not {record.method for record in simulators[0].received} & trades
 
 
 def test_a_listen_key_that_was_active_is_not_stopped() -> None:
@@ -234,7 +234,8 @@ def test_interrupted_at_any_moment_no_order_is_open(venue: str) -> None:
 @pytest.mark.parametrize("fault", ["no_answer", "drop_after", "late_answer", "error"])
 @pytest.mark.parametrize("venue", ["coin-m", "usd-m", "spot"])
 def test_an_order_whose_answer_is_lost_is_closed(venue: str, fault: str) -> None:
-    options = {"late_answer": {"delay": 5.0}, "error": {"executed": True}}.get(fault, {})
+    choices: dict[str, dict[str, Any]] = {"late_answer": {"delay": 5.0}, "error": {"executed": True}}
+    options = choices.get(fault, {})
     for nth in (1, 2):
         faults = (Fault(fault, method="order.place", nth=nth, **options),)
         simulator, examination, _ = run(interrupted(venue, 999, faults))
@@ -254,9 +255,7 @@ def test_an_order_that_cannot_be_closed_is_told_of() -> None:
     assert "place" in told.as_json()
 
 
-def report_with(examination: Examination):  # type: ignore[no-untyped-def]
-    from binance_session.cli.verify.report import report_of
-
+def report_with(examination: Examination) -> Report:
     return report_of(examination.recording, [placed.label for placed in examination.left_open])
 
 

@@ -119,6 +119,8 @@ def duplicate_id(seen: Evidence) -> Told:
     text = "; ".join(map(str, answers))
     if seen.closed(sent.line) is not None:
         return differs(f"the connection was ended; {text}")
+    if len(answers) == 1:
+        seen.nothing_since(answers[0].at, _ANOTHER)
     right = len(answers) == 2 and all(answer.status == 200 for answer in answers)
     return (agrees if right else differs)(f"{len(answers)} answer(s): {text}")
 
@@ -139,6 +141,7 @@ def no_id(seen: Evidence) -> Told:
         return differs(f"answered: {Answer(received[0])}" if isinstance(received[0], dict) else "answered")
     closed = seen.closed("no id", lost=True)
     if closed is None:
+        seen.nothing_since(seen.opened("no id").at, 3 * _ANOTHER)
         return differs("nothing: neither an answer nor an end")
     return agrees(f"the connection was ended, code {closed.body.get('code')}")
 

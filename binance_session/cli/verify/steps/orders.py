@@ -313,6 +313,7 @@ def order_events(seen: Evidence) -> Told:
         raise Untold("no connection listened to the account's events all the time")
     if new and cancelled:
         return agrees(f"on {', '.join(sorted(set(new) & set(cancelled)))}")
+    seen.nothing_since(cancel.at, _UNTIL_EVENT)
     return differs(f"told of NEW: {len(new)} socket(s), of CANCELED: {len(cancelled)}")
 
 

@@ -79,6 +79,7 @@ def _brings_events(seen: Evidence, name: str, what: str) -> Told:
     others = [other for other in _FORMS if other != name and _comes(seen, other)]
     if not others:
         raise Untold("no event came on any socket: --orders brings some, and so may stopping the listenKey")
+    seen.nothing_since(min(at for other in others for at, _ in seen.events(other)), _SETTLE)
     return differs(f"silent, while events came on {others[0]!r}", **{what: "silent"} if what else {})
 
 
@@ -145,6 +146,7 @@ def stream_events(seen: Evidence) -> Told:
         return differs(f"others came too: {', '.join(sorted(here))}")
     missed = (elsewhere & {"ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"}) - here
     if missed:
+        seen.nothing_since(max(at for name in (_PATH, _QUERY) for at, _ in seen.events(name)), _SETTLE)
         return differs(f"{', '.join(sorted(missed))} did not come")
     return agrees(f"not here: {', '.join(sorted(elsewhere - here)) or 'nothing else was pushed'}")
 
@@ -168,6 +170,7 @@ def stream_made_up(seen: Evidence) -> Told:
         return differs(f"accepted, and ended soon after (code {closed.body.get('code')})", unknown_stream="refused")
     if seen.events(_MADE_UP):
         return differs("accepted, and events came")
+    seen.nothing_since(opened.at, _SETTLE)
     return agrees("accepted, and silent", unknown_stream="silent")
 
 
@@ -220,6 +223,7 @@ def expired_by_stop(seen: Evidence) -> Told:
     if most:
         text = "; ".join(f"{name}: {count}" for name, count in told.items())
         return (agrees if most == 1 else differs)(text, stop_pushes_expired=True, expired_pushes=most)
+    seen.nothing_since(seen.answer("stop").at, _UNTIL_EVENT)
     if not any(seen.events(name) for name in _FORMS):
         raise Untold(
             "nothing came on any socket, neither this nor another event: --orders tells whether any brings events"
@@ -246,4 +250,5 @@ def stream_after_expiry(seen: Evidence) -> Told:
     if closed:
         code = closed[0].body.get("code")
         return differs(f"the exchange closed it, code {code}", expiry_closes_stream=True)
+    seen.nothing_since(_stopped(seen), _UNTIL_CLOSED)
     return agrees(f"open {_UNTIL_CLOSED:g} s later", expiry_closes_stream=False)

@@ -132,6 +132,7 @@ def unsubscribed(seen: Evidence) -> Told:
         return differs(str(answer))
     if not seen.events("by signature", _TERMINATED):
         seen.closed("by signature")
+        seen.nothing_since(answer.at, _UNTIL_EVENT)
         return differs(f"eventStreamTerminated did not come within {_UNTIL_EVENT:g} s")
     return agrees("200 with {}, and the event") if answer.result == {} else differs(f"the result is {answer.result}")
 
@@ -154,4 +155,5 @@ def logout_ends_subscription(seen: Evidence) -> Told:
     assert sent is not None
     if any(at >= sent.at for at, _ in seen.events(line, _TERMINATED)):
         return agrees("the event came")
+    seen.nothing_since(answer.at, _UNTIL_EVENT)
     return differs(f"eventStreamTerminated did not come within {_UNTIL_EVENT:g} s")

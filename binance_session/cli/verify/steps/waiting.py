@@ -59,9 +59,10 @@ def ping_cadence(seen: Evidence) -> Told:
     """Judge the times between pings."""
     times = [record.at for record in seen.on(_ANSWERING) if record.what == "ping"]
     if len(times) < 2:
-        seen.opened(_ANSWERING)
+        opened = seen.opened(_ANSWERING)
         if seen.closed(_ANSWERING, lost=True) is not None:
             raise Untold("the connection was ended")
+        seen.nothing_since(opened.at, _expected(seen)[0] * _PINGS)
         return differs(f"{len(times)} ping(s) while {_PINGS} should have come")
     between = [later - earlier for earlier, later in pairwise(times)]
     text = f"every {', '.join(f'{each:.0f}' for each in between)} s"
@@ -86,6 +87,7 @@ def missing_pong(seen: Evidence) -> Told:
     if not pings:
         raise Untold("no ping came")
     if closed is None:
+        seen.nothing_since(pings[0], expected + interval)
         return differs("it was not ended")
     took = closed.at - pings[0]
     text = f"{took:.0f} s after the first ping, code {closed.body.get('code')}"
@@ -154,6 +156,7 @@ def revoked_answer(seen: Evidence) -> Told:
     text = f"id null: {null}"
     if own:
         return differs(f"{text}; and the request's own answer: {answers[0]}", revoked_answer="added")
+    seen.nothing_since(null.at, _BEHIND)
     return agrees(f"{text}; no other answer", revoked_answer="replaced")
 
 
@@ -169,11 +172,13 @@ def revoked_answer(seen: Evidence) -> Told:
 def revoked_closes(seen: Evidence) -> Told:
     """Judge the end of the connection."""
     seen.note("last")
-    if _null_401(seen) is None:
+    null = _null_401(seen)
+    if null is None:
         raise Untold("no 401 with id null came")
     closed = seen.closed(_REVOKED)
     if closed is not None:
         return differs(f"ended, code {closed.body.get('code')}", revoked_closes=True)
+    seen.nothing_since(null.at, _BEHIND)
     return agrees(f"open {_BEHIND:g} s later", revoked_closes=False)
 
 
