@@ -17,6 +17,10 @@ __all__ = ["Answer", "Evidence", "Untold"]
 #: statuses that say that the exchange did not deal with a request, and nothing about its rules
 _NO_EVIDENCE: Final = frozenset({408, 418, 429})
 
+#: what a key brings that does not exist, may not do this, or comes from a wrong address (PROTOCOL.md §9)
+_KEY_REFUSED: Final = frozenset({-2014, -2015})
+_BAD_SIGNATURE: Final = -1022
+
 
 def _is_evidence(status: int) -> bool:
     return status < 500 and status not in _NO_EVIDENCE
@@ -118,6 +122,15 @@ class Evidence:
             raise Untold(f"{label}: {found[0]}")
         return found[0]
 
+    def permitted(self, label: str) -> Answer:
+        """Return the answer as :meth:`answer` does. Raises :class:`Untold` if the key itself was refused."""
+        answer = self.answer(label)
+        if answer.code in _KEY_REFUSED:
+            raise Untold(f"the key is refused here, which its permissions or addresses may be the cause of: {answer}")
+        if answer.code == _BAD_SIGNATURE and not self.anywhere("logon"):
+            raise Untold(f"the private key or secret may not be the one of this apiKey: {answer}")
+        return answer
+
     def _why_unanswered(self, label: str) -> str:
         for record in self._own:
             if record.label == label:
@@ -129,6 +142,12 @@ class Evidence:
             if record.what in ("note", "failed", "refused"):
                 return str(record.body)
         return f"{label}: it was not asked, because of what came before"
+
+    def anywhere(self, label: str) -> bool:
+        """Return whether a request of this label was answered with 200 in any step."""
+        steps = {record.step for record in self._all if record.what == "sent" and record.label == label}
+        found = [Evidence(self.head, self._all, step).answers(label) for step in steps]
+        return any(answer.status == 200 for answers in found for answer in answers)
 
     def nothing_since(self, at: float, seconds: float) -> None:
         """Make sure that what did not come was waited for. Raises :class:`Untold` if the recording ends too early."""

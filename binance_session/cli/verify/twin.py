@@ -19,6 +19,7 @@ from binance_session.cli.verify.examination import Examination, Wish, given_by
 from binance_session.cli.verify.recording import Head, Record, Recording
 from binance_session.cli.verify.shapes import Difference, Shape, compare, shape_of
 from binance_session.cli.verify.steps import STEPS
+from binance_session.cli.verify.steps.orders import MARK_PRICE
 from binance_session.credentials import ApiKey, Credentials, HmacKey, RsaKey
 from binance_session.simulator import Exchange, LoopClock, ManualClock, Readings, Simulator
 from binance_session.simulator.eventexamples import event_named, event_names
@@ -223,7 +224,8 @@ def _code(answer: Mapping[str, Any]) -> Any:
 def _event_shapes(records: Iterable[Record]) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     for record in records:
-        event = event_of(record.body) if record.what == "received" and isinstance(record.body, dict) else None
+        is_account = record.what == "received" and isinstance(record.body, dict) and record.line != MARK_PRICE
+        event = event_of(record.body) if is_account else None
         if event is not None:
             kind, shape = str(event["e"]), shape_of(event)
             shapes[kind] = shapes[kind] | shape if kind in shapes else shape

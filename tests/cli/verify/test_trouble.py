@@ -18,8 +18,9 @@ from binance_session.cli.verify.steps import STEPS
 from binance_session.simulator import Connection, Fault, LoopClock, Readings, Simulator
 from binance_session.simulator.faults import FAULTS
 from binance_session.simulator.virtual import VirtualTimeLoop, run
+from binance_session.simulator.wire import Action
 from binance_session.venues import COIN_M, SPOT, USD_M
-from tests.cli.verify.exam import ALL, findings, head, lying, recorded, report, with_verdict
+from tests.cli.verify.exam import ALL, Message, Said, findings, head, lying, recorded, refused, report, with_verdict
 
 VENUES = {"coin-m": COIN_M, "usd-m": USD_M, "spot": SPOT}
 
@@ -262,3 +263,53 @@ def report_with(examination: Examination) -> Report:
 def test_lying_helper_is_silent_without_a_lie() -> None:
     recording = recorded("coin-m", prepare=lying(lambda said: said.message))
     assert with_verdict(recording, Verdict.DIFFERS, Verdict.UNTOLD) == {}
+
+
+def test_where_positions_name_no_price_the_market_stream_does() -> None:
+    """COIN-M's API has no market data, and an account without a position may be told no mark price."""
+
+    def without_price(said: Said) -> Message:
+        return {**said.message, "result": []} if said.method == "account.position" else said.message
+
+    def prepare(simulator: Simulator) -> None:
+        lying(without_price)(simulator)
+        connect = simulator.exchange.connect
+
+        def connecting(address: str, target: str, perform: Callable[[Action], None]) -> Connection:
+            connection = connect(address, target, perform)
+            if target == "/ws/btcusd_perp@markPrice@1s":
+                event = {"e": "markPriceUpdate", "E": 1, "s": "BTCUSD_PERP", "p": "61234.5"}
+                connection.later(0.5, connection.send, event)
+            return connection
+
+        simulator.exchange.connect = connecting  # type: ignore[method-assign]
+
+    recording = recorded("coin-m", prepare=prepare)
+    assert with_verdict(recording, Verdict.DIFFERS, Verdict.UNTOLD) == {}
+    placed = next(record for record in recording.records if record.label == "place" and record.what == "sent")
+    assert placed.body["params"]["price"] == "30600"
+    assert report(recording).comparison.found == ()
+
+
+def test_without_any_price_no_order_is_sent() -> None:
+    def without_price(said: Said) -> Message:
+        return {**said.message, "result": []} if said.method == "account.position" else said.message
+
+    recording = recorded("coin-m", prepare=lying(without_price))
+    assert not [record for record in recording.records if record.label == "place"]
+    assert "no price of BTCUSD_PERP" in findings(recording)["order"].seen
+
+
+@pytest.mark.parametrize("venue", ["coin-m", "usd-m", "spot"])
+@pytest.mark.parametrize("code", [-2015, -1022])
+def test_a_key_that_the_exchange_refuses_is_not_taken_for_a_rule(venue: str, code: int) -> None:
+    """The key is of another venue, may not do this, or its private half is another."""
+
+    def refusing(said: Said) -> Message:
+        signed = "signature" in said.params and "error" not in said.message
+        is_wrong = signed or said.message.get("error", {}).get("code") == -2013
+        status = 401 if code == -2015 else 400
+        return refused(said, code, status) if is_wrong else said.message
+
+    found = with_verdict(recorded(venue, prepare=lying(refusing)), Verdict.DIFFERS)
+    assert found == {}

@@ -19,7 +19,10 @@ from binance_session.simulator.product import Product
 if TYPE_CHECKING:
     from binance_session.cli.verify.examination import Examination
 
-__all__ = ["ORDERS"]
+__all__ = ["MARK_PRICE", "ORDERS"]
+
+#: the connection on which the market's price may come
+MARK_PRICE: Final = "mark price"
 
 ORDERS: Final = Step("orders", "places the smallest order far from the market, and cancels it", limit=180.0)
 _NEEDS: Final = ("signature", "orders")
@@ -61,18 +64,11 @@ def _text(value: Decimal) -> str:
 
 async def _terms(x: Examination, line: Line) -> _Terms | None:
     """Ask for the price, and return the terms; ``None`` if there is no price."""
-    symbol = x.wish.symbol
-    if x.product is Product.COIN_M:  # no market data there, but the account's positions name the mark price
-        answer = await line.ask("market", "account.position", x.proved(line))
-        rows = answer.result if isinstance(answer.result, list) else []
-        found = next((row.get("markPrice") for row in rows if isinstance(row, dict) and row.get("symbol") == symbol), 0)
+    if x.product is Product.COIN_M:
+        market = await _mark_price(x, line)
     else:
-        answer = await line.ask("market", "ticker.price", {"symbol": symbol})
-        found = answer.field("price")
-    try:
-        market = Decimal(str(found))
-    except ArithmeticError:
-        market = Decimal(0)
+        answer = await line.ask("market", "ticker.price", {"symbol": x.wish.symbol})
+        market = _decimal(answer.field("price"))
     if not market > 0:
         return None
     price = _rounded(market * _FAR, 3, ROUND_DOWN)
@@ -83,6 +79,27 @@ async def _terms(x: Examination, line: Line) -> _Terms | None:
     else:
         quantity = (_VALUE[x.product] / price).quantize(_STEP[x.product], ROUND_UP)
     return _Terms(market, price, quantity)
+
+
+def _decimal(value: Any) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except ArithmeticError:
+        return Decimal(0)
+
+
+async def _mark_price(x: Examination, line: Line) -> Decimal:
+    """COIN-M: its API has no market data; the account's positions may name the price, else the market stream does."""
+    symbol = x.wish.symbol
+    answer = await line.ask("market", "account.position", x.proved(line))
+    rows = [row for row in answer.result if isinstance(row, dict)] if isinstance(answer.result, list) else []
+    price = _decimal(next((row.get("markPrice") for row in rows if row.get("symbol") == symbol), 0))
+    if price > 0 or x.wish.stream_url is None:
+        return price
+    stream = await x.stream(MARK_PRICE, f"/ws/{symbol.lower()}@markPrice@1s")
+    await stream.until(lambda: bool(stream.events), _UNTIL_EVENT)
+    await stream.close()
+    return _decimal(stream.events[0].get("p")) if stream.events else price
 
 
 def _limit(x: Examination, terms: _Terms, name: str, **changed: Any) -> dict[str, Any]:

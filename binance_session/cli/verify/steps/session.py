@@ -79,7 +79,7 @@ def status(seen: Evidence) -> Told:
 )
 def logon(seen: Evidence) -> Told:
     """Judge the logon and the status behind it."""
-    answer = seen.answer("logon")
+    answer = seen.permitted("logon")
     if answer.status != 200:
         return differs(str(answer))
     if answer.field("apiKey") != "<apiKey>" or type(answer.field("authorizedSince")) is not int:
@@ -116,7 +116,7 @@ def logon_refused(seen: Evidence) -> Told:
 def no_api_key(seen: Evidence) -> Told:
     """Judge the account's answer."""
     _logged_on(seen)
-    answer = seen.answer("account")
+    answer = seen.permitted("account")
     return (agrees if answer.status == 200 else differs)(str(answer))
 
 

@@ -73,7 +73,7 @@ def _subscribed(answer: Answer) -> bool:
 )
 def subscribed(seen: Evidence) -> Told:
     """Judge both, and the list."""
-    first, second = seen.answer(_BY_LOGON), seen.answer("subscribe again")
+    first, second = seen.permitted(_BY_LOGON), seen.answer("subscribe again")
     listed = seen.answer("subscriptions")
     if not _subscribed(first):
         return differs(str(first))
@@ -95,7 +95,7 @@ def subscribed(seen: Evidence) -> Told:
 )
 def subscribed_by_signature(seen: Evidence) -> Told:
     """Judge the answer."""
-    answer = seen.answer(_BY_SIGNATURE)
+    answer = seen.permitted(_BY_SIGNATURE)
     return agrees(f"subscriptionId {answer.field('subscriptionId')}") if _subscribed(answer) else differs(str(answer))
 
 
