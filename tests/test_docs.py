@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 import binance_session
-from binance_session import COIN_M, SPOT, USD_M, Ed25519Key, simulator
+from binance_session import COIN_M, COIN_M_TESTNET, SPOT, USD_M, Ed25519Key, simulator
 from binance_session.cli import main
-from binance_session.simulator import Simulator
+from binance_session.cli.verify.steps import STEPS
+from binance_session.simulator import LoopClock, Readings, Simulator
+from tests.lists import probes as probes_as_markdown
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "binance_session" / "docs"
@@ -112,7 +114,7 @@ def test_no_page_is_left_out() -> None:
     }
     fences = {fence for text in PAGES.values() for fence in re.findall(r"^```(\S+)$", text, re.MULTILINE)}
     directives = {"{eval-rst}", "{toctree}", "{include}", "mermaid"}
-    assert fences <= {"python", "js", "console", "ini"} | directives
+    assert fences <= {"python", "js", "console", "ini", "text"} | directives
 
 
 @pytest.mark.parametrize("page", EXPECTED)
@@ -235,6 +237,12 @@ def test_the_commands_of_the_pages() -> None:
             ".venv/bin/pip install --quiet '.[docs]'",
             ".venv/bin/sphinx-build -n -W binance_session/docs /tmp/docs",
         ],
+        "howto/verify.md": [
+            "binance-session keygen --out key.pem",
+            "binance-session verify --venue coin-m-testnet --key-file key.pem --api-key-file api-key --orders",
+            "binance-session verify --from verify-coin-m-testnet.jsonl --as-readings",
+            "binance-session simulate --venue coin-m --readings readings.json --json",
+        ],
         "simulator.md": [
             "binance-session simulate --venue coin-m --json --api-key my-key --secret-file secret",
         ],
@@ -260,6 +268,55 @@ def test_a_key_is_made_and_tried(tmp_path: Path) -> None:
             assert trying.returncode == 0, (shown, errors)
 
     asyncio.run(asyncio.wait_for(walk(), TIMEOUT))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_an_exchange_is_verified(tmp_path: Path) -> None:
+    """What was seen of it is what the simulator is set to."""
+    keygen, verify, again, simulate = (shlex.split(command)[1:] for command in COMMANDS["howto/verify.md"])
+
+    async def walk() -> None:
+        making = await started(*keygen, cwd=tmp_path)
+        await making.communicate()
+        (tmp_path / "api-key").write_text("rehearsal")
+        (tmp_path / "api-key").chmod(0o600)
+        clock, readings = LoopClock(start=1_767_225_605), Readings(listen_key_per="key", expired_pushes=2)
+        async with Simulator(COIN_M_TESTNET, clock=clock, readings=readings) as exchange:
+            exchange.add_key("rehearsal", public_key=(tmp_path / "key.pem.pub").read_text())
+            urls = ["--url", exchange.url, "--stream-url", str(exchange.stream_url), "--record", again[2]]
+            asking = await started(*verify, *urls, cwd=tmp_path)
+            shown, errors = await asking.communicate()
+            assert asking.returncode == 1, (shown, errors)
+        telling = await started(*again, cwd=tmp_path)
+        shown, _ = await telling.communicate()
+        (tmp_path / "readings.json").write_bytes(shown)
+        assert json.loads(shown)["expired_pushes"] == 2
+        running = await started(*simulate, cwd=tmp_path)
+        assert running.stdout is not None
+        assert json.loads(await running.stdout.readline())["url"].startswith("ws://127.0.0.1:")
+        running.send_signal(signal.SIGTERM)
+        await running.communicate()
+        assert running.returncode == 0
+
+    asyncio.run(asyncio.wait_for(walk(), TIMEOUT))
+
+
+def test_open_questions_name_the_probes_that_answer_them() -> None:
+    """And those that have none say so."""
+    protocol = (ROOT / "binance_session" / "PROTOCOL.md").read_text(encoding="utf-8")
+    questions = re.findall(r"^(\d+)\. (.*)$", protocol[protocol.index("## 11. Open questions") :], re.MULTILINE)
+    assert [int(number) for number, _ in questions] == list(range(1, 16))
+    probes = [probe for step in STEPS for probe in step.probes]
+    for number, text in questions:
+        linked = re.findall(r"\[`([a-z-]+)`\]\(docs/reference/probes\.md#\1\)", text)
+        assert set(linked) <= {probe.name for probe in probes}
+        assert {probe.name for probe in probes if probe.question == int(number)} <= set(linked), number
+        assert linked or "No probe." in text, number
+
+
+def test_the_probes_are_up_to_date() -> None:
+    """If this fails: ``python -m tests.lists``."""
+    assert probes_as_markdown() in PAGES["reference/probes.md"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

@@ -9,11 +9,11 @@ from attrs import fields
 from binance_session.simulator import FAULTS, Readings
 from binance_session.simulator.described import faults, methods, readings
 from binance_session.venues import COIN_M, SPOT, USD_M
-from tests.simulatorlists import PATH, lists
+from tests.lists import PATH, lists
 
 
 def test_the_lists_are_up_to_date() -> None:
-    """If this fails: ``python -m tests.simulatorlists``."""
+    """If this fails: ``python -m tests.lists``."""
     assert lists() in PATH.read_text()
 
 

@@ -157,6 +157,7 @@ def _examine(arguments: argparse.Namespace) -> int:
 
 async def _ask(wish: Wish, recording: Any, progress: Terminal) -> tuple[bool, tuple[str, ...]]:
     from binance_session.cli.verify.examination import Examination
+    from binance_session.cli.verify.run import run_steps
     from binance_session.cli.verify.steps import STEPS
 
     examination = Examination(wish, recording)
@@ -165,7 +166,7 @@ async def _ask(wish: Wish, recording: Any, progress: Terminal) -> tuple[bool, tu
     def tell(step: Step) -> None:
         progress.line(f"  {asked.index(step) + 1} of {len(asked)}  {step.doing}")
 
-    task = asyncio.ensure_future(examination.run(STEPS, tell))
+    task = asyncio.ensure_future(run_steps(examination, STEPS, tell))
 
     def stop(_number: object) -> None:
         progress.line("  interrupted: cleaning up (once more ends it at once)")

@@ -1,4 +1,4 @@
-"""One run: the steps in order, with what they need, and what is cleaned up whatever happens."""
+"""What a step works with: connections, proofs, and orders that are closed whatever happens."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import contextlib
 import itertools
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from attrs import define, field, frozen
 
 from binance_session.cli.verify.evidence import Answer
 from binance_session.cli.verify.line import HeldOff, Line, NoAnswer
-from binance_session.cli.verify.probe import Step
 from binance_session.cli.verify.recording import Recording
 from binance_session.config import ConnectionOptions
 from binance_session.credentials import ApiKey, Credentials
@@ -31,8 +30,6 @@ WINDOW: Final = 3000
 _MARGIN: Final = 1.5
 #: "Unknown order sent" and "Order does not exist"
 _NO_SUCH_ORDER: Final = (-2011, -2013)
-#: steps in a row that went unanswered
-_GIVE_UP: Final = 3
 _PAUSE: Final = 1.0
 
 
@@ -129,10 +126,9 @@ class Examination:
                 await self.log_on(self._main, "logon of a new connection")
         return self._main
 
-    def give_up(self, line: Line) -> None:
-        """Have the main connection opened anew if this is it: it does not answer."""
-        if line is self._main:
-            self._main = None
+    def main_is_lost(self) -> None:
+        """Have the main connection opened anew when it is next needed: it does not answer."""
+        self._main = None
 
     async def pause(self, seconds: float) -> None:
         """Let time pass in which something may come."""
@@ -193,63 +189,6 @@ class Examination:
         name = f"verify-{secrets.token_hex(8)}"
         return "order.status", {"symbol": self.wish.symbol, "origClientOrderId": name}
 
-    # The run
-
-    async def run(self, steps: Iterable[Step], progress: Callable[[Step], None]) -> bool:
-        """Do the steps, one after the other; return whether it was interrupted.
-
-        It never raises for what the exchange does. Afterwards no order of it is open, or :attr:`left_open` says which
-        may be, and no connection.
-        """
-        interrupted = False
-        try:
-            await self._do(steps, progress)
-        except asyncio.CancelledError:
-            interrupted = True
-            self.note("", "interrupted")
-            self._skip_behind(steps, self.recording.step, "interrupted")
-        self.recording.step = "cleaning up"
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._sweep()
-        for line in self._lines:
-            with contextlib.suppress(Exception):
-                await line.close()
-        return interrupted
-
-    async def _do(self, steps: Iterable[Step], progress: Callable[[Step], None]) -> None:
-        unanswered = 0
-        for step in steps:
-            if not step.asked(self.product, self.wish.given):
-                continue
-            progress(step)
-            self.recording.step = step.name
-            assert step.do is not None
-            try:
-                async with asyncio.timeout(step.limit):
-                    await step.do(self)
-                unanswered = 0
-            except NoAnswer as error:
-                self.note("", str(error))
-                unanswered += 1
-                self._main = None
-            except TimeoutError:
-                self.note("", f"it took more than {step.limit:g} s")
-                self._main = None
-            except HeldOff as error:
-                self.note("", str(error))
-                self._skip_behind(steps, step.name, str(error))
-                return
-            if unanswered == _GIVE_UP:
-                self._skip_behind(steps, step.name, f"{_GIVE_UP} steps in a row were not answered")
-                return
-
-    def _skip_behind(self, steps: Iterable[Step], last: str, why: str) -> None:
-        """Record for each step behind ``last`` why it is not done."""
-        for step in itertools.dropwhile(lambda each: each.name != last, steps):
-            if step.name != last and step.asked(self.product, self.wish.given):
-                self.recording.step = step.name
-                self.note("", why)
-
     # Orders
 
     def about_to_place(self, label: str, cancel: str, params: Mapping[str, Any]) -> Placed:
@@ -262,6 +201,15 @@ class Examination:
         """Say that an order is not open, for certain."""
         if placed in self.placed:
             self.placed.remove(placed)
+
+    async def clean_up(self) -> None:
+        """Close what is open: orders, or :attr:`left_open` says which may be, then the connections."""
+        self.recording.step = "cleaning up"
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sweep()
+        for line in self._lines:
+            with contextlib.suppress(Exception):
+                await line.close()
 
     async def _sweep(self) -> None:
         try:
@@ -282,7 +230,7 @@ class Examination:
                 f"cancel {placed.label} at the end", placed.cancel, self.proved(line, placed.params)
             )
         except (NoAnswer, HeldOff):
-            self._main = None
+            self.main_is_lost()
             await asyncio.sleep(_PAUSE)
             return
         if answer.status == 200 or (answer.code in _NO_SUCH_ORDER and self.now_ms() > placed.arrives_until):

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import define, field, frozen
 
 from binance_session.cli.verify.evidence import Evidence, Untold
+from binance_session.cli.verify.examination import Examination
 from binance_session.simulator.product import Product
-
-if TYPE_CHECKING:
-    from binance_session.cli.verify.examination import Examination
 
 __all__ = ["FUTURES", "NEEDS", "Finding", "Probe", "Step", "Verdict", "agrees", "differs"]
 

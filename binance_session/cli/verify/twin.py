@@ -17,6 +17,7 @@ from binance_session.cli.venues import VENUES
 from binance_session.cli.verify.evidence import Answer, event_of
 from binance_session.cli.verify.examination import Examination, Wish, given_by
 from binance_session.cli.verify.recording import Head, Record, Recording
+from binance_session.cli.verify.run import run_steps
 from binance_session.cli.verify.shapes import Difference, Shape, compare, shape_of
 from binance_session.cli.verify.steps import STEPS
 from binance_session.cli.verify.steps.orders import MARK_PRICE
@@ -110,7 +111,7 @@ async def simulated(
         for secret, word in ((key and key.api_key, "apiKey"), (wish.other_api_key, "other apiKey")):
             if secret:
                 recording.masks.add(secret, word)
-        await Examination(wish, recording).run(STEPS, lambda _step: None)
+        await run_steps(Examination(wish, recording), STEPS, lambda _step: None)
     return recording
 
 

@@ -14,6 +14,7 @@ from binance_session.cli.verify.examination import Examination, Wish, given_by
 from binance_session.cli.verify.probe import Verdict
 from binance_session.cli.verify.recording import Recording
 from binance_session.cli.verify.report import Report, report_of
+from binance_session.cli.verify.run import run_steps
 from binance_session.cli.verify.steps import STEPS
 from binance_session.simulator import Connection, Fault, LoopClock, Readings, Simulator
 from binance_session.simulator.faults import FAULTS
@@ -211,7 +212,7 @@ async def interrupted(venue: str, after: float, faults: tuple[Fault, ...] = ()) 
         )
         examination = Examination(wish, recording)
         steps = [step for step in STEPS if step.name in ("session", "listenKey", "streams", "subscribe", "orders")]
-        task = asyncio.ensure_future(examination.run(steps, lambda _step: None))
+        task = asyncio.ensure_future(run_steps(examination, steps, lambda _step: None))
         await asyncio.wait([task], timeout=after)
         task.cancel()
         was_interrupted = await task

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from binance_session.cli.verify.evidence import Answer, Evidence, Untold
+from binance_session.cli.verify.examination import Examination
 from binance_session.cli.verify.probe import FUTURES, Step, Told, agrees, differs
 from binance_session.simulator.product import Product
-
-if TYPE_CHECKING:
-    from binance_session.cli.verify.examination import Examination
 
 __all__ = ["ADDRESS", "ENVELOPE"]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from binance_session.cli.verify.evidence import Evidence, Untold
+from binance_session.cli.verify.examination import Examination
 from binance_session.cli.verify.probe import Step, Told, agrees, differs
 from binance_session.simulator.product import Product
-
-if TYPE_CHECKING:
-    from binance_session.cli.verify.examination import Examination
 
 __all__ = ["MARKET"]
 

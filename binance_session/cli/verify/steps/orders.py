@@ -6,18 +6,15 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import frozen
 
 from binance_session.cli.verify.evidence import Answer, Evidence, Untold, event_of
-from binance_session.cli.verify.examination import WINDOW
+from binance_session.cli.verify.examination import WINDOW, Examination
 from binance_session.cli.verify.line import Line
 from binance_session.cli.verify.probe import FUTURES, Step, Told, agrees, differs
 from binance_session.simulator.product import Product
-
-if TYPE_CHECKING:
-    from binance_session.cli.verify.examination import Examination
 
 __all__ = ["MARK_PRICE", "ORDERS"]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from binance_session.cli.verify.evidence import Answer, Evidence, Untold
+from binance_session.cli.verify.examination import Examination
 from binance_session.cli.verify.probe import Step, Told, agrees, differs
-
-if TYPE_CHECKING:
-    from binance_session.cli.verify.examination import Examination
 
 __all__ = ["CLOCK", "SIGNING"]
 

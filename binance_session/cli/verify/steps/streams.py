@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import string
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from binance_session.cli.verify.evidence import Evidence, Untold
+from binance_session.cli.verify.examination import Examination
 from binance_session.cli.verify.line import Line
 from binance_session.cli.verify.probe import FUTURES, Step, Told, agrees, differs
 from binance_session.simulator.product import Product
-
-if TYPE_CHECKING:
-    from binance_session.cli.verify.examination import Examination
 
 __all__ = ["STOPPING", "STREAMS"]
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from binance_session.cli.verify.evidence import Answer, Evidence, Untold
+from binance_session.cli.verify.examination import Examination
 from binance_session.cli.verify.line import Line, NoAnswer
 from binance_session.cli.verify.probe import Step, Told, agrees, differs
-
-if TYPE_CHECKING:
-    from binance_session.cli.verify.examination import Examination
 
 __all__ = ["REVOCATION", "SLOW"]
 
@@ -53,7 +51,6 @@ def _expected(seen: Evidence) -> tuple[float, float]:
     says="every 3 minutes on futures, every 20 seconds on Spot",
     source="§1.3",
     needs=("slow",),
-    question=9,
 )
 def ping_cadence(seen: Evidence) -> Told:
     """Judge the times between pings."""

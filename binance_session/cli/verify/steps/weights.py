@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from binance_session.cli.verify.evidence import Answer, Evidence, Untold
+from binance_session.cli.verify.examination import Examination
 from binance_session.cli.verify.probe import Step, Told, agrees, differs
-
-if TYPE_CHECKING:
-    from binance_session.cli.verify.examination import Examination
 
 __all__ = ["WEIGHTS"]
 
