@@ -63,5 +63,7 @@ def requests(simulator: Simulator, method: str | None = None) -> list[Received]:
 async def until(condition: Callable[[], object]) -> None:
     """Return once ``condition`` holds; the test's timeout bounds the wait."""
     virtual = isinstance(asyncio.get_running_loop(), VirtualTimeLoop)  # where time stands still while something runs
+    step = 0.001 if virtual else 0
     while not condition():
-        await asyncio.sleep(0.001 if virtual else 0)
+        await asyncio.sleep(step)
+        step = min(step * 1.01, 0.008)  # what takes hours is not looked for each millisecond

@@ -38,15 +38,15 @@ class Answer:
     at: float = 0.0
 
     @property
-    def status(self) -> Any:
-        """``status``: 200, or what HTTP says of an error."""
-        return self.frame.get("status")
+    def status(self) -> int | None:
+        """``status``: 200, or what HTTP says of an error; ``None`` if it is no integer."""
+        return _integer(self.frame.get("status"))
 
     @property
-    def code(self) -> Any:
+    def code(self) -> int | None:
         """The ``code`` of its error, ``None`` without one."""
         error = self.frame.get("error")
-        return error.get("code") if isinstance(error, dict) else None
+        return _integer(error.get("code")) if isinstance(error, dict) else None
 
     @property
     def result(self) -> Any:
@@ -56,7 +56,7 @@ class Answer:
     @property
     def is_evidence(self) -> bool:
         """Whether it tells of a rule: not that the exchange is overloaded, or that this address is refused."""
-        return isinstance(self.status, int) and _is_evidence(self.status)
+        return self.status is not None and _is_evidence(self.status)
 
     def field(self, name: str) -> Any:
         """Return a field of the result, ``None`` if there is none."""
@@ -81,6 +81,10 @@ class Answer:
             return "answered with 200"
         text = self.frame.get("error", {}).get("msg", "") if isinstance(self.frame.get("error"), dict) else ""
         return f"refused with {self.code} (status {self.status}): {text}"
+
+
+def _integer(value: Any) -> int | None:
+    return value if type(value) is int else None
 
 
 class Evidence:

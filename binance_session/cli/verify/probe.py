@@ -16,7 +16,7 @@ from binance_session.cli.verify.evidence import Evidence, Untold
 from binance_session.cli.verify.examination import Examination
 from binance_session.simulator.product import Product
 
-__all__ = ["FUTURES", "NEEDS", "Finding", "Probe", "Step", "Verdict", "agrees", "differs"]
+__all__ = ["BROKEN", "FUTURES", "NEEDS", "Finding", "Probe", "Step", "Verdict", "agrees", "differs"]
 
 #: what can be needed, and what to say where it is not there
 NEEDS: Final[Mapping[str, str]] = {
@@ -30,6 +30,8 @@ NEEDS: Final[Mapping[str, str]] = {
     "slow": "needs --slow",
     "revocation": "needs --revocation, and a key to be deleted meanwhile",
 }
+#: what is said of a message that this program has no eyes for
+BROKEN: Final = "an answer has a form that verify does not know: please report it"
 FUTURES: Final = frozenset({Product.COIN_M, Product.USD_M})
 _ALL: Final = frozenset(Product)
 
@@ -104,6 +106,8 @@ class Probe:
             told = self.judge(evidence)
         except Untold as why:
             return Finding(self, Verdict.UNTOLD, str(why))
+        except Exception as error:  # likewise: one answer must not cost the whole report
+            return Finding(self, Verdict.UNTOLD, f"{BROKEN} ({type(error).__name__}: {error})")
         if not told.agrees:
             return Finding(self, Verdict.DIFFERS, told.seen, told.readings)
         verdict = Verdict.DOCUMENTED if self.documented else Verdict.ASSUMED

@@ -103,7 +103,7 @@ def _kept(body: Any, method: str) -> Any:
         return body
     if method.rpartition("/")[2].startswith(_ACCOUNT) and isinstance(body.get("result"), (dict, list)):
         body = {**body, "result": without_amounts(body["result"])}
-    elif _event(body).get("e") in _AMOUNTS:
+    elif str(_event(body).get("e")) in _AMOUNTS:
         body = without_amounts(body)
     return _shortened(body)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from binance_session.cli.verify.examination import Examination
 from binance_session.cli.verify.line import HeldOff, NoAnswer
-from binance_session.cli.verify.probe import Step
+from binance_session.cli.verify.probe import BROKEN, Step
 
 __all__ = ["run_steps"]
 
@@ -30,7 +30,8 @@ async def run_steps(x: Examination, steps: Iterable[Step], progress: Callable[[S
         interrupted = True
         x.note("", "interrupted")
         _skip_behind(x, steps, x.recording.step, "interrupted")
-    await x.clean_up()
+    finally:
+        await x.clean_up()
     return interrupted
 
 
@@ -57,6 +58,9 @@ async def _do(x: Examination, steps: Iterable[Step], progress: Callable[[Step], 
             x.note("", str(error))
             _skip_behind(x, steps, step.name, str(error))
             return
+        except Exception as error:  # the rest of the report must not be lost by an answer of a form unheard of
+            x.note("", f"{BROKEN} ({type(error).__name__}: {error})")
+            x.main_is_lost()
         if unanswered == _GIVE_UP:
             _skip_behind(x, steps, step.name, f"{_GIVE_UP} steps in a row were not answered")
             return

@@ -73,6 +73,7 @@ def test_a_run(ed25519: KeyPair, capsys: pytest.CaptureFixture[str]) -> None:
     assert readings == whole["readings"]
 
 
+@pytest.mark.long
 def test_a_venue_that_does_what_is_written(ed25519: KeyPair, capsys: pytest.CaptureFixture[str]) -> None:
     with Background(SPOT, clock=LoopClock(start=START)) as exchange:
         add(exchange, ed25519)
