@@ -16,8 +16,8 @@ from binance_session.simulator.wire import Action, SendFragments, SendMerged, Se
 __all__ = ["in_microseconds"]
 
 _NAMES: Final = """
-    E T W u serverTime authorizedSince connectedSince time updateTime workingTime transactTime transactionTime openTime
-    closeTime retryAfter
+    E O T W D u timestamp trailingTime serverTime authorizedSince connectedSince time updateTime workingTime
+    transactTime transactionTime openTime closeTime retryAfter
 """
 #: a time under one of these names, or one in a candlestick, which has no names
 _TIME: Final = re.compile(rf'(?:(?<=[\[,])|"(?:{"|".join(_NAMES.split())})":)[0-9]{{13}}(?=[,\]}}])')

@@ -11,11 +11,11 @@ from attrs import frozen
 
 from binance_session.cli.terminal import Terminal, wrapped
 from binance_session.cli.venues import VENUES
+from binance_session.cli.verify.comparison import Comparison, ask_simulator, compare_recordings
 from binance_session.cli.verify.evidence import Evidence
 from binance_session.cli.verify.probe import Finding, Verdict
 from binance_session.cli.verify.recording import Recording
 from binance_session.cli.verify.steps import STEPS
-from binance_session.cli.verify.twin import Comparison, compare_recordings, twin_of
 from binance_session.simulator.product import Product
 
 __all__ = ["Report", "findings_of", "report_of"]
@@ -168,7 +168,7 @@ def report_of(recording: Recording, left_open: Iterable[str] = ()) -> Report:
     """
     findings = tuple(findings_of(recording))
     readings = {name: value for finding in findings for name, value in finding.readings.items()}
-    comparison = compare_recordings(recording, twin_of(recording, readings))
+    comparison = compare_recordings(recording, ask_simulator(recording, readings))
     return Report(recording, findings, comparison, tuple(left_open))
 
 

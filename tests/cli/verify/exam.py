@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from binance_session.cli.verify.comparison import simulated
 from binance_session.cli.verify.probe import Finding, Verdict
 from binance_session.cli.verify.recording import Head, Recording
 from binance_session.cli.verify.report import Report, findings_of, report_of
-from binance_session.cli.verify.twin import simulated
 from binance_session.simulator import Readings, Simulator
 from binance_session.simulator.connections import Connection
 from binance_session.simulator.virtual import run

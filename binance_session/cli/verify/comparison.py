@@ -27,7 +27,7 @@ from binance_session.simulator.eventexamples import event_named, event_names
 from binance_session.simulator.virtual import VirtualTimeLoop, run
 from binance_session.venues import Venue
 
-__all__ = ["Comparison", "Otherwise", "compare_recordings", "simulated", "twin_of"]
+__all__ = ["Comparison", "Otherwise", "ask_simulator", "compare_recordings", "simulated"]
 
 #: seconds one way
 _LATENCY: Final = 0.02
@@ -76,7 +76,7 @@ class _Stage:
         self.simulator.set_price(self.symbol, price * _RISE)
 
 
-def twin_of(recording: Recording, readings: Mapping[str, Any]) -> Recording:
+def ask_simulator(recording: Recording, readings: Mapping[str, Any]) -> Recording:
     """Return what the simulator answers to the questions of a recording."""
     had_key = _had_listen_key(recording.records)
     return run(lambda: simulated(recording.head, Readings(**readings), had_listen_key=had_key))
