@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import functools
 import itertools
 import ssl as ssl_module
@@ -25,22 +24,22 @@ from binance_session.connections.admission import Admission
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
 from binance_session.connections.logon import LogonMethods
-from binance_session.connections.ownloop import INHERITED, demand_loop, wrong_loop
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
-from binance_session.errors import ConfigurationError, NotSent, SessionClosed, why
+from binance_session.errors import ConfigurationError, SessionClosed, why
 from binance_session.events.subscription import Subscription
 from binance_session.events.userdata import UserData, UserDataMethods
 from binance_session.hooks import Hooks, SessionHooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy
 from binance_session.log import session_log
 from binance_session.masking import secrets_of
+from binance_session.ownloop import INHERITED, demand_loop, wrong_loop
 from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.racing import check_race
-from binance_session.requests.threads import ThreadRequests
+from binance_session.requests.threads import ThreadMethods, ThreadRequests
 from binance_session.responses import Response
 from binance_session.settlement.methods import SettlementMethods
 from binance_session.settlement.settler import Settler
@@ -56,7 +55,7 @@ __all__ = ["Session"]
 _numbers: Final = itertools.count(1)
 
 
-class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
+class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, SessionHooks):
     """One long-lived session with a Binance WebSocket API.
 
     ::
@@ -410,37 +409,6 @@ class Session(LogonMethods, UserDataMethods, SettlementMethods, SessionHooks):
         if link is not None:
             return await link.submit(spec)
         return await self._admission.submit(spec, None, None, None, on_unready)
-
-    def submit_threadsafe(
-        self,
-        method: str,
-        params: Params | None = None,
-        *,
-        security: str | None = None,
-        credentials: Credentials | None = None,
-        timeout: float | None = None,
-        on_unready: OnUnready | None = None,
-    ) -> concurrent.futures.Future[Response]:
-        """Submit a request from any thread; see :meth:`submit` for the parameters.
-
-        The future ends as that of :meth:`submit` does, and with what :meth:`submit` raises. Cancelling it is possible
-        until the event loop has taken the request, and then it was not sent; afterwards ``cancel()`` returns ``False``.
-        Requests of one thread leave in their order. ``params`` may be changed afterwards, but for lists in it. The
-        callbacks of the future are called on the event loop, in a turn of their own. Waiting for the result on the
-        event loop's own thread would wait for ever, and so would waiting for an event loop that was stopped and never
-        run again while the session was open.
-
-        Raises, with nothing sent: :class:`NotSent` when the session was not opened, and :class:`SessionClosed` when its
-        event loop is closed.
-        """
-        if self._loop is INHERITED:
-            raise wrong_loop(self._loop, method)
-        if self._thread_requests is None:
-            raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
-        options: dict[str, Any] | None = None
-        if security is not None or credentials is not None or on_unready is not None:
-            options = {"security": security, "credentials": credentials, "on_unready": on_unready}
-        return self._thread_requests.add(method, params, timeout, options)
 
     def _submit_for(
         self,

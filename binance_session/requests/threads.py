@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from binance_session.errors import SessionClosed
+from binance_session.config import OnUnready
+from binance_session.credentials import Credentials
+from binance_session.errors import NotSent, SessionClosed
+from binance_session.ownloop import INHERITED, wrong_loop
 from binance_session.params import Params
 from binance_session.requests.answer import Answer
 from binance_session.responses import Response
 
-__all__ = ["ThreadRequests"]
+__all__ = ["ThreadMethods", "ThreadRequests"]
 
 #: requests written in one turn of the event loop: a flood of them must not delay answers
 _AT_ONCE: Final = 64
@@ -143,3 +147,41 @@ def _copy_outcome(answer: Answer, future: asyncio.Future[Response]) -> None:
         answer.set_exception(error)
     else:
         answer.set_result(future.result())
+
+
+class ThreadMethods:
+    """What a session has for other threads."""
+
+    _loop: object
+    _thread_requests: ThreadRequests | None
+
+    def submit_threadsafe(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        security: str | None = None,
+        credentials: Credentials | None = None,
+        timeout: float | None = None,
+        on_unready: OnUnready | None = None,
+    ) -> concurrent.futures.Future[Response]:
+        """Submit a request from any thread; see :meth:`submit` for the parameters.
+
+        The future ends as that of :meth:`submit` does, and with what :meth:`submit` raises. Cancelling it is possible
+        until the event loop has taken the request, and then it was not sent; afterwards ``cancel()`` returns ``False``.
+        Requests of one thread leave in their order. ``params`` may be changed afterwards, but for lists in it. The
+        callbacks of the future are called on the event loop, in a turn of their own. Waiting for the result on the
+        event loop's own thread would wait for ever, and so would waiting for an event loop that was stopped and never
+        run again while the session was open.
+
+        Raises, with nothing sent: :class:`NotSent` when the session was not opened, and :class:`SessionClosed` when its
+        event loop is closed.
+        """
+        if self._loop is INHERITED:
+            raise wrong_loop(self._loop, method)
+        if self._thread_requests is None:
+            raise NotSent(f"the session is not open; {method} was not sent: open it first", method=method)
+        options: dict[str, Any] | None = None
+        if security is not None or credentials is not None or on_unready is not None:
+            options = {"security": security, "credentials": credentials, "on_unready": on_unready}
+        return self._thread_requests.add(method, params, timeout, options)
