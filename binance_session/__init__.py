@@ -24,6 +24,7 @@ from binance_session.errors import (
     SessionRevoked,
 )
 from binance_session.events.stream import UserDataStream
+from binance_session.health import Health
 from binance_session.keepalive import (
     AdaptiveKeepalive,
     FixedInterval,
@@ -69,6 +70,7 @@ __all__ = [
     "ExponentialBackoff",
     "Fate",
     "FixedInterval",
+    "Health",
     "HmacKey",
     "InsecureKeyFileWarning",
     "InsecureTransportError",

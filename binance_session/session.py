@@ -29,6 +29,7 @@ from binance_session.credentials import Credentials
 from binance_session.errors import ConfigurationError, SessionClosed, why
 from binance_session.events.subscription import Subscription
 from binance_session.events.userdata import UserData, UserDataMethods
+from binance_session.health import Health, health_of, longest_silence
 from binance_session.hooks import Hooks, SessionHooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy
 from binance_session.log import session_log
@@ -461,6 +462,23 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
     def now(self) -> float:
         """Return the exchange's time in Unix seconds, as well as the session knows it."""
         return self._clock.now()
+
+    def health(self) -> Health:
+        """Return how the session is, in numbers and in sentences: no I/O, and possible in every state."""
+        link, key, options, loop = self._supervisor.serving, self.listen_key, self._options, self._loop
+        return health_of(
+            self.state,
+            last_frame_age=None if link is None else link.silent_for,
+            longest_silence=longest_silence(
+                options.ping_interval, options.ping_timeout, self.venue.server_ping_interval
+            ),
+            held_back=self._admission.throttle.held(loop.time()) if isinstance(loop, asyncio.AbstractEventLoop) else "",
+            events_live=self._user_data.is_live,
+            ping_rtt=None if link is None else link.ping_rtt,
+            listen_key_left=None if key is None else key.valid_until - self.now(),
+            backlog=self._user_data.backlog,
+            clock_offset=self.clock_offset,
+        )
 
     @property
     def stats(self) -> Stats:

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 import binance_session
-from binance_session import COIN_M, COIN_M_TESTNET, SPOT, USD_M, Ed25519Key, simulator
+from binance_session import COIN_M, COIN_M_TESTNET, SPOT, USD_M, Ed25519Key, Session, simulator
 from binance_session.cli import main
 from binance_session.cli.verify.steps import STEPS
+from binance_session.health import answer
 from binance_session.simulator import LoopClock, Readings, Simulator
 from tests.lists import probes as probes_as_markdown
 
@@ -65,6 +66,10 @@ EXPECTED = {
     "howto/from-connectors.md": [r"mine-1\n"],
     "howto/from-python-binance.md": [r"mine-1 \w+\n-2013\n"],
     "howto/gaps.md": [r"filled: mine-1\nmissed something\? .*\nposition: 1\nfilled: mine-2\n"],
+    "howto/health.md": [
+        r"\('the session was not opened',\)\nTrue True \(\)\n",
+        r"/livez 200\n/readyz 503\n",
+    ],
     "howto/hooks.md": [
         (
             r"NEW -> CONNECTING \nCONNECTING -> LOGGING_ON \nsession\.logon 200\nLOGGING_ON -> READY \n"
@@ -114,7 +119,7 @@ def test_no_page_is_left_out() -> None:
     }
     fences = {fence for text in PAGES.values() for fence in re.findall(r"^```(\S+)$", text, re.MULTILINE)}
     directives = {"{eval-rst}", "{toctree}", "{include}", "mermaid"}
-    assert fences <= {"python", "js", "console", "ini", "text"} | directives
+    assert fences <= {"python", "js", "console", "ini", "text", "yaml"} | directives
 
 
 @pytest.mark.parametrize("page", EXPECTED)
@@ -174,6 +179,17 @@ def test_the_service_starts_and_ends(tmp_path: Path) -> None:
             assert running.returncode == 0
 
     asyncio.run(asyncio.wait_for(service(), TIMEOUT))
+
+
+def test_the_probes_of_kubernetes_ask_what_is_answered() -> None:
+    [manifest] = blocks("howto/health.md", "yaml")
+    command = re.findall(r"^ +command: \[(.*)\]$", manifest, re.MULTILINE)[0].replace('"', "").split(", ")
+    assert command[:2] == ["binance-session", "run"]
+    port = command[command.index("--health") + 1].rpartition(":")[2]
+    asked = re.findall(r"httpGet: \{path: (\S+), port: (\d+)\}", manifest)
+    assert asked == [("/livez", port), ("/readyz", port)]
+    for path, _ in asked:
+        assert answer(Session(COIN_M), "GET", path)[0] in (200, 503)
 
 
 def made(folder: Path) -> tuple[Ed25519Key, dict[str, Path]]:

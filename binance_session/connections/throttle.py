@@ -92,6 +92,14 @@ class Throttle(LimitsListener):
         """Tell whether ``method`` may leave now."""
         return self.hold_for(method) is NOT_HELD
 
+    def held(self, now: float) -> str:
+        """Return in words why nothing may be sent at ``now`` (loop time), "" if it may."""
+        hold = self._limits.everything
+        left = hold.until - now
+        if left <= 0:
+            return ""
+        return f"this address is {'banned' if hold.is_ban else 'out of request weight'} for another {left:.0f} s"
+
     def refusal(self, hold: Hold, method: str | None) -> RateLimited:
         """Return the error for what is not sent because the exchange takes no requests."""
         kind, status = (IpBanned, 418) if hold.is_ban else (RateLimited, 429)

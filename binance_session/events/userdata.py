@@ -86,6 +86,11 @@ class UserData:
         return bool(self.feed.readers)
 
     @property
+    def is_live(self) -> bool | None:
+        """Whether events come now; ``None`` while no user data stream is open."""
+        return None if self.supplier is None or not self.feed.readers else self.supplier.is_live
+
+    @property
     def backlog(self) -> int:
         """How many events wait in the buffer that is the fullest."""
         return max((reader.backlog for reader in self.feed.readers), default=0)

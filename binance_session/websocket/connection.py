@@ -339,6 +339,16 @@ class Connection(asyncio.BufferedProtocol):
         return self._liveness.proven_at
 
     @property
+    def silent_for(self) -> float:
+        """Return the seconds since a frame is known to have come; 0.0 while the bot wants nothing read."""
+        return self._liveness.silent_for if self._intake.reading.is_set() else 0.0
+
+    @property
+    def ping_rtt(self) -> float | None:
+        """Return the round trip of the last ping that was answered, in seconds."""
+        return self._liveness.round_trip
+
+    @property
     def unfinished(self) -> int:
         """How many bytes have come of a message whose end has not."""
         return len(self._rest) + len(self._fragments) + self._unparsed

@@ -90,8 +90,15 @@ class Liveness:
         self._arrived_at = 0.0
         #: up to when all that the peer sent has certainly arrived
         self.proven_at = 0.0
+        #: of the last ping that was answered
+        self.round_trip: float | None = None
         self._check_asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def silent_for(self) -> float:
+        """The seconds since a frame is known to have come: those that bring answers are not noted one by one."""
+        return self._loop.time() - max(self.control_at, self.heard_at, self._arrived_at)
 
     def start(self) -> None:
         """Begin to judge: the line has just been opened."""
@@ -124,6 +131,7 @@ class Liveness:
                 pong.set_result(None)
             if ping == text:  # the pong was sent after the ping had come, and after all that was sent before
                 self.proven_at = max(self.proven_at, sent)
+                self.round_trip = self.control_at - sent
                 return
 
     async def confirm(self, timeout: float | None) -> bool:

@@ -101,6 +101,9 @@ def add(commands: Any) -> None:
         action="store_true",
         help="end the listenKey at the end, for every client of the account (futures)",
     )
+    parser.add_argument(
+        "--health", metavar="HOST:PORT", help="answer /livez and /readyz over HTTP, for who watches the process"
+    )
     parser.add_argument("--quiet", action="store_true", help="log only what goes wrong")
     add_key_options(parser)
     parser.set_defaults(run=_run)
@@ -140,6 +143,10 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse what cannot be meant."""
     has_stream = VENUES[arguments.venue].stream_url is not None
+    if arguments.health is not None:
+        from binance_session.cli.run.watched import host_and_port
+
+        host_and_port("--health", arguments.health)
     if arguments.buffer < 1:
         raise ConfigurationError("--buffer is a number of events, at least 1")
     if has_stream and (arguments.url is None) != (arguments.stream_url is None):
@@ -190,6 +197,7 @@ async def _until_told(
 
 async def _follow(arguments: argparse.Namespace, key: Credentials | None, lines: Lines, write: Write) -> NoReturn:
     from binance_session.cli.run.sidecar import Sidecar
+    from binance_session.cli.run.watched import HealthServer, SystemdNotifier, host_and_port
 
     venue, url, stream_url = VENUES[arguments.venue], arguments.url, arguments.stream_url
     async with contextlib.AsyncExitStack() as simulation:
@@ -200,7 +208,7 @@ async def _follow(arguments: argparse.Namespace, key: Credentials | None, lines:
             url, stream_url = exchange.url, exchange.stream_url
             _log.info("a simulated %s exchange, at %s", venue.name, url)
         assert key is not None
-        await Sidecar(
+        sidecar = Sidecar(
             venue,
             key,
             write,
@@ -209,4 +217,11 @@ async def _follow(arguments: argparse.Namespace, key: Credentials | None, lines:
             stream_url=stream_url,
             buffer=arguments.buffer,
             stop_on_exit=arguments.stop_on_exit,
-        ).run()
+        )
+        if arguments.health is not None:
+            server = HealthServer(sidecar, *host_and_port("--health", arguments.health))
+            simulation.callback(server.close)
+            _log.info("health is told at port %d", server.port)
+        telling = asyncio.get_running_loop().create_task(SystemdNotifier(sidecar).run(), name="systemd")
+        simulation.callback(telling.cancel)
+        await sidecar.run()

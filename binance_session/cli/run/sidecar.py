@@ -20,6 +20,7 @@ from binance_session.errors import (
     SessionClosed,
     SessionRevoked,
 )
+from binance_session.health import Health
 from binance_session.keepalive import KeepaliveStatus
 from binance_session.masking import masked
 from binance_session.reconnect import ExponentialBackoff, after_refused_logon
@@ -112,6 +113,13 @@ class Sidecar:
         # up to when (ms of the exchange) nothing was missed, and why something may have been since
         self._complete_until = 0
         self._cause = "the stream begins here"
+        self._current: Session | None = None
+
+    def health(self) -> Health:
+        """Return how the session is; between two sessions the sidecar is alive, and not ready."""
+        if self._current is not None and not self._current.state.is_final:
+            return self._current.health()
+        return Health(live=True, ready=False, reasons=("a new session is about to begin",))
 
     async def run(self) -> NoReturn:
         """Write events until cancelled.
@@ -121,7 +129,7 @@ class Sidecar:
         while True:
             self._opened_at = math.inf
             try:
-                session = self._session()
+                session = self._current = self._session()
                 await session.open(patience=math.inf)
                 self._was_ready = True
                 async with session:
