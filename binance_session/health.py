@@ -13,7 +13,7 @@ from attrs import asdict, frozen
 
 from binance_session.state import SessionState
 
-__all__ = ["Health", "answer", "asgi", "health_of", "longest_silence"]
+__all__ = ["Health", "Healthy", "answer", "asgi", "health_of", "longest_silence"]
 
 #: seconds for a verdict on a line that is silent, behind its pings
 _SLACK: Final = 65.0
@@ -114,11 +114,15 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _PATHS: Final = {"/livez": "live", "/readyz": "ready"}
 
 
-class _Healthy(Protocol):
-    def health(self) -> Any: ...
+class Healthy(Protocol):
+    """What :func:`asgi` asks: a session, or a manager of many."""
+
+    def health(self) -> Any:
+        """Return a :class:`Health`, or a mapping of names to them."""
+        ...
 
 
-def asgi(session_or_manager: _Healthy) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def asgi(session_or_manager: Healthy) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Return an ASGI application (ASGI 3) that answers ``/livez`` and ``/readyz`` with 200 or 503, and why, as JSON.
 
     It is to be served on the session's event loop, so that a loop that hangs is not called alive. Any other path is
@@ -141,7 +145,7 @@ def asgi(session_or_manager: _Healthy) -> Callable[[Scope, Receive, Send], Await
     return application
 
 
-def answer(session_or_manager: _Healthy, method: str, path: str) -> tuple[int, bytes]:
+def answer(session_or_manager: Healthy, method: str, path: str) -> tuple[int, bytes]:
     """Return the status and the body of an answer to an HTTP request."""
     what = _PATHS.get(path)
     if what is None:

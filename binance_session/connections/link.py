@@ -207,13 +207,13 @@ class Link:
 
     @property
     def silent_for(self) -> float:
-        """Return the seconds since a frame is known to have come; see :attr:`Connection.silent_for`."""
-        return 0.0 if self._connection is None else self._connection.silent_for
+        """Return the seconds since a frame is known to have come; see :class:`Liveness`."""
+        return 0.0 if self._connection is None else self._connection.liveness.silent_for
 
     @property
     def ping_rtt(self) -> float | None:
         """Return the round trip of the last ping, in seconds."""
-        return None if self._connection is None else self._connection.ping_rtt
+        return None if self._connection is None else self._connection.liveness.round_trip
 
     async def open(self) -> None:
         """Connect; raise :class:`ConnectError` if that cannot be had."""

@@ -108,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         #: The writer's own methods: one of the connection's that calls them would cost each request. Only while
         #: :attr:`writable`.
         self.write, self.hold, self.release = self._writer.write, self._writer.hold, self._writer.release
-        self._liveness = Liveness(
+        self.liveness = Liveness(
             self, self._intake, ping_interval, ping_timeout, server_ping_interval, self._log.task("liveness")
         )
 
@@ -137,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._is_open and not self._ending_told:
             raise ConnectionError(self._cause or "the connection ended during the handshake")
         if not self._gone.done():
-            self._liveness.start()
+            self.liveness.start()
 
     def _read_head(self, data: bytes) -> None:
         """Give the library the answer to the handshake, and look for frames from the very byte behind it.
@@ -177,8 +177,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
-        if self._liveness.listens:
-            self._liveness.heard_at = self.loop.time()
+        if self.liveness.listens:
+            self.liveness.heard_at = self.loop.time()
         if nbytes <= PIECE and not self._backlog:
             self.data_received(bytes(self._memory[:nbytes]))
         else:
@@ -281,9 +281,9 @@ class Connection(asyncio.BufferedProtocol):
         if opcode is _TEXT or opcode is _BINARY or opcode is _CONT:
             self._assemble(frame)
             return
-        self._liveness.control_at = self.loop.time()
+        self.liveness.control_at = self.loop.time()
         if opcode is _PONG:
-            self._liveness.ponged(bytes(frame.data))
+            self.liveness.ponged(bytes(frame.data))
         elif opcode is _CLOSE and self._cause is None:
             self._cause = f"the exchange closed it: {close_reason(bytes(frame.data))}"
 
@@ -336,17 +336,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def proven_at(self) -> float:
         """Return the loop time up to which all that the peer sent has certainly arrived."""
-        return self._liveness.proven_at
-
-    @property
-    def silent_for(self) -> float:
-        """Return the seconds since a frame is known to have come; 0.0 while the bot wants nothing read."""
-        return self._liveness.silent_for if self._intake.reading.is_set() else 0.0
-
-    @property
-    def ping_rtt(self) -> float | None:
-        """Return the round trip of the last ping that was answered, in seconds."""
-        return self._liveness.round_trip
+        return self.liveness.proven_at
 
     @property
     def unfinished(self) -> int:
@@ -365,11 +355,11 @@ class Connection(asyncio.BufferedProtocol):
 
     async def confirm(self, timeout: float | None) -> bool:
         """Ping, and return whether the pong came within ``timeout`` seconds."""
-        return await self._liveness.confirm(timeout)
+        return await self.liveness.confirm(timeout)
 
     def check(self) -> None:
         """Ping now instead of at the next interval, and wait less long for a sign of life than usual."""
-        self._liveness.check()
+        self.liveness.check()
 
     def pause(self) -> None:
         """Read no more from the network until :meth:`resume`; whether the peer is alive is not judged meanwhile."""
@@ -419,7 +409,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             self._intake.work_off(at_once=True)  # what came before the end is no less true
             self._is_open = False
-            self._liveness.stop()
+            self.liveness.stop()
             if self._cause is None and exc is not None:
                 self._cause = _words(exc)
         except Exception as error:

@@ -97,7 +97,12 @@ class Liveness:
 
     @property
     def silent_for(self) -> float:
-        """The seconds since a frame is known to have come: those that bring answers are not noted one by one."""
+        """The seconds since a frame is known to have come, 0.0 while the bot wants nothing read.
+
+        The frames of answers are not noted one by one.
+        """
+        if not self._intake.reading.is_set():
+            return 0.0
         return self._loop.time() - max(self.control_at, self.heard_at, self._arrived_at)
 
     def start(self) -> None:

@@ -80,7 +80,7 @@ class Lines:
         # who does not read does not hear what has come
         silence = self._world.loop.time() - max(end.heard_at, end.resumed_at)
         longest = self.longest_silence
-        is_judged = websocket._liveness._task is not None and websocket._protocol.state is State.OPEN
+        is_judged = websocket.liveness._task is not None and websocket._protocol.state is State.OPEN
         is_in_use = is_judged and end.is_reading()
         if silence < longest or not is_in_use:
             self._look_later(end, max(longest - silence, _SLACK) if is_in_use else longest)
@@ -120,7 +120,7 @@ class Lines:
         websocket = end.get_protocol()
         if (
             isinstance(websocket, WebSocket)
-            and websocket._liveness._task is not None
+            and websocket.liveness._task is not None
             and websocket._protocol.state is State.OPEN
             and not end.is_closing()
         ):

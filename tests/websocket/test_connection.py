@@ -755,7 +755,7 @@ def _raise(*_: Any, **__: Any) -> Any:
         ("_notice_end", lambda c: c.data_received(frame(CLOSE, b""))),
         ("transport.close", lambda c: c.eof_received()),
         ("_intake.work_off", lambda c: c.connection_lost(None)),
-        ("_liveness.stop", lambda c: c.connection_lost(None)),
+        ("liveness.stop", lambda c: c.connection_lost(None)),
     ],
 )
 async def test_whatever_raises_the_end_is_told(
@@ -810,7 +810,7 @@ async def test_a_log_handler_that_raises_keeps_no_dead_connection(
     monkeypatch.setattr(logging.getLogger("binance_session"), "handlers", [Handler()])
     collector = Collector()
     connection, protocol, pipe = bare(collector, ping_interval=0.001)
-    monkeypatch.setattr(connection._liveness, "_why_dead", _raise)
+    monkeypatch.setattr(connection.liveness, "_why_dead", _raise)
     async with shaking_hands(connection, protocol) as answer:
         connection.data_received(answer)
     await until(lambda: collector.got)
