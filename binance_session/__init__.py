@@ -32,6 +32,7 @@ from binance_session.keepalive import (
     KeepaliveStatus,
     NoKeepalive,
 )
+from binance_session.manager import SessionManager
 from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
@@ -96,6 +97,7 @@ __all__ = [
     "ServerError",
     "Session",
     "SessionClosed",
+    "SessionManager",
     "SessionRevoked",
     "SessionState",
     "SessionStatus",

@@ -247,13 +247,25 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
             await self.close()
             raise
 
-    async def close(self) -> None:
+    async def close(self, drain: float | None = None) -> None:
         """End everything pending with :class:`SessionClosed` at once, then close the connection.
 
+        With ``drain`` requests in flight first have so many seconds to be answered; new ones are refused meanwhile.
         Returns when no task, timer or socket is left. May be called at any time, again, and concurrently. The
         listenKey is not stopped: that would end it for every other client of the account.
         """
         self._demand_loop()
+        if drain is not None:
+            check_number("drain", drain)
+            self._admission.refuse_new()
+            try:
+                async with asyncio.timeout(drain):
+                    await self._supervisor.links.all_answered()
+            except TimeoutError:
+                pass
+            except asyncio.CancelledError:
+                await self.close()
+                raise
         over = "the session was closed"
         self._end_all(over, SessionClosed(f"{over}, and its user data streams with it"))
         await self._supervisor.close()

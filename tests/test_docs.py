@@ -59,7 +59,7 @@ EXPECTED = {
         r"True order\.status FILLED\n<Fate: the request took effect, and its order is FILLED \(order\.status; .*>\n"
     ],
     "howto/accounts.md": [
-        r"alice READY \w+\nbob READY \w+\ncarol could not start: LogonRejected\n",
+        r"carol failed: LogonRejected\nalice READY \w+\nbob READY \w+\n(alice|bob) ACCOUNT_UPDATE\n",
         r"balanceUpdate\noutboundAccountPosition\n",
     ],
     "howto/from-ccxt.md": [r"mine-1 NEW\nmine-1 NEW\n"],

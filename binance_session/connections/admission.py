@@ -13,7 +13,7 @@ from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
 from binance_session.connections.throttle import Throttle
 from binance_session.credentials import Credentials
-from binance_session.errors import BinanceSessionError, NotSent, why
+from binance_session.errors import BinanceSessionError, NotSent, SessionClosed, why
 from binance_session.log import SessionLog
 from binance_session.params import Params
 from binance_session.requests.encoding import RequestEncoder
@@ -41,6 +41,7 @@ class Admission:
         "_asks_weight",
         "_encoder",
         "_in_use",
+        "_is_closing",
         "_lifecycle",
         "_log",
         "_logs_on",
@@ -79,6 +80,8 @@ class Admission:
         # whether the exchange is being asked for the weight that is used, or does not say
         self._asks_weight = False
         self._in_use: Link | None = None
+        # whether the session is about to be closed, and takes nothing new
+        self._is_closing = False
         #: what may be sent to the address
         self.throttle = Throttle(clock, weight_reserve, self._throttle_changed)
         #: the link that takes requests directly; ``None`` unless READY, and while some or all are held back or counted
@@ -89,7 +92,12 @@ class Admission:
     def use(self, link: Link) -> None:
         """Send requests over ``link`` from now on."""
         self._in_use = link
-        self.link = link if self.throttle.is_open else None
+        self.link = link if self.throttle.is_open and not self._is_closing else None
+
+    def refuse_new(self) -> None:
+        """Take no request any more: the session is about to be closed."""
+        self._is_closing = True
+        self.link = None
 
     def stop(self) -> None:
         """Send nothing until :meth:`use`: the link is lost, or not logged on."""
@@ -158,6 +166,8 @@ class Admission:
         state, name = self._lifecycle.state, method.name
         if self._lifecycle.is_over:
             raise self._lifecycle.ended(f"the session is {state.value}; {name} was not sent", name)
+        if self._is_closing:
+            raise SessionClosed(f"the session is about to be closed; {name} was not sent", method=name)
         if state is SessionState.NEW:
             raise NotSent(f"the session is not open; {name} was not sent: open it first", method=name)
         mode = on_unready or self._on_unready

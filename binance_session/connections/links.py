@@ -55,6 +55,10 @@ class Links:
         """End what is in flight with ``error(request_id, method)``; return how many requests that were."""
         return sum(link.end_requests(error, quietly=quietly) for link in self._links)
 
+    async def all_answered(self) -> None:
+        """Return when all that is in flight now has ended."""
+        await asyncio.gather(*[link.answered() for link in self._links])
+
     async def end(self, link: Link) -> None:
         """Close a link and forget it."""
         try:

@@ -30,7 +30,7 @@ nitpick_ignore_regex = [
         r"(BaseException|Exception|ConnectionError|OSError|RuntimeError|TimeoutError|ValueError|None|True|False)",
     ),
     ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|set|str|tuple|type)"),
-    ("py:class", r"(Ed25519PrivateKey|RSAPrivateKey|_Ts|.*\._T)"),
+    ("py:class", r"(Ed25519PrivateKey|RSAPrivateKey|_Ts|.*\._T|.*\.manager\.S)"),
 ]
 
 

@@ -25,6 +25,7 @@ from binance_session import (
     ExponentialBackoff,
     Fate,
     FixedInterval,
+    Health,
     HmacKey,
     KeepalivePolicy,
     KeepaliveStatus,
@@ -34,12 +35,14 @@ from binance_session import (
     ReconnectPolicy,
     Response,
     Session,
+    SessionManager,
     SessionState,
     SessionStatus,
     Stats,
     Venue,
 )
 from binance_session.credentials import Credentials
+from binance_session.health import asgi
 from binance_session.params import Params
 
 
@@ -176,3 +179,28 @@ async def outcomes(bot: Bot) -> Fate:
         fate = await bot.settle(error, within=10.0)
         assert_type(fate.took_effect, bool | None)
     return await bot.place({"symbol": "BTCUSD_PERP"})
+
+
+class Accounts(SessionManager[Session]):
+    def on_account_failed(self, name: str, cause: BinanceSessionError) -> None:
+        assert_type(self.failures[name], BinanceSessionError)
+
+
+class Plain(Session):
+    pass
+
+
+async def many(key: Credentials) -> None:
+    async with Accounts(COIN_M, {"alice": key, "bob": (SPOT, key)}, weight_reserve=0.1) as accounts:
+        assert_type(accounts["alice"], Session)
+        assert_type(accounts.health()["alice"], Health)
+        async for name, event in accounts.events(buffer=10):
+            assert_type((name, event), tuple[str, Event])
+    others = SessionManager(COIN_M, {"alice": key}, session_class=Plain)
+    assert_type(others["alice"], Plain)
+    assert_type(await others.replace_key("alice", key), Plain)
+    assert_type(SessionManager(COIN_M)["alice"], Session)
+    SessionManager(COIN_M, {"alice": "key"})  # type: ignore[dict-item] # pyright: ignore[reportArgumentType]
+    await others["alice"].close(drain=2.0)
+    asgi(others)
+    asgi(others["alice"])
