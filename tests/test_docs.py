@@ -62,6 +62,7 @@ EXPECTED = {
         r"carol failed: LogonRejected\nalice READY \w+\nbob READY \w+\n(alice|bob) ACCOUNT_UPDATE\n",
         r"balanceUpdate\noutboundAccountPosition\n",
     ],
+    "howto/blocking.md": [r"\w+\n200\n", r"200 OK\n\[b'ready'\]\n"],
     "howto/from-ccxt.md": [r"mine-1 NEW\nmine-1 NEW\n"],
     "howto/from-connectors.md": [r"mine-1\n"],
     "howto/from-python-binance.md": [r"mine-1 \w+\n-2013\n"],

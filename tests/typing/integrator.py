@@ -41,6 +41,7 @@ from binance_session import (
     Stats,
     Venue,
 )
+from binance_session.blocking import BlockingSession, BlockingSessionManager
 from binance_session.credentials import Credentials
 from binance_session.health import asgi
 from binance_session.params import Params
@@ -204,3 +205,13 @@ async def many(key: Credentials) -> None:
     await others["alice"].close(drain=2.0)
     asgi(others)
     asgi(others["alice"])
+
+
+def without_asyncio(key: Credentials) -> None:
+    with BlockingSession(COIN_M, key, session_class=Plain, standby=True) as session:
+        assert_type(session.request("account.balance"), Response)
+        assert_type(session.submit("account.balance"), concurrent.futures.Future[Response])
+        for event in session.events(buffer=10):
+            assert_type(event, Event)
+    with BlockingSessionManager(COIN_M, {"alice": key}) as accounts:
+        assert_type(accounts["alice"], BlockingSession)
