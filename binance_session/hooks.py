@@ -32,6 +32,16 @@ class SessionHooks:
     def on_response(self, response: Response) -> None:
         """Called with each answer, error answers included, before its future ends."""
 
+    def on_request(self, method: str, request_id: int) -> None:
+        """Called with each request, the session's own included, before it is written."""
+
+    def on_done(self, method: str, request_id: int, outcome: str, elapsed: float) -> None:
+        """Called once with each request that :meth:`on_request` was called with, whatever its end.
+
+        ``outcome`` is ``"answered"``, ``"rejected"``, ``"unknown"``, ``"not_sent"`` or ``"cancelled"`` (by its caller);
+        ``elapsed`` are the seconds since it was given to the connection.
+        """
+
     def on_event(self, event: Event) -> None:
         """Called with each event, gaps included, before a user data stream gets it.
 
@@ -88,12 +98,14 @@ class Hooks:
         "_log",
         "_stats",
         "on_connected",
+        "on_done",
         "on_event",
         "on_failover",
         "on_keepalive",
         "on_listen_key",
         "on_rate_limit",
         "on_reconnecting",
+        "on_request",
         "on_response",
         "on_state_change",
         "on_unmatched",
@@ -101,12 +113,14 @@ class Hooks:
     )
 
     on_connected: Callable[[bool], None] | None
+    on_done: Callable[[str, int, str, float], None] | None
     on_event: Callable[[Event], None] | None
     on_failover: Callable[[Exception], None] | None
     on_keepalive: Callable[[KeepaliveStatus], None] | None
     on_listen_key: Callable[[ListenKey | None, ListenKey | None], None] | None
     on_rate_limit: Callable[[tuple[RateLimit, ...]], None] | None
     on_reconnecting: Callable[[int, float, Exception], None] | None
+    on_request: Callable[[str, int], None] | None
     on_response: Callable[[Response], None] | None
     on_state_change: Callable[[SessionState, SessionState, Exception | None], None] | None
     on_unmatched: Callable[[object], None] | None

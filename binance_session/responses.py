@@ -11,6 +11,7 @@ from typing import Any, Final
 from attrs import field, fields, frozen
 
 from binance_session.jsontext import MalformedMessage, decode_plainly
+from binance_session.latency import Timing
 from binance_session.masking import masked, shown
 from binance_session.times import milliseconds
 
@@ -55,6 +56,11 @@ class Response:
     status: int
     result: Any = field(repr=False)
     _limits: Any = field(default=None, repr=False, alias="limits")
+
+    @property
+    def timing(self) -> Timing | None:
+        """When the request was queued and written, and its answer received; ``None`` without ``timings=True``."""
+        return None
 
     @property
     def rate_limits(self) -> tuple[RateLimit, ...]:

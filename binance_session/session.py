@@ -24,6 +24,7 @@ from binance_session.connections.admission import Admission
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
 from binance_session.connections.logon import LogonMethods
+from binance_session.connections.observedlink import link_maker
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
 from binance_session.errors import ConfigurationError, SessionClosed, why
@@ -32,6 +33,7 @@ from binance_session.events.userdata import UserData, UserDataMethods
 from binance_session.health import Health, health_of, longest_silence
 from binance_session.hooks import Hooks, SessionHooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy
+from binance_session.latency import Latency
 from binance_session.log import session_log
 from binance_session.masking import secrets_of
 from binance_session.ownloop import INHERITED, demand_loop, wrong_loop
@@ -39,7 +41,9 @@ from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.observed import Observer
 from binance_session.requests.racing import check_race
+from binance_session.requests.router import Router
 from binance_session.requests.threads import ThreadMethods, ThreadRequests
 from binance_session.responses import Response
 from binance_session.settlement.methods import SettlementMethods
@@ -70,7 +74,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
     - what it does: ``logon`` (log each connection on: ``"auto"`` when the key can), ``keepalive`` and ``reconnect``
       (policies), ``request_timeout``, ``recv_window`` (ms), ``on_unready`` (what a request does while the session is
       not READY), ``max_in_flight``, ``rollover_after``, ``standby``, ``weight_reserve``, ``coalesce``, ``wall_clock``,
-      ``name``
+      ``timings``, ``name``
     - where to: ``url``, ``stream_url``, ``ssl``, ``proxy``, ``local_addr``, ``family``, ``headers``
     - the WebSocket: ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``, ``max_size`` (bytes),
       ``compression``
@@ -111,13 +115,14 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         headers: Mapping[str, str] | None = None,
         name: str | None = None,
         standby: bool = False,
+        timings: bool = False,
     ) -> None:
         # fmt: off
         options = SessionOptions(
             venue, credentials, logon, keepalive, reconnect, request_timeout, recv_window, on_unready, max_in_flight,
             url, stream_url, ssl, proxy, open_timeout, close_timeout, ping_interval, ping_timeout, max_size,
             compression, coalesce, rollover_after, weight_reserve, wall_clock, local_addr, family, headers,
-            name, standby,
+            name, standby, timings,
         )
         # fmt: on
         self.venue = venue
@@ -138,6 +143,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         self._methods = venue.methods
         self._stats = Stats()
         self._hooks = Hooks(self, self._stats, self._log)
+        self._observer = Observer(self._hooks.on_request, self._hooks.on_done, timings)
         # that of a subclass; on the way of every request
         self._prepare = self._hooks.prepare
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
@@ -193,7 +199,9 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
     def _make_link(self, connection_options: ConnectionOptions, ids: Iterator[int], supervisor: Supervisor) -> Link:
         self._clock.run_on(asyncio.get_running_loop().time)
         supplier = self._user_data.supplier
-        return Link(
+        reserves = self._options.weight_reserve is not None
+        on_response = self._hooks.answer_hook(self._admission.throttle.limits_told if reserves else None)
+        return link_maker(self._observer)(
             supervisor,
             connection_options,
             self._encoder,
@@ -206,10 +214,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
             max_in_flight=self._options.max_in_flight,
             secrets=self._secrets,
             on_subscription=supplier.answered if isinstance(supplier, Subscription) else None,
-            outcomes=self._unsettled,
-            on_response=self._hooks.answer_hook(
-                self._admission.throttle.limits_told if self._options.weight_reserve is not None else None
-            ),
+            make_router=functools.partial(Router, outcomes=self._unsettled, on_response=on_response),
         )
 
     def __repr__(self) -> str:
@@ -306,16 +311,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         if timeout is not None:
             check_number("timeout", timeout)
         self._demand_loop()
-        deadline = asyncio.timeout(timeout)
-        try:
-            async with deadline:
-                await self._lifecycle.wait_for(state)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise TimeoutError(
-                f"the session is {self.state.name}: it did not become {state.name} within {timeout:g} s"
-            ) from None
+        await self._lifecycle.wait_for(state, timeout)
 
     def _inherited(self) -> None:
         """Called in a forked child: the session is the parent's, and no loop here is its own."""
@@ -491,6 +487,10 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
             backlog=self._user_data.backlog,
             clock_offset=self.clock_offset,
         )
+
+    def latency(self) -> dict[str, Latency]:
+        """Return how long requests of each method took, as far as they were answered; {} without ``timings=True``."""
+        return {method: histogram.summary() for method, histogram in self._observer.histograms.items()}
 
     @property
     def stats(self) -> Stats:

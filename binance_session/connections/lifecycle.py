@@ -63,8 +63,23 @@ class Lifecycle:
         if self._hooks.on_state_change is not None:
             self._hooks.on_state_change(old, new, cause)
 
-    async def wait_for(self, goal: SessionState) -> None:
-        """Return when the state is ``goal``; raise at once when it never can be, or the session's failure."""
+    async def wait_for(self, goal: SessionState, timeout: float | None = None) -> None:
+        """Return when the state is ``goal``; raise at once when it never can be, or the session's failure.
+
+        After ``timeout`` seconds it raises the built-in ``TimeoutError``.
+        """
+        deadline = asyncio.timeout(timeout)
+        try:
+            async with deadline:
+                await self._reach(goal)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise TimeoutError(
+                f"the session is {self.state.name}: it did not become {goal.name} within {timeout:g} s"
+            ) from None
+
+    async def _reach(self, goal: SessionState) -> None:
         if self.state is goal:
             return
         if not reachable(SESSION_TABLE, self.state, goal):

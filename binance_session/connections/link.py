@@ -33,7 +33,7 @@ from binance_session.requests.decoding import Envelope, decode, event_of, memory
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.refusals import Refusals
 from binance_session.requests.router import Router
-from binance_session.requests.sent import Outcomes, carrying, params_of
+from binance_session.requests.sent import carrying, params_of
 from binance_session.responses import Event, Response, SessionStatus
 from binance_session.state import LINK_TABLE, LinkEvent, LinkState, Machine
 from binance_session.stats import Stats
@@ -141,9 +141,8 @@ class Link:
         timeout: float,
         max_in_flight: int,
         secrets: Secrets,
-        on_response: Callable[[Response], None] | None = None,
         on_subscription: Callable[[Link, Method, Response], None] | None = None,
-        outcomes: Outcomes | None = None,
+        make_router: Callable[..., Router] = Router,
     ) -> None:
         """Prepare a connection by ``options``; :meth:`open` opens it.
 
@@ -174,15 +173,13 @@ class Link:
         self.is_retiring = False
         #: the loop time at which it was opened
         self.opened_at = 0.0
-        self.router = Router(
+        self.router = make_router(
             asyncio.get_running_loop(),
             timeout,
             stats,
             self._refusals.error,
-            on_response=on_response,
             on_refused=self._refused,
             on_session_answer=self._session_answered,
-            outcomes=outcomes,
         )
 
     @property

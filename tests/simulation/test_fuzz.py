@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import gc
 import hashlib
 import itertools
@@ -32,6 +33,7 @@ from binance_session.errors import SessionClosed
 from binance_session.log import session_log
 from binance_session.masking import Secrets
 from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.router import Router
 from binance_session.responses import Response
 from binance_session.simulator import Fault, virtual
 from binance_session.state import LinkEvent
@@ -120,7 +122,7 @@ def make_link() -> Link:
         max_in_flight=10_000,
         venue=COIN_M,
         secrets=Secrets(ED25519.api_key),
-        on_response=_look_at,
+        make_router=functools.partial(Router, on_response=_look_at),
     )
     link._connection = Writer()  # type: ignore[assignment]
     link._machine.advance(LinkEvent.OPENED)

@@ -1,0 +1,35 @@
+"""A link whose router tells of each request, and when it had been written."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from binance_session.connections.link import Link
+from binance_session.requests.answer import AnyFuture
+from binance_session.requests.observed import ObservedRouter, Observer
+
+__all__ = ["ObservedLink", "link_maker"]
+
+
+def link_maker(observer: Observer) -> Callable[..., Link]:
+    """Return what makes a session's links: plain ones unless its requests are observed."""
+    return functools.partial(ObservedLink, observer=observer) if observer.is_wanted else Link
+
+
+class ObservedLink(Link):
+    """A link for sessions that want to know of each request; see :class:`ObservedRouter`."""
+
+    __slots__ = ()
+
+    def __init__(self, *arguments: Any, observer: Observer, make_router: Any, **options: Any) -> None:
+        make_observed = functools.partial(ObservedRouter, observer=observer, **make_router.keywords)
+        super().__init__(*arguments, make_router=make_observed, **options)
+
+    def submit(self, *arguments: Any, **options: Any) -> AnyFuture:  # type: ignore[override]
+        """Write a request; see :meth:`Link.submit`."""
+        future: AnyFuture = super().submit(*arguments, **options)
+        assert isinstance(self.router, ObservedRouter)
+        self.router.written()
+        return future
