@@ -147,7 +147,7 @@ class SessionOptions:
         Unix time in seconds; a simulation passes its own.
     ``timings`` (``False``)
         Whether each :class:`Response` has a ``timing``, and :meth:`Session.latency` something to tell. It costs each
-        request some 3 µs.
+        request some microseconds.
     ``name`` (``None``)
         What log records and the names of tasks call the session. ``None``: the venue and a number.
     """

@@ -143,7 +143,8 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         self._methods = venue.methods
         self._stats = Stats()
         self._hooks = Hooks(self, self._stats, self._log)
-        self._observer = Observer(self._hooks.on_request, self._hooks.on_done, timings)
+        #: what is seen of each request, for metrics
+        self.observer = Observer(self._hooks.on_request, self._hooks.on_done, timings)
         # that of a subclass; on the way of every request
         self._prepare = self._hooks.prepare
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
@@ -201,7 +202,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         supplier = self._user_data.supplier
         reserves = self._options.weight_reserve is not None
         on_response = self._hooks.answer_hook(self._admission.throttle.limits_told if reserves else None)
-        return link_maker(self._observer)(
+        return link_maker(self.observer)(
             supervisor,
             connection_options,
             self._encoder,
@@ -490,7 +491,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
 
     def latency(self) -> dict[str, Latency]:
         """Return how long requests of each method took, as far as they were answered; {} without ``timings=True``."""
-        return {method: histogram.summary() for method, histogram in self._observer.histograms.items()}
+        return {method: histogram.summary() for method, histogram in self.observer.histograms.items()}
 
     @property
     def stats(self) -> Stats:

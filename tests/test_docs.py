@@ -80,6 +80,10 @@ EXPECTED = {
     ],
     "howto/logging.md": [r""],
     "howto/network.md": [r""],
+    "howto/numbers.md": [
+        r"True\n1 True\n",
+        r'binance_session_ready\{session="COIN-M \d",venue="COIN-M"\} 1\.0\n',
+    ],
     "howto/testing.md": [
         r"PARTIALLY_FILLED\nFILLED\n\['session\.logon', 'order\.place', 'order\.status', 'order\.status'\]\n",
         (

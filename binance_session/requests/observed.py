@@ -34,6 +34,8 @@ class Observer:
     on_done: OnDone | None
     times: bool
     histograms: dict[str, Histogram] = field(factory=dict)
+    #: the last answer, for the rateLimits in it
+    last: Response | None = field(default=None, repr=False)
 
     @property
     def is_wanted(self) -> bool:
@@ -120,6 +122,7 @@ class ObservedRouter(Router):
         if histogram is None:
             histogram = self._observer.histograms[method.name] = Histogram()
         histogram.add(self._received - queued)
+        self._observer.last = response
         stamped = _Timed(
             response.request_id,
             response.method,

@@ -44,6 +44,7 @@ from binance_session import (
 from binance_session.blocking import BlockingSession, BlockingSessionManager
 from binance_session.credentials import Credentials
 from binance_session.health import asgi
+from binance_session.latency import Timing
 from binance_session.params import Params
 
 
@@ -215,3 +216,8 @@ def without_asyncio(key: Credentials) -> None:
             assert_type(event, Event)
     with BlockingSessionManager(COIN_M, {"alice": key}) as accounts:
         assert_type(accounts["alice"], BlockingSession)
+
+
+async def numbers(bot: Bot) -> None:
+    assert_type((await bot.request("account.balance")).timing, Timing | None)
+    assert_type(bot.latency()["account.balance"].p99, float)

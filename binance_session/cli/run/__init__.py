@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import os
 import sys
@@ -104,6 +105,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--health", metavar="HOST:PORT", help="answer /livez and /readyz over HTTP, for who watches the process"
     )
+    parser.add_argument(
+        "--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus at /metrics (extra [prometheus])"
+    )
     parser.add_argument("--quiet", action="store_true", help="log only what goes wrong")
     add_key_options(parser)
     parser.set_defaults(run=_run)
@@ -147,6 +151,12 @@ def _check(arguments: argparse.Namespace) -> None:
         from binance_session.cli.run.watched import host_and_port
 
         host_and_port("--health", arguments.health)
+    if arguments.metrics is not None:
+        from binance_session.cli.run.watched import host_and_port
+
+        host_and_port("--metrics", arguments.metrics)
+        if importlib.util.find_spec("prometheus_client") is None:
+            raise ConfigurationError("--metrics needs prometheus-client: install binance-session[prometheus]")
     if arguments.buffer < 1:
         raise ConfigurationError("--buffer is a number of events, at least 1")
     if has_stream and (arguments.url is None) != (arguments.stream_url is None):
@@ -222,6 +232,12 @@ async def _follow(arguments: argparse.Namespace, key: Credentials | None, lines:
             server = HealthServer(sidecar, *host_and_port("--health", arguments.health))
             simulation.callback(server.close)
             _log.info("health is told at port %d", server.port)
+        if arguments.metrics is not None:
+            from binance_session.cli.run.metrics import serve_metrics
+
+            close, port = serve_metrics(sidecar, *host_and_port("--metrics", arguments.metrics))
+            simulation.callback(close)
+            _log.info("metrics are told at port %d", port)
         telling = asyncio.get_running_loop().create_task(SystemdNotifier(sidecar).run(), name="systemd")
         simulation.callback(telling.cancel)
         await sidecar.run()

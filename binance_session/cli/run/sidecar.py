@@ -115,6 +115,11 @@ class Sidecar:
         self._cause = "the stream begins here"
         self._current: Session | None = None
 
+    @property
+    def session(self) -> Session | None:
+        """The session that is in use; ``None`` before the first."""
+        return self._current
+
     def health(self) -> Health:
         """Return how the session is; between two sessions the sidecar is alive, and not ready."""
         if self._current is not None and not self._current.state.is_final:
@@ -158,6 +163,7 @@ class Sidecar:
             self._key,
             url=self._url,
             stream_url=self._stream_url,
+            timings=True,
             close_timeout=_BRIEFLY,
             reconnect=self,
         )
