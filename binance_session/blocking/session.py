@@ -14,6 +14,7 @@ from binance_session.credentials import Credentials
 from binance_session.errors import BinanceSessionError, ConfigurationError
 from binance_session.events.stream import OnFull, UserDataStream
 from binance_session.health import Health
+from binance_session.latency import Latency
 from binance_session.params import Params
 from binance_session.responses import Event, ListenKey, Response, SessionStatus
 from binance_session.session import Session
@@ -285,6 +286,10 @@ class BlockingSession:
     def health(self) -> Health:
         """Return how the session is; see :meth:`Session.health`."""
         return self.session.health()
+
+    def latency(self) -> dict[str, Latency]:
+        """Return how long requests of each method took; see :meth:`Session.latency`."""
+        return self.session.latency()
 
     def now(self) -> float:
         """Return the exchange's time in Unix seconds."""
