@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
-__all__ = ["COIN_M_METHODS", "SPOT_METHODS", "USD_M_METHODS", "Auth", "Method", "Security", "Weight"]
+__all__ = ["COIN_M_METHODS", "SPOT_METHODS", "USD_M_METHODS", "Auth", "Method", "Security", "SecurityName", "Weight"]
+
+
+#: a security type as it is typed in a call
+SecurityName = Literal["NONE", "USER_STREAM", "USER_DATA", "TRADE"]
 
 
 class Security(StrEnum):

@@ -8,7 +8,7 @@ exact JSON text. A value without an exact text is refused, because a rounded pri
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
@@ -18,8 +18,10 @@ from binance_session.masking import kind_of, shown
 
 __all__ = ["Params", "clean", "clean_value", "text"]
 
-#: names to values; what a value may be is checked when it is sent, see :func:`clean_value`
-Params = Mapping[str, Any]
+#: what a value may be; it is checked again when it is sent, see :func:`clean_value`
+ParamValue = str | int | Decimal | Enum | Sequence[str | int | Decimal]
+#: names to values
+Params = Mapping[str, ParamValue]
 
 #: digits before or after the decimal point
 _DIGITS: Final = 50

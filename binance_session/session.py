@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Self
 
 from attrs import evolve
 
+from binance_session.catalogue import SecurityName
 from binance_session.checks import (
     check_choice,
     check_number,
@@ -329,7 +330,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         method: str,
         params: Params | None = None,
         *,
-        security: str | None = None,
+        security: SecurityName | None = None,
         credentials: Credentials | None = None,
         timeout: float | None = None,
         on_unready: OnUnready | None = None,
@@ -395,7 +396,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         method: str,
         params: Params | None = None,
         *,
-        security: str | None = None,
+        security: SecurityName | None = None,
         credentials: Credentials | None = None,
         timeout: float | None = None,
         on_unready: OnUnready | None = None,

@@ -12,7 +12,16 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from binance_session.catalogue import COIN_M_METHODS, SPOT_METHODS, USD_M_METHODS, Auth, Method, Security, Weight
+from binance_session.catalogue import (
+    COIN_M_METHODS,
+    SPOT_METHODS,
+    USD_M_METHODS,
+    Auth,
+    Method,
+    Security,
+    SecurityName,
+    Weight,
+)
 from binance_session.errors import ConfigurationError
 from binance_session.masking import kind_of, shown
 
@@ -72,7 +81,34 @@ class Venue:
     testnet: bool = False
     stream_path: str = "/ws/{key}"
 
-    def method(self, name: str, security: str | None = None) -> Method:
+    @classmethod
+    def named(cls, name: str) -> Venue:
+        """Return the venue of this name: ``"coin-m"``, ``"usd-m"``, ``"spot"``, or one with ``-testnet`` behind it.
+
+        Raises :class:`ConfigurationError` for another name.
+        """
+        found = _NAMED.get(name.lower().replace(" ", "-")) if isinstance(name, str) else None
+        if found is None:
+            meant = nearest(name, _NAMED) if isinstance(name, str) else None
+            hint = f"did you mean {meant!r}?" if meant is not None else f"there are {', '.join(_NAMED)}"
+            said = shown(repr(name), 100) if isinstance(name, str) else kind_of(name)
+            raise ConfigurationError(f"there is no venue {said}: {hint}")
+        return found
+
+    def table(self) -> str:
+        """Return the methods that the catalogue knows, one on each line, with their security type and request weight.
+
+        ``print(COIN_M.table())``. A weight that depends on parameters is shown as ``5+``.
+        """
+        width = max(map(len, self.methods))
+        rows = []
+        for name, method in self.methods.items():
+            plain = Weight(method.weight.default)
+            weight = f"{method.weight.default}{'' if method.weight == plain else '+'}"
+            rows.append(f"{name:<{width}}  {method.security:<11}  {weight}")
+        return "\n".join(rows)
+
+    def method(self, name: str, security: SecurityName | None = None) -> Method:
         """Return the catalogue's entry for ``name``, which may carry a version (``v2/account.status``).
 
         For a method that is not in the catalogue ``security`` is required: a wrong guess would send an order unsigned,
@@ -170,3 +206,12 @@ SPOT: Final = Venue(
 SPOT_TESTNET: Final = evolve(
     SPOT, name="Spot testnet", url="wss://ws-api.testnet.binance.vision/ws-api/v3", testnet=True
 )
+#: by the names that people type
+_NAMED: Final[Mapping[str, Venue]] = {
+    "coin-m": COIN_M,
+    "coin-m-testnet": COIN_M_TESTNET,
+    "usd-m": USD_M,
+    "usd-m-testnet": USD_M_TESTNET,
+    "spot": SPOT,
+    "spot-testnet": SPOT_TESTNET,
+}

@@ -308,7 +308,7 @@ async def test_bad_input_is_refused_before_it_is_parked() -> None:
         task = asyncio.ensure_future(session.open())
         await until(lambda: session.state is not SessionState.NEW)
         with pytest.raises(ConfigurationError, match="float"):
-            session.submit("account.balance", {"x": 0.5})
+            session.submit("account.balance", {"x": 0.5})  # type: ignore[dict-item]
         future = session.submit("account.balance")
         await task
         assert (await future).status == 200

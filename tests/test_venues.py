@@ -286,7 +286,7 @@ def test_an_unknown_method_is_refused(venue: Venue, name: str) -> None:
         (SPOT, Security.TRADE, Auth.SIGNED),
     ],
 )
-def test_a_method_of_tomorrow_can_be_called(venue: Venue, security: str, auth: Auth) -> None:
+def test_a_method_of_tomorrow_can_be_called(venue: Venue, security: Any, auth: Auth) -> None:
     """Its security type, when given, decides what it carries."""
     method = venue.method("order.tomorrow", security)
     assert (method.name, method.security, method.auth) == ("order.tomorrow", security, auth)
@@ -375,3 +375,41 @@ def test_a_method_that_is_no_text_is_not_shown() -> None:
     """It may be what belongs into another parameter."""
     with pytest.raises(ConfigurationError, match="not a dict"):
         COIN_M.method({"secret": "hunter2"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "venue"),
+    [
+        ("coin-m", COIN_M),
+        ("COIN-M", COIN_M),
+        ("usd-m", USD_M),
+        ("spot", SPOT),
+        ("Spot testnet", SPOT_TESTNET),
+        ("coin-m-testnet", COIN_M_TESTNET),
+        ("usd-m-testnet", USD_M_TESTNET),
+    ],
+)
+def test_a_venue_by_its_name(name: str, venue: Venue) -> None:
+    assert Venue.named(name) is venue
+    assert Venue.named(venue.name) is venue
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("coinm", "did you mean 'coin-m'?"), ("kraken", "there are coin-m, "), ("", "there are coin-m"), (3, "an int")],
+)
+def test_a_venue_that_there_is_not(name: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Venue.named(name)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("venue", [COIN_M, USD_M, SPOT])
+def test_the_methods_can_be_read(venue: Venue) -> None:
+    lines = venue.table().splitlines()
+    assert [line.split()[0] for line in lines] == list(venue.methods)
+    for line in lines:
+        name, security, weight = line.split()
+        assert venue.methods[name].security == security
+        assert int(weight.rstrip("+")) == venue.methods[name].weight.default
+    assert any(line.endswith("+") for line in SPOT.table().splitlines())

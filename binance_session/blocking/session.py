@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from binance_session.blocking.thread import LoopThread, forget, remember, wait
+from binance_session.catalogue import SecurityName
 from binance_session.config import OnUnready
 from binance_session.credentials import Credentials
 from binance_session.errors import BinanceSessionError, ConfigurationError
@@ -122,7 +123,7 @@ class BlockingSession:
         method: str,
         params: Params | None = None,
         *,
-        security: str | None = None,
+        security: SecurityName | None = None,
         credentials: Credentials | None = None,
         timeout: float | None = None,
         on_unready: OnUnready | None = None,
@@ -143,7 +144,7 @@ class BlockingSession:
         method: str,
         params: Params | None = None,
         *,
-        security: str | None = None,
+        security: SecurityName | None = None,
         credentials: Credentials | None = None,
         timeout: float | None = None,
         on_unready: OnUnready | None = None,

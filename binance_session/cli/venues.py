@@ -7,17 +7,12 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-from binance_session.venues import COIN_M, COIN_M_TESTNET, SPOT, SPOT_TESTNET, USD_M, USD_M_TESTNET, Venue
+from binance_session.venues import Venue
 
 __all__ = ["VENUES", "add_venue_option", "symbol_of"]
 
 VENUES: Final[dict[str, Venue]] = {
-    "coin-m": COIN_M,
-    "coin-m-testnet": COIN_M_TESTNET,
-    "usd-m": USD_M,
-    "usd-m-testnet": USD_M_TESTNET,
-    "spot": SPOT,
-    "spot-testnet": SPOT_TESTNET,
+    name: Venue.named(name) for name in ("coin-m", "coin-m-testnet", "usd-m", "usd-m-testnet", "spot", "spot-testnet")
 }
 
 _SYMBOLS: Final = {"/ws-dapi/": "BTCUSD_PERP", "/ws-fapi/": "BTCUSDT", "/ws-api/": "BTCUSDT"}

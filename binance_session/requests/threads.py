@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from binance_session.catalogue import SecurityName
 from binance_session.config import OnUnready
 from binance_session.credentials import Credentials
 from binance_session.errors import NotSent, SessionClosed
@@ -160,7 +161,7 @@ class ThreadMethods:
         method: str,
         params: Params | None = None,
         *,
-        security: str | None = None,
+        security: SecurityName | None = None,
         credentials: Credentials | None = None,
         timeout: float | None = None,
         on_unready: OnUnready | None = None,

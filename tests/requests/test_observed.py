@@ -74,7 +74,7 @@ async def test_what_never_left_is_not_told_of() -> None:
         simulator.inject(Fault("no_answer", method="account.balance"))
         session.submit("account.balance").cancel()
         with pytest.raises(ConfigurationError):
-            session.submit("account.balance", {"price": 0.1})
+            session.submit("account.balance", {"price": 0.1})  # type: ignore[dict-item]
         before = len(session.told)
         await asyncio.sleep(0)
         assert [entry[0] for entry in session.told[before:]] == ["done"]

@@ -53,7 +53,7 @@ async def test_answers_and_errors_reach_the_thread() -> None:
         with pytest.raises(ApiError):
             await in_thread(lambda: session.submit_threadsafe("order.cancel", cancel(1)).result(10))
         with pytest.raises(ConfigurationError, match="float"):
-            await in_thread(lambda: session.submit_threadsafe("order.cancel", {"symbol": 0.1}).result(10))
+            await in_thread(lambda: session.submit_threadsafe("order.cancel", {"symbol": 0.1}).result(10))  # type: ignore[dict-item]
         simulator.inject(Fault("no_answer", method="account.balance"))
         with pytest.raises(RequestTimeout):
             await in_thread(lambda: session.submit_threadsafe("account.balance", timeout=0.05).result(10))

@@ -20,7 +20,7 @@ OVER = WINDOW + 10_000 + 1_000
 DAY = 86_400_000
 VENUES = {"COIN-M": COIN_M, "USD-M": USD_M, "Spot": SPOT}
 
-ORDER = {
+ORDER: dict[str, Any] = {
     "symbol": "BTCUSDT",
     "side": "BUY",
     "type": "LIMIT",

@@ -223,7 +223,7 @@ async def test_errors_of_requests_that_did_not_leave_carry_params_too() -> None:
             assert caught.value.params is not None
             assert caught.value.params["orderId"] == 2
             with pytest.raises(ConfigurationError) as bad:
-                session.submit("order.status", {"orderId": 0.5})
+                session.submit("order.status", {"orderId": 0.5})  # type: ignore[dict-item]
             assert bad.value.params == {"orderId": 0.5}
             with pytest.raises(ApiError):
                 await waiting

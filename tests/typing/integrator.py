@@ -148,7 +148,8 @@ def policies() -> list[Session]:
 
 
 async def requests(bot: Bot) -> None:
-    order = {"symbol": "BTCUSD_PERP", "side": "BUY", "quantity": 1, "price": Decimal("50000.5"), "reduceOnly": False}
+    price = Decimal("50000.5")
+    order: Params = {"symbol": "BTCUSD_PERP", "side": "BUY", "quantity": 1, "price": price, "reduceOnly": False}
     reply = assert_type(await bot.request("order.place", order, timeout=2.0), Response)
     assert_type(reply.result["status"], Any)
     assert_type(await bot.request("order.status", {"orderId": 1}, race=True, on_unready="wait"), Response)
@@ -159,6 +160,9 @@ async def requests(bot: Bot) -> None:
     await bot.wait_for(SessionState.READY, timeout=1.0)
     await bot.wait_for("READY")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     await bot.request(17)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    await bot.request("order.place", {"price": 0.1})  # type: ignore[dict-item] # pyright: ignore[reportArgumentType]
+    await bot.request("order.new", security="NOBODY")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert_type(Venue.named("coin-m"), Venue)
     await bot.request("order.place", ["BTCUSD_PERP"])  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
