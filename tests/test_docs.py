@@ -85,6 +85,7 @@ EXPECTED = {
         r'binance_session_ready\{session="COIN-M \d",venue="COIN-M"\} 1\.0\n',
     ],
     "howto/testing.md": [
+        r"",
         r"PARTIALLY_FILLED\nFILLED\n\['session\.logon', 'order\.place', 'order\.status', 'order\.status'\]\n",
         (
             r"error ServerError unknown False\nno_answer RequestTimeout unknown True\n"
@@ -184,6 +185,13 @@ def test_the_service_starts_and_ends(tmp_path: Path) -> None:
             assert running.returncode == 0
 
     asyncio.run(asyncio.wait_for(service(), TIMEOUT))
+
+
+def test_the_tests_for_a_bot_pass(tmp_path: Path) -> None:
+    (tmp_path / "test_bot.py").write_text(blocks("howto/testing.md", "python")[0])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:anyio"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_probes_of_kubernetes_ask_what_is_answered() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -127,4 +129,17 @@ def test_help_says_what_each_state_means() -> None:
 def test_what_is_not_needed_is_not_imported(unneeded: str) -> None:
     """A bot pays for what it uses."""
     code = f"import sys, binance_session; sys.exit({unneeded!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+
+
+def test_names_are_imported_when_they_are_asked_for() -> None:
+    """What type checkers read, and what is done at run time, are the same names from the same modules."""
+    source = Path(binance_session.__file__).read_text(encoding="utf-8")
+    [block] = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
+    read = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert read == {name: f"binance_session.{module}" for name, module in binance_session._MODULE_OF.items()}
+    assert set(read) == set(binance_session.__all__) <= set(dir(binance_session))
+    with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
+        _ = binance_session.Sesion
+    code = "import sys, binance_session; sys.exit('binance_session.session' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0

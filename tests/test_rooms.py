@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "settlement": {"requests"},
 }
 #: root modules that only what stands above the rooms may import
-TOP = {"session", "manager", "managerevents", "blocking", "telemetry", "cli", "simulator", "__main__", "__init__"}
+TOP = {"session", "manager", "managerevents", "blocking", "telemetry", "testing", "cli", "simulator"}
+TOP |= {"__main__", "__init__"}
 
 
 def imports(path: Path) -> set[str]:
