@@ -300,6 +300,7 @@ def test_a_key_is_made_and_tried(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.long
 def test_an_exchange_is_verified(tmp_path: Path) -> None:
     """What was seen of it is what the simulator is set to."""
     keygen, verify, again, simulate = (shlex.split(command)[1:] for command in COMMANDS["howto/verify.md"])

@@ -37,6 +37,7 @@ def without_unix(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
 
 
+@pytest.mark.long
 def test_every_test_is_collected() -> None:
     run = without_unix('sys.exit(pytest.main("--collect-only -qq -p no:cacheprovider -p no:xdist".split()))')
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]

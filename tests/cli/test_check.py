@@ -393,7 +393,7 @@ def test_a_permission_to_trade_that_stays_unknown(
 def test_too_many_requests(exchange: Background, capsys: pytest.CaptureFixture[str]) -> None:
     busy = Fault("error", method="session.status", status=429, code=-1003, msg="Too many requests.", times=None)
     exchange.call(lambda: exchange.simulator.inject(busy))
-    assert main(["check", "--url", exchange.url]) == 1
+    assert main(["check", "--url", exchange.url, "--timeout", "0.5"]) == 1
     assert "wait before trying again" in capsys.readouterr().out
 
 

@@ -340,7 +340,11 @@ async def test_a_foreign_exception_does_not_end_the_sidecar(
     assert "a secret" not in caplog.text
 
 
-@pytest.mark.parametrize("venue", [COIN_M, USD_M, SPOT], ids=["coin-m", "usd-m", "spot"])
+@pytest.mark.parametrize(
+    "venue",
+    [COIN_M, pytest.param(USD_M, marks=pytest.mark.long), pytest.param(SPOT, marks=pytest.mark.long)],
+    ids=["coin-m", "usd-m", "spot"],
+)
 def test_a_simulated_exchange_where_something_happens(venue: Venue) -> None:
     kind = "executionReport" if venue is SPOT else "ORDER_TRADE_UPDATE"
     with running("run", "--simulate", "--venue", venue.name.lower()) as process:

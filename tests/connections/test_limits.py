@@ -668,6 +668,7 @@ async def test_a_machine_that_slept_checks_its_connections_at_once(monkeypatch: 
         assert (await live.request("account.balance")).status == 200
 
 
+@pytest.mark.long
 async def test_a_process_that_was_stopped_notices_when_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """The loop did not run for a while, as under SIGSTOP: said once, and the connections are checked."""
     async with exchange() as simulator, session_to(simulator) as session:

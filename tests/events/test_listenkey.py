@@ -85,6 +85,7 @@ async def test_a_day_of_pings(credentials: Any) -> None:
 
 
 @pytest.mark.virtual
+@pytest.mark.long
 async def test_the_24_hour_cut_costs_no_key() -> None:
     """The exchange ends each connection after a day; the session reconnects and the same key lives on."""
     async with exchange() as simulator, session_to(simulator) as session:

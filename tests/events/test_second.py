@@ -123,6 +123,7 @@ async def test_a_second_that_lags_brings_nothing_twice() -> None:
 
 
 @pytest.mark.virtual
+@pytest.mark.long
 async def test_days_of_rollovers_lose_nothing() -> None:
     """Each is replaced when the other is there, and they are not replaced together."""
     async with streaming(options=TWO, rollover_after=3600.0) as (simulator, session, events):

@@ -101,6 +101,7 @@ async def test_a_subscription_that_the_exchange_ends_goes_on_beside() -> None:
 
 
 @pytest.mark.virtual
+@pytest.mark.long
 async def test_days_of_rollovers_lose_nothing() -> None:
     async with two(rollover_after=3600.0) as (simulator, session, events):
         for number in range(1000):

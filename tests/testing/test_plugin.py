@@ -83,7 +83,8 @@ async def test_a_session_of_its_own(binance_exchange):
 """
 
 
-@pytest.mark.parametrize("runner", ["alone", *(pytest.param(name, marks=LONG) for name in list(RUNNERS)[1:])])
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.long
 def test_async_tests(runner: str, tmp_path: Path) -> None:
     options, mark = RUNNERS[runner]
     outcomes, output = run(tmp_path, ASYNC.format(mark=mark), *options)
@@ -175,6 +176,7 @@ def test_option(binance_session): pass
 """
 
 
+@pytest.mark.long
 def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     outcomes, output = run(tmp_path, WRONG)
     assert outcomes == {"error": 5}, output
@@ -202,6 +204,7 @@ print(sorted(more - {"attr", "attrs"}))
     assert done.stdout.strip() == "['binance_session', 'binance_session.testing', 'binance_session.testing.plugin']"
 
 
+@pytest.mark.long
 def test_tests_that_do_not_use_it_are_not_touched(tmp_path: Path) -> None:
     body = """
 @pytest.mark.anyio

@@ -848,6 +848,7 @@ async def test_no_error_of_a_dial_holds_the_address(url: str) -> None:
     assert key not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.long
 async def test_a_bot_that_computes_for_seconds_keeps_its_connection() -> None:
     """The pong lies in the socket when the timer is due: it counts."""
     async with exchange() as simulator, session_to(simulator, ping_interval=0.3, ping_timeout=0.2) as session:
