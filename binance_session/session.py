@@ -14,11 +14,7 @@ from typing import Any, Final, Literal, Self
 from attrs import evolve
 
 from binance_session.catalogue import SecurityName
-from binance_session.checks import (
-    check_choice,
-    check_number,
-    check_patience,
-)
+from binance_session.checks import check_choice, check_number, check_patience
 from binance_session.clock import ServerClock
 from binance_session.config import ON_UNREADY, ConnectionOptions, Logon, OnUnready, SessionOptions
 from binance_session.connections.admission import Admission
@@ -47,6 +43,7 @@ from binance_session.requests.racing import check_race
 from binance_session.requests.router import Router
 from binance_session.requests.threads import ThreadMethods, ThreadRequests
 from binance_session.responses import Response
+from binance_session.settings import SettingsMethods
 from binance_session.settlement.methods import SettlementMethods
 from binance_session.settlement.settler import Settler
 from binance_session.settlement.unsettled import Unsettled
@@ -61,7 +58,7 @@ __all__ = ["Session"]
 _numbers: Final = itertools.count(1)
 
 
-class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, SessionHooks):
+class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, SettingsMethods, SessionHooks):
     """One long-lived session with a Binance WebSocket API.
 
     ::

@@ -19,6 +19,7 @@ from binance_session.latency import Latency
 from binance_session.params import Params
 from binance_session.responses import Event, ListenKey, Response, SessionStatus
 from binance_session.session import Session
+from binance_session.settings import SettingsMethods
 from binance_session.settlement.fate import Fate
 from binance_session.state import SessionState
 from binance_session.stats import Stats
@@ -30,7 +31,7 @@ __all__ = ["BlockingSession"]
 _AT_ONCE: Final = 1000
 
 
-class BlockingSession:
+class BlockingSession(SettingsMethods):
     """A :class:`Session` for programs that are not asynchronous.
 
     ::

@@ -9,8 +9,9 @@ import sys
 import warnings
 from typing import Final
 
-from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey, check_mode
+from binance_session.credentials import ApiKey, Credentials, Ed25519Key, HmacKey, RsaKey
 from binance_session.errors import ConfigurationError
+from binance_session.keyfiles import from_file, key_from_pem, read_file
 from binance_session.masking import shown
 
 __all__ = ["KEY_OPTIONS", "add_key_options", "checked_credentials", "from_environment", "from_file"]
@@ -18,8 +19,6 @@ __all__ = ["KEY_OPTIONS", "add_key_options", "checked_credentials", "from_enviro
 #: the options that name a key or a part of it, as argparse keeps them
 KEY_OPTIONS: Final = ("api_key_env", "api_key_file", "key_file", "secret_env", "secret_file", "password_env")
 _API_KEY_VARIABLE = "BINANCE_API_KEY"
-#: bytes of a key's file; an RSA key of 4096 bits has some 3,300
-_LARGEST: Final = 64 * 1024
 
 
 def add_key_options(parser: argparse.ArgumentParser) -> None:
@@ -88,15 +87,8 @@ def _credentials(arguments: argparse.Namespace) -> Credentials | None:
 
 
 def _private_key(path: str, api_key: str, password_variable: str | None) -> Ed25519Key | RsaKey:
-    pem = _read(path, "the private key", secret=True)
-    password = _password(password_variable, path, pem)
-    try:
-        return Ed25519Key.from_pem(pem, api_key=api_key, password=password)
-    except ConfigurationError as error:
-        try:
-            return RsaKey.from_pem(pem, api_key=api_key, password=password)
-        except ConfigurationError:
-            raise ConfigurationError(f"{path}: {error}") from None
+    pem = read_file(path, "the private key", secret=True)
+    return key_from_pem(pem, api_key, _password(password_variable, path, pem), path)
 
 
 def from_environment(variable: str, what: str) -> str:
@@ -105,37 +97,6 @@ def from_environment(variable: str, what: str) -> str:
     if not value:
         raise ConfigurationError(f"{what} is read from the environment variable {variable}, which is not set")
     return value
-
-
-def from_file(path: str, what: str, *, secret: bool = False) -> str:
-    """Return a file's text without the white space around it; raise :class:`ConfigurationError` without it.
-
-    Warns with :class:`InsecureKeyFileWarning` when others can read a file that is a ``secret``.
-    """
-    try:
-        text = _read(path, what, secret=secret).decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{what}: {path} is not a text file") from None
-    if not text:
-        raise ConfigurationError(f"{what}: {path} is empty")
-    return text
-
-
-def _read(path: str, what: str, *, secret: bool) -> bytes:
-    """Return what is in a file, which is read once: it may be a pipe (``<(...)``), which cannot be read again."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST + 1)
-            if secret:
-                check_mode(what, path, file.fileno())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ConfigurationError(f"{what}: {path} cannot be read ({reason})") from None
-    if len(data) > _LARGEST:
-        raise ConfigurationError(f"{what}: {path} is longer than {_LARGEST // 1024} KiB: is it the right file?")
-    if not data:
-        raise ConfigurationError(f"{what}: {path} is empty")
-    return data
 
 
 def _password(variable: str | None, path: str, pem: bytes) -> str | None:
