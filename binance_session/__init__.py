@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from binance_session.manager import SessionManager
     from binance_session.params import Params
     from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
+    from binance_session.recorder import FlightRecorder
     from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
     from binance_session.session import Session
     from binance_session.settlement.fate import Fate
@@ -80,6 +81,7 @@ __all__ = [
     "ExponentialBackoff",
     "Fate",
     "FixedInterval",
+    "FlightRecorder",
     "Health",
     "HmacKey",
     "InsecureKeyFileWarning",
@@ -158,6 +160,7 @@ _MODULES: Final = {
     ),
     "manager": ("SessionManager",),
     "params": ("Params",),
+    "recorder": ("FlightRecorder",),
     "reconnect": (
         "ExponentialBackoff",
         "ReconnectPolicy",

@@ -34,6 +34,7 @@ from binance_session.errors import ConfigurationError
 from binance_session.keepalive import KeepalivePolicy
 from binance_session.masking import kind_of
 from binance_session.reconnect import ReconnectPolicy
+from binance_session.recorder import FlightRecorder
 from binance_session.venues import Method, Venue
 
 __all__ = ["ON_UNREADY", "ConnectionOptions", "Logon", "OnUnready", "SessionOptions"]
@@ -148,6 +149,8 @@ class SessionOptions:
     ``timings`` (``False``)
         Whether each :class:`Response` has a ``timing``, and :meth:`Session.latency` something to tell. It costs each
         request some microseconds.
+    ``recorder`` (``None``)
+        A :class:`FlightRecorder` that keeps the last frames, changes of state and outcomes.
     ``name`` (``None``)
         What log records and the names of tasks call the session. ``None``: the venue and a number.
     """
@@ -181,6 +184,7 @@ class SessionOptions:
     name: str | None
     standby: bool
     timings: bool
+    recorder: FlightRecorder | None
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.venue, Venue):
@@ -192,6 +196,8 @@ class SessionOptions:
         check_choice("coalesce", self.coalesce, (False, True))
         check_choice("standby", self.standby, (False, True))
         check_choice("timings", self.timings, (False, True))
+        if not isinstance(self.recorder, FlightRecorder | None):
+            raise ConfigurationError(f"recorder must be a FlightRecorder, not {kind_of(self.recorder)}")
         for option, policy in (("keepalive", self.keepalive), ("reconnect", self.reconnect)):
             check_policy(option, policy)
         check_proxy(self.proxy)

@@ -144,6 +144,16 @@ class Hooks:
             # `prepare` answers with params: what it raises is the caller's to see
             setattr(self, name, self._guarded(name, hook) if hook is not None and name != "prepare" else hook)
 
+    def also(self, name: str, function: Callable[..., object]) -> None:
+        """Call ``function`` too, before the hook of this name if that was overridden."""
+        own, told = getattr(self, name), self._guarded(name, function)
+
+        def both(*args: Any) -> None:
+            told(*args)
+            own(*args)
+
+        setattr(self, name, told if own is None else both)
+
     def ask(self, policy: Any, fallback: Any, *situation: Any) -> float | None:
         """Return ``policy.next_delay(*situation)``; where a policy raises or answers nonsense, the fallback's."""
         try:

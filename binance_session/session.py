@@ -36,6 +36,7 @@ from binance_session.masking import secrets_of
 from binance_session.ownloop import INHERITED, demand_loop, wrong_loop
 from binance_session.params import Params
 from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
+from binance_session.recorder import FlightRecorder
 from binance_session.requests.answer import Answer
 from binance_session.requests.encoding import RequestEncoder
 from binance_session.requests.observed import Observer
@@ -72,7 +73,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
     - what it does: ``logon`` (log each connection on: ``"auto"`` when the key can), ``keepalive`` and ``reconnect``
       (policies), ``request_timeout``, ``recv_window`` (ms), ``on_unready`` (what a request does while the session is
       not READY), ``max_in_flight``, ``rollover_after``, ``standby``, ``weight_reserve``, ``coalesce``, ``wall_clock``,
-      ``timings``, ``name``
+      ``timings``, ``recorder``, ``name``
     - where to: ``url``, ``stream_url``, ``ssl``, ``proxy``, ``local_addr``, ``family``, ``headers``
     - the WebSocket: ``open_timeout``, ``close_timeout``, ``ping_interval``, ``ping_timeout``, ``max_size`` (bytes),
       ``compression``
@@ -114,13 +115,14 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         name: str | None = None,
         standby: bool = False,
         timings: bool = False,
+        recorder: FlightRecorder | None = None,
     ) -> None:
         # fmt: off
         options = SessionOptions(
             venue, credentials, logon, keepalive, reconnect, request_timeout, recv_window, on_unready, max_in_flight,
             url, stream_url, ssl, proxy, open_timeout, close_timeout, ping_interval, ping_timeout, max_size,
             compression, coalesce, rollover_after, weight_reserve, wall_clock, local_addr, family, headers,
-            name, standby, timings,
+            name, standby, timings, recorder,
         )
         # fmt: on
         self.venue = venue
@@ -142,7 +144,9 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         self._stats = Stats()
         self._hooks = Hooks(self, self._stats, self._log)
         #: what is seen of each request, for metrics
-        self.observer = Observer(self._hooks.on_request, self._hooks.on_done, timings)
+        self.observer = Observer(self._hooks.on_request, self._hooks.on_done, timings, recorder)
+        if recorder is not None:
+            recorder.attach(self.name, venue.name, self._secrets, self._hooks)
         # that of a subclass; on the way of every request
         self._prepare = self._hooks.prepare
         self._clock = ServerClock(wall_clock, warn=self._log.warning)
@@ -472,13 +476,11 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
 
     def health(self) -> Health:
         """Return how the session is, in numbers and in sentences: no I/O, and possible in every state."""
-        link, key, options, loop = self._supervisor.serving, self.listen_key, self._options, self._loop
+        link, key, own, loop = self._supervisor.serving, self.listen_key, self._options, self._loop
         return health_of(
             self.state,
             last_frame_age=None if link is None else link.silent_for,
-            longest_silence=longest_silence(
-                options.ping_interval, options.ping_timeout, self.venue.server_ping_interval
-            ),
+            longest_silence=longest_silence(own.ping_interval, own.ping_timeout, self.venue.server_ping_interval),
             held_back=self._admission.throttle.held(loop.time()) if isinstance(loop, asyncio.AbstractEventLoop) else "",
             events_live=self._user_data.is_live,
             ping_rtt=None if link is None else link.ping_rtt,

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from binance_session.cli import check, demo, keygen, run, simulate, verify
+from binance_session.cli import check, demo, keygen, run, show, simulate, verify
 from binance_session.cli.help import CommandParser, Parser
 from binance_session.errors import ConfigurationError
 from binance_session.masking import shown
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"%(prog)s {importlib.metadata.version('binance-session')}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=CommandParser)
-    for command in (demo, run, check, verify, keygen, simulate):
+    for command in (demo, run, check, verify, keygen, simulate, show):
         command.add(commands)
     return parser
 

@@ -21,9 +21,10 @@ def link_maker(observer: Observer) -> Callable[..., Link]:
 class ObservedLink(Link):
     """A link for sessions that want to know of each request; see :class:`ObservedRouter`."""
 
-    __slots__ = ()
+    __slots__ = ("_recorder",)
 
     def __init__(self, *arguments: Any, observer: Observer, make_router: Any, **options: Any) -> None:
+        self._recorder = observer.recorder
         make_observed = functools.partial(ObservedRouter, observer=observer, **make_router.keywords)
         super().__init__(*arguments, make_router=make_observed, **options)
 
@@ -33,3 +34,9 @@ class ObservedLink(Link):
         assert isinstance(self.router, ObservedRouter)
         self.router.written()
         return future
+
+    def message_received(self, data: bytes | bytearray) -> None:
+        """Take a message; see :meth:`Link.message_received`."""
+        if self._recorder is not None:
+            self._recorder.received(data)
+        super().message_received(data)

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from binance_session.latency import Histogram, Timing
+from binance_session.recorder import FlightRecorder
 from binance_session.requests.answer import AnyFuture
 from binance_session.requests.decoding import Envelope
 from binance_session.requests.router import Router
@@ -33,6 +34,7 @@ class Observer:
     on_request: OnRequest | None
     on_done: OnDone | None
     times: bool
+    recorder: FlightRecorder | None = None
     histograms: dict[str, Histogram] = field(factory=dict)
     #: the last answer, for the rateLimits in it
     last: Response | None = field(default=None, repr=False)
@@ -40,7 +42,7 @@ class Observer:
     @property
     def is_wanted(self) -> bool:
         """Whether anything is."""
-        return self.times or self.on_request is not None or self.on_done is not None
+        return self.times or (self.on_request, self.on_done, self.recorder) != (None, None, None)
 
 
 @frozen(eq=False)
@@ -96,6 +98,9 @@ class ObservedRouter(Router):
                 done(name, request_id, _outcome(future), (perf_counter_ns() - began) / 1e9)
 
             future.add_done_callback(ended)
+        if (recorder := observer.recorder) is not None:
+            recorder.sent(data)
+            future.add_done_callback(lambda future: recorder.ended(name, request_id, _outcome(future)))
         if observer.times:
             future.add_done_callback(lambda _: self._times.pop(request_id, None))
         if observer.on_request is not None:
