@@ -21,6 +21,8 @@ __all__ = ["MergedEvents"]
 
 #: seconds for which both sessions of an account bring its events when one follows on the other
 _OVERLAP: Final = 2.0
+#: seconds for the next session's stream to be opened, before that session takes over without it
+_PATIENCE: Final = 30.0
 _log: Final = logging.getLogger("binance_session")
 
 
@@ -74,7 +76,7 @@ class MergedEvents:
         old.brought = Counter()
         assert new.is_open is not None
         assert new.held is not None
-        await asyncio.wait([new.is_open])
+        await asyncio.wait([new.is_open], timeout=_PATIENCE)
         await asyncio.sleep(_OVERLAP)
         if self._sources.get(name) is not old:  # it was removed meanwhile
             self._cancel(new)

@@ -455,3 +455,24 @@ async def test_what_takes_too_long_is_ended_and_a_cancelled_drain_closes() -> No
         with pytest.raises(ConfigurationError, match="drain"):
             await many["carol"].close(drain=-1)
         await many.close()
+
+
+@pytest.mark.virtual
+async def test_a_new_key_whose_events_cannot_be_had_takes_over_all_the_same() -> None:
+    """After half a minute, and its gap is told when they come."""
+    async with accounts() as (simulator, owned), manager(simulator) as many:
+        new = Ed25519Key.generate(api_key="new")
+        simulator.add_key(new.api_key, public_key=new.public_pem(), account=owned["alice"])
+        got: list[tuple[str, Event]] = []
+        reading = asyncio.ensure_future(collect(many, got))
+        await until(lambda: all(each.events_live for each in many.health().values()))
+        refusing = simulator.inject(Fault("error", method="userDataStream.start", key=new.api_key, times=None))
+        session = await many.replace_key("alice", new)
+        assert many["alice"] is session
+        refusing.remove()
+        await until(lambda: many.health()["alice"].events_live)
+        simulator.transfer("BTC", "1", owned["alice"])
+        await until(lambda: len(got) > 1)
+        assert [(name, event.is_gap) for name, event in got] == [("alice", True), ("alice", False)]
+        await many.close()
+        await reading
