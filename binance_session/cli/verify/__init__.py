@@ -55,7 +55,7 @@ def add(commands: Any) -> None:
     )
     add_venue_option(parser)
     parser.add_argument("--url", help="instead of the venue's: a simulator, a demo, a gateway")
-    parser.add_argument("--stream-url", help="likewise, of the stream socket (futures)")
+    parser.add_argument("--stream-url", help="likewise, of the stream socket (futures): --url goes with it")
     parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="for each answer (default: 10)")
     parser.add_argument("--record", metavar="FILE", help="the recording (default: verify-VENUE-TIME.jsonl, here)")
     parser.add_argument("--from", dest="source", metavar="FILE", help="make the report of a recording, without network")
@@ -183,7 +183,9 @@ def _wish(arguments: argparse.Namespace, progress: Terminal) -> tuple[Wish, Head
     from binance_session.cli.verify.recording import Head
 
     venue = VENUES[arguments.venue]
-    url, stream_url = arguments.url or venue.url, arguments.stream_url or venue.stream_url
+    url = arguments.url or venue.url
+    # the listenKey of a simulator, or of a demo, is not for the venue's own stream host
+    stream_url = arguments.stream_url or (venue.stream_url if arguments.url is None else None)
     check_number("--timeout", arguments.timeout)
     key, warnings = checked_credentials(arguments)
     for name, address in (("--url", url), ("--stream-url", stream_url)):

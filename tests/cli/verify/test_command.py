@@ -124,6 +124,16 @@ def test_interrupted(ed25519: KeyPair) -> None:
         assert exchange.call(lambda: len(exchange.simulator.connections)) == 0
 
 
+def test_a_listen_key_is_not_sent_to_another_host(ed25519: KeyPair, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --url alone the stream's host is not known: the venue's own is not for the key of another exchange."""
+    with Background(COIN_M, clock=LoopClock(start=START)) as exchange:
+        add(exchange, ed25519)
+        assert main(["verify", "--url", exchange.url, "--key-file", str(ed25519.path), "--record", "seen"]) == 3
+    shown = capsys.readouterr().out
+    assert "--url was given without --stream-url" in " ".join(shown.split())
+    assert not [line for line in Path("seen").read_text().splitlines() if '"stream: ' in line]
+
+
 # What is refused before anything is sent
 
 

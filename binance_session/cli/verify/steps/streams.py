@@ -32,7 +32,10 @@ _EXPIRED: Final = "listenKeyExpired"
 @STREAMS.action
 async def connect(x: Examination) -> None:
     """Open one socket for each form; they stay open for the steps to come."""
-    if x.listen_key is None or x.wish.stream_url is None:
+    if x.wish.stream_url is None:
+        x.note("", "--url was given without --stream-url, so it is not known where the stream is")
+        return
+    if x.listen_key is None:
         x.note("", "there is no listenKey to connect with")
         return
     key = x.listen_key
