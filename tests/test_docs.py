@@ -127,7 +127,7 @@ def test_no_page_is_left_out() -> None:
     }
     fences = {fence for text in PAGES.values() for fence in re.findall(r"^```(\S+)$", text, re.MULTILINE)}
     directives = {"{eval-rst}", "{toctree}", "{include}", "mermaid"}
-    assert fences <= {"python", "js", "console", "ini", "text", "yaml"} | directives
+    assert fences <= {"python", "js", "console", "ini", "text", "toml", "yaml"} | directives
 
 
 @pytest.mark.parametrize("page", EXPECTED)

@@ -12,9 +12,10 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from binance_session.cli import check, demo, keygen, run, show, simulate, verify
+from binance_session.cli.configfile import with_config
 from binance_session.cli.help import CommandParser, Parser
 from binance_session.errors import ConfigurationError
 from binance_session.masking import shown
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     program = "binance-session"
     try:
         try:
-            arguments = _parser().parse_args(argv)
+            parser, commands = _parser()
+            arguments = parser.parse_args(with_config(sys.argv[1:] if argv is None else argv, commands))
         except SystemExit:  # argparse has printed the help
             _flush()
             raise
@@ -65,7 +67,8 @@ def _complain(text: str) -> None:
         print(shown(text), file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """Return the parser, and those of the commands by their names."""
     parser = Parser(
         prog="binance-session",
         description="One long-lived, authenticated Binance WebSocket API session: see it, try it, check a key.",
@@ -78,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=CommandParser)
     for command in (demo, run, check, verify, keygen, simulate, show):
         command.add(commands)
-    return parser
+    return parser, commands.choices
 
 
 def _silence_log() -> None:

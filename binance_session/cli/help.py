@@ -39,6 +39,7 @@ class CommandParser(Parser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"usage": "%(prog)s [OPTION ...]", **options})
+        self.add_argument("--config", metavar="FILE", help="a TOML file with options, as docs/command-line.md shows it")
 
 
 def _laid_out(line: str, width: int) -> list[str]:
