@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from benchmarks import (
     account,
+    accounts,
     collector,
     counts,
     dispatch,
@@ -49,6 +50,7 @@ _BENCHMARKS: Final = {
     "inflight": Benchmark(inflight.run, "what the others in flight cost", rounds=7, size=1000),
     "collector": Benchmark(collector.run, "what the garbage collector sees", rounds=5, size=1000),
     "endurance": Benchmark(endurance.run, "whether the cost stays what it was", rounds=20, size=10_000),
+    "accounts": Benchmark(accounts.run, "two hundred accounts in one manager", rounds=20, size=200),
     "fleet": Benchmark(fleet.run, "a thousand sessions in one process", rounds=10, size=1000),
     "floods": Benchmark(floods.run, "whether a peer can stop the event loop", rounds=3, size=512),
     "imports": Benchmark(imports.run, "in fresh interpreters", rounds=7, size=2),

@@ -476,3 +476,11 @@ def test_the_server_finds_frames_however_they_come(size: int, step: int) -> None
     data = bytes(header) + b"\0\0\0\0" + payload
     answers = b"".join([server.feed(data[start : start + step]) for start in range(0, len(data), step)])
     assert answers == frame(10, payload)
+
+
+def test_many_accounts_are_opened_and_their_events_counted(tmp_path: Path) -> None:
+    sheet, _ = run("accounts", tmp_path / "accounts.json", 4)
+    assert sheet["title"].startswith("4 accounts in one SessionManager")
+    assert all(sheet[name] >= 0 for name in ("opened", "live", "memory", "idle", "events", "cpu"))
+    assert sheet["live"] >= sheet["opened"] > 0
+    assert sheet["events"] > 0
