@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from binance_session import COIN_M, ConfigurationError, FixedInterval, Session, SessionState
+from binance_session import COIN_M, ConfigurationError, FixedInterval, NotSent, Response, Session, SessionState
 from tests.exchange import exchange, requests, session_to
 
 READY = SessionState.READY
@@ -72,3 +72,25 @@ async def test_prepare_that_raises_a_cancellation_ends_no_pings() -> None:
         await asyncio.sleep(400)
         assert session.away == 2
         assert len(requests(simulator, "userDataStream.ping")) >= 5
+
+
+async def test_submit_may_be_overridden() -> None:
+    """What a bot sends comes by it, from wherever; what the session sends by itself does not."""
+    seen: list[str] = []
+
+    class Counting(Session):
+        def submit(self, method: str, params: Any = None, **options: Any) -> asyncio.Future[Response]:
+            if method == "account.position":
+                raise NotSent("not by this bot")
+            seen.append(method)
+            return super().submit(method, params, **options)
+
+    async with exchange() as simulator, session_to(simulator, kind=Counting) as session:
+        await session.start_user_data_stream()
+        await session.request("account.balance")
+        await asyncio.to_thread(lambda: session.submit_threadsafe("account.status").result(10))
+        with pytest.raises(NotSent, match="not by this bot"):
+            await session.request("account.position")
+        order = {"symbol": "BTCUSD_PERP", "side": "BUY", "type": "LIMIT", "quantity": "1", "price": "1000"}
+        assert (await session.place({**order, "timeInForce": "GTC", "newClientOrderId": "mine"})).took_effect
+    assert seen == ["account.balance", "account.status", "order.place"]

@@ -9,6 +9,7 @@ import pytest
 
 from binance_session import ConnectError, ConnectionLost
 from binance_session.log import Troubles, session_log
+from tests.exchange import exchange, session_to, until
 
 
 def test_a_record_says_which_session(caplog: pytest.LogCaptureFixture) -> None:
@@ -73,3 +74,18 @@ def test_each_kind_of_trouble_is_warned_about_once_until_it_works(caplog: pytest
     assert {record.funcName for record in caplog.records} == {
         "test_each_kind_of_trouble_is_warned_about_once_until_it_works"
     }
+
+
+@pytest.mark.virtual
+async def test_what_a_record_of_a_change_of_state_has(caplog: pytest.LogCaptureFixture) -> None:
+    """Names that programs which read logs rely on."""
+    caplog.set_level(logging.INFO, "binance_session")
+    async with exchange() as simulator, session_to(simulator, name="mine") as session:
+        simulator.connections[0].drop()
+        await until(lambda: session.stats.connections == 2)
+    records = [vars(record) for record in caplog.records if "state" in vars(record)]
+    assert {record["session"] for record in records} == {"mine"}
+    told = [(record["state"], record["cause"]) for record in records]
+    assert told[:3] == [("connecting", None), ("logging on", None), ("ready", None)]
+    assert ("waiting", "ConnectionLost") in told
+    assert told[-1] == ("closed", None)

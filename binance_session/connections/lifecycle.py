@@ -48,7 +48,8 @@ class Lifecycle:
         level = logging.INFO
         if cause is not None:
             level = logging.WARNING if new.is_final else self.troubles.level(cause)
-        self._log.log(level, "session %s -> %s%s", old.value, new.value, because)
+        told = {"state": new.value, "cause": None if cause is None else type(cause).__name__}
+        self._log.log(level, "session %s -> %s%s", old.value, new.value, because, extra=told)
         waiters, self._waiters = self._waiters, []
         for goal, future in waiters:
             if future.done():
