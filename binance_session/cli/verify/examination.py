@@ -95,7 +95,14 @@ class Examination:
 
     def options(self, url: str, *, compression: str | None = None) -> ConnectionOptions:
         """Return how to reach an address."""
-        return ConnectionOptions(url=url, open_timeout=self.wish.timeout, compression=compression, name="verify")
+        return ConnectionOptions(
+            url=url,
+            # a plain connection to this machine must not take its way through another one
+            proxy=None if url.startswith("ws:") else True,
+            open_timeout=self.wish.timeout,
+            compression=compression,
+            name="verify",
+        )
 
     async def api(self, name: str, query: str = "", *, compression: str | None = None) -> Line:
         """Open a connection to the API. Raises :class:`NoAnswer` without one."""

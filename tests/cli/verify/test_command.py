@@ -86,7 +86,10 @@ def test_a_venue_that_does_what_is_written(ed25519: KeyPair, capsys: pytest.Capt
 def test_without_a_key_what_is_public_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Also where the environment names a proxy: what is on this machine is not reached through another."""
     monkeypatch.delenv("BINANCE_API_KEY")
+    for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy"):
+        monkeypatch.setenv(name, "http://192.0.2.1:3128")
     with Background(COIN_M, clock=LoopClock(start=START)) as exchange:
         stream = str(exchange.simulator.stream_url)
         assert main(["verify", "--url", exchange.url, "--stream-url", stream]) == 0
