@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from binance_session.blocking.session import BlockingSession
-from binance_session.blocking.thread import LoopThread, forget, remember
+from binance_session.blocking.thread import LoopThread, OnThread
 from binance_session.credentials import Credentials
 from binance_session.errors import BinanceSessionError, ConfigurationError
 from binance_session.health import Health
@@ -20,7 +18,7 @@ from binance_session.venues import Venue
 __all__ = ["BlockingSessionManager"]
 
 
-class BlockingSessionManager:
+class BlockingSessionManager(OnThread):
     """A :class:`SessionManager` for programs that are not asynchronous; ``manager[name]`` is a BlockingSession.
 
     ``manager_class`` is made with ``venue``, ``accounts`` and ``options``: its hooks are called on the loop's thread.
@@ -39,39 +37,15 @@ class BlockingSessionManager:
             raise ConfigurationError("manager_class must be SessionManager or a subclass of it")
         #: the manager on the loop's thread
         self.manager = manager_class(venue, accounts, **options)
-        self._owns_thread = thread is None
-        self._thread = LoopThread(f"{venue.name} accounts") if thread is None else thread
-        self._is_open = False
-        self._closing = threading.Lock()
+        super().__init__(thread or LoopThread(f"{venue.name} accounts"), owns_thread=thread is None)
 
     def open(self, patience: float | None = None) -> None:
         """Open every account; see :meth:`SessionManager.open`."""
-        self._is_open = True
-        remember(self)
-        try:
-            self._thread.call(self.manager.open(patience))
-        except BaseException:
-            self.close()
-            raise
+        self._open_by(self.manager.open(patience))
 
     def close(self) -> None:
         """Close every session; see :meth:`SessionManager.close`."""
-        with self._closing:
-            if self._is_open:
-                self._thread.call(self.manager.close())
-                self._is_open = False
-                forget(self)
-            if self._owns_thread:
-                self._thread.close()
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        self._close_by(self.manager.close)
 
     def __getitem__(self, name: str) -> BlockingSession:
         """Return an account's session. Raises :class:`KeyError` for a name that is not here."""

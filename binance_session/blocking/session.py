@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
-import threading
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
-from binance_session.blocking.thread import LoopThread, forget, remember, wait
+from binance_session.blocking.thread import LoopThread, OnThread, wait
 from binance_session.catalogue import SecurityName
 from binance_session.config import OnUnready
 from binance_session.credentials import Credentials
@@ -31,7 +29,7 @@ __all__ = ["BlockingSession"]
 _AT_ONCE: Final = 1000
 
 
-class BlockingSession(SettingsMethods):
+class BlockingSession(OnThread, SettingsMethods):
     """A :class:`Session` for programs that are not asynchronous.
 
     ::
@@ -61,23 +59,17 @@ class BlockingSession(SettingsMethods):
     ) -> None:
         if not (isinstance(session_class, type) and issubclass(session_class, Session)):
             raise ConfigurationError("session_class must be Session or a subclass of it")
-        session = session_class(venue, credentials, **options)
-        self._bind(session, thread or LoopThread(session.name), owns_thread=thread is None, is_open=False)
+        #: the session on the loop's thread
+        self.session = session_class(venue, credentials, **options)
+        super().__init__(thread or LoopThread(self.session.name), owns_thread=thread is None)
 
     @classmethod
     def around(cls, session: Session, thread: LoopThread) -> Self:
         """Return a blocking session around one that is open on ``thread``, which goes on without it."""
         blocking = cls.__new__(cls)
-        blocking._bind(session, thread, owns_thread=False, is_open=True)  # noqa: SLF001 - its own
+        blocking.session = session
+        OnThread.__init__(blocking, thread, owns_thread=False, is_open=True)
         return blocking
-
-    def _bind(self, session: Session, thread: LoopThread, *, owns_thread: bool, is_open: bool) -> None:
-        #: the session on the loop's thread
-        self.session = session
-        self._thread = thread
-        self._owns_thread = owns_thread
-        self._is_open = is_open
-        self._closing = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.session!r}>"
@@ -86,32 +78,11 @@ class BlockingSession(SettingsMethods):
 
     def open(self, patience: float | None = None) -> None:
         """Connect, and log on if the session does; see :meth:`Session.open`."""
-        self._is_open = True
-        remember(self)
-        try:
-            self._thread.call(self.session.open(patience))
-        except BaseException:
-            self.close()
-            raise
+        self._open_by(self.session.open(patience))
 
     def close(self, drain: float | None = None) -> None:
         """Close it; see :meth:`Session.close`. May be called from any thread, again, and concurrently."""
-        with self._closing:  # the thread must not end while another closes the session on it
-            if self._is_open:
-                self._thread.call(self.session.close(drain))
-                self._is_open = False
-                forget(self)
-            if self._owns_thread:
-                self._thread.close()
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        self._close_by(lambda: self.session.close(drain))
 
     def wait_for(self, state: SessionState, timeout: float | None = None) -> None:
         """Return when the state is ``state``; see :meth:`Session.wait_for`."""

@@ -7,15 +7,16 @@ import atexit
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Coroutine
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
 from weakref import WeakSet
 
 from binance_session.errors import ConfigurationError
 from binance_session.ownloop import INHERITED, wrong_loop
 from binance_session.websocket.forks import watch
 
-__all__ = ["LoopThread", "forget", "remember", "wait"]
+__all__ = ["LoopThread", "OnThread", "wait"]
 
 _T = TypeVar("_T")
 
@@ -110,21 +111,61 @@ def wait(future: concurrent.futures.Future[_T]) -> _T:
         raise
 
 
-# The exit of the interpreter
+class OnThread:
+    """What lives on a loop's thread, and is opened and closed from any other."""
 
+    def __init__(self, thread: LoopThread, *, owns_thread: bool, is_open: bool = False) -> None:
+        self._thread = thread
+        self._owns_thread = owns_thread
+        self._is_open = is_open
+        self._closing = threading.Lock()
 
-class Closable(Protocol):
-    """What is closed at the exit, if it still is open."""
+    def open(self) -> None:
+        """Open it."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close it."""
+        raise NotImplementedError
+
+    def _open_by(self, opening: Coroutine[Any, Any, None]) -> None:
+        """Open it by this coroutine, and leave nothing if that fails."""
+        self._is_open = True
+        remember(self)
+        try:
+            self._thread.call(opening)
+        except BaseException:
+            self.close()
+            raise
+
+    def _close_by(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Close it by a coroutine, once, and the thread if that is its own."""
+        with self._closing:  # the thread must not end while another closes what is on it
+            if self._is_open:
+                self._thread.call(close())
+                self._is_open = False
+                forget(self)
+            if self._owns_thread:
+                self._thread.close()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+# The exit of the interpreter
 
 
 # For the whole process, because that is what an exit concerns.
-_open: Final[WeakSet[Closable]] = WeakSet()
+_open: Final[WeakSet[OnThread]] = WeakSet()
 
 
-def remember(what: Closable) -> None:
+def remember(what: OnThread) -> None:
     """Close it at the exit of the interpreter, unless it is forgotten before."""
     if not _open:
         atexit.unregister(_close_all)
@@ -132,7 +173,7 @@ def remember(what: Closable) -> None:
     _open.add(what)
 
 
-def forget(what: Closable) -> None:
+def forget(what: OnThread) -> None:
     """Do not close it at the exit: it was closed."""
     _open.discard(what)
 
