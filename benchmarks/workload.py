@@ -47,7 +47,10 @@ def _load(*, with_msgspec: bool) -> ModuleType:
     if not with_msgspec:
         sys.modules["msgspec"] = None  # type: ignore[assignment]  # how the import system writes "not there"
     try:
-        return importlib.import_module(_PACKAGE)
+        package = importlib.import_module(_PACKAGE)
+        for name in package.__all__:
+            getattr(package, name)  # is imported when it is asked for: now, while the other copy is out of the way
+        return package
     finally:
         for name in ours():
             del sys.modules[name]

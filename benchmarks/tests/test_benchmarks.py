@@ -316,6 +316,14 @@ def test_no_count_of_the_hot_path_grows(decoder: str) -> None:
     assert counts.grown(counts.count(decoder), kept) == []
 
 
+def test_each_decoder_has_a_copy_of_the_package_of_its_own() -> None:
+    """With the JSON library that it is named after, whatever is installed."""
+    for decoder, package in PACKAGES.items():
+        found = package.Session.__init__.__globals__["Link"].submit.__globals__["decode"].__globals__["msgspec"]
+        assert (found is not None) == (decoder == "msgspec")
+    assert len({package.Session for package in PACKAGES.values()}) == len(PACKAGES)
+
+
 @pytest.mark.long
 def test_counts_are_the_same_every_time() -> None:
     assert counts.grown(counts.count("json"), counts.count("json")) == []
