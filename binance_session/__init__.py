@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from binance_session.params import Params
     from binance_session.reconnect import ExponentialBackoff, ReconnectPolicy
     from binance_session.recorder import FlightRecorder
+    from binance_session.replaying import Difference, Differences, replay
     from binance_session.responses import Event, ListenKey, RateLimit, Response, SessionStatus
     from binance_session.session import Session
     from binance_session.settlement.fate import Fate
@@ -75,6 +76,8 @@ __all__ = [
     "ConnectError",
     "ConnectionLost",
     "Credentials",
+    "Difference",
+    "Differences",
     "Ed25519Key",
     "Event",
     "EventsOverflow",
@@ -115,6 +118,7 @@ __all__ = [
     "Stats",
     "UserDataStream",
     "Venue",
+    "replay",
 ]
 
 #: where each name is
@@ -161,6 +165,7 @@ _MODULES: Final = {
     "manager": ("SessionManager",),
     "params": ("Params",),
     "recorder": ("FlightRecorder",),
+    "replaying": ("Difference", "Differences", "replay"),
     "reconnect": (
         "ExponentialBackoff",
         "ReconnectPolicy",

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import Callable
+from random import uniform
 from typing import Any
 
 from binance_session.errors import ConfigurationError, why
@@ -97,6 +98,8 @@ class Hooks:
     __slots__ = (
         "_log",
         "_stats",
+        "answered",
+        "chance",
         "on_connected",
         "on_done",
         "on_event",
@@ -134,7 +137,11 @@ class Hooks:
         """
         self._stats = stats
         self._log = log
-        for name in self.__slots__[2:]:
+        #: called with a policy, the situation that it was asked about, and its answer
+        self.answered: Callable[[Any, tuple[Any, ...], float | None], None] | None = None
+        #: draws a number from between two
+        self.chance: Callable[[float, float], float] = uniform
+        for name in self.__slots__[4:]:
             overridden = getattr(type(session), name) is not getattr(SessionHooks, name)
             hook = getattr(session, name) if overridden else None
             if inspect.iscoroutinefunction(hook) or inspect.isasyncgenfunction(hook):
@@ -156,6 +163,12 @@ class Hooks:
 
     def ask(self, policy: Any, fallback: Any, *situation: Any) -> float | None:
         """Return ``policy.next_delay(*situation)``; where a policy raises or answers nonsense, the fallback's."""
+        delay = self._ask(policy, fallback, *situation)
+        if self.answered is not None:
+            self.answered(policy, situation, delay)
+        return delay
+
+    def _ask(self, policy: Any, fallback: Any, *situation: Any) -> float | None:
         try:
             delay = policy.next_delay(*situation)
             if delay is None or (math.isfinite(delay) and delay >= 0):

@@ -146,7 +146,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         #: what is seen of each request, for metrics
         self.observer = Observer(self._hooks.on_request, self._hooks.on_done, timings, recorder)
         if recorder is not None:
-            recorder.attach(self.name, venue.name, self._secrets, self._hooks)
+            recorder.attach(self, options, self._secrets, self._hooks)
         # that of a subclass; on the way of every request
         self._prepare = self._hooks.prepare
         self._clock = ServerClock(wall_clock, warn=self._log.warning)

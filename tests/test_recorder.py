@@ -15,13 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_session import BinanceSessionError, ConfigurationError, FlightRecorder, Session, SessionState
+from binance_session import COIN_M, BinanceSessionError, ConfigurationError, FlightRecorder, Session, SessionState
 from binance_session.cli import main
-from binance_session.hooks import Hooks, SessionHooks
-from binance_session.log import session_log
-from binance_session.masking import Secrets
 from binance_session.simulator import Fault
-from binance_session.stats import Stats
 from tests.exchange import exchange, session_to, until
 from tests.test_health import Never
 
@@ -35,7 +31,9 @@ def kinds(recorder: FlightRecorder) -> list[str]:
 def attached(*secrets: str, **options: Any) -> FlightRecorder:
     """Return a recorder that a session of this name has been given."""
     recorder = FlightRecorder(**options)
-    recorder.attach("mine", "COIN-M", Secrets(*secrets), Hooks(SessionHooks(), Stats(), session_log("mine")))
+    Session(COIN_M, name="mine", recorder=recorder)
+    for secret in secrets:
+        recorder._secrets.add(secret)
     return recorder
 
 
@@ -51,7 +49,7 @@ async def test_what_happened_is_there_in_its_order() -> None:
         await until(lambda: "reconnecting" in kinds(recorder))
         await until(lambda: session.health().ready)
     told = kinds(recorder)
-    assert told[:3] == ["state", "state", "sent"]
+    assert told[:6] == ["call", "state", "dialled", "opened", "state", "sent"]
     assert {"sent", "received", "outcome", "listenKey", "event", "state", "reconnecting"} <= set(told)
     states = [entry.data["new"] for entry in recorder.entries if entry.kind == "state"]
     assert states[:3] == ["connecting", "logging on", "ready"]
@@ -67,7 +65,9 @@ async def test_the_last_ones_are_kept() -> None:
     async with exchange() as simulator, session_to(simulator, recorder=recorder) as session:
         for _ in range(50):
             await session.request("session.status")
-    assert len(recorder.entries) == 10
+    frames = {"sent", "received", "outcome", "event", "submit"}
+    assert sum(kind in frames for kind in kinds(recorder)) == 10
+    assert "opened" in kinds(recorder), "how it came to be is kept beside them"
 
 
 @pytest.mark.virtual
@@ -253,3 +253,23 @@ def test_a_file_that_is_no_dump(text: str, tmp_path: Path, capsys: pytest.Captur
     assert main(["show", str(tmp_path / "dump")]) == 2
     assert "dump" in capsys.readouterr().err
     assert main(["show", str(tmp_path / "none")]) == 2
+
+
+@given(st.text(max_size=40), st.sampled_from(["apiKey", "signature", "listenKey", "note"]))
+def test_no_secret_is_in_what_the_program_called(around: str, name: str) -> None:
+    recorder = attached(SECRET)
+    params: Any = {name: SECRET, "other": [f"{around}{SECRET}{around}", SECRET.lower()]}
+    recorder._submitted(lambda *_, **__: None, "order.place", params, timeout=1.0)
+    recorder.connection("ended", "API 1", f"{around}{SECRET}")
+    assert SECRET.lower() not in json.dumps([str(entry.data) for entry in recorder.entries]).lower()
+
+
+async def test_what_cannot_be_written_down_is_refused_as_without_a_recorder() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    async with exchange() as simulator, session_to(simulator, recorder=FlightRecorder()) as session:
+        for params in ({"x": circle}, {("a", "b"): 1}, 5):
+            with pytest.raises(ConfigurationError):
+                session.submit("order.place", params)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError):
+            session.submit(circle)  # type: ignore[arg-type]

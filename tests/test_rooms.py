@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "settlement": {"requests"},
 }
 #: root modules that only what stands above the rooms may import
-TOP = {"session", "manager", "managerevents", "blocking", "telemetry", "testing", "cli", "simulator"}
+TOP = {"session", "manager", "managerevents", "blocking", "telemetry", "testing", "cli", "simulator", "replaying"}
 TOP |= {"__main__", "__init__"}
 
 

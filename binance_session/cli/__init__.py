@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from binance_session.cli import check, demo, keygen, run, show, simulate, verify
+from binance_session.cli import check, demo, keygen, replay, run, show, simulate, verify
 from binance_session.cli.configfile import with_config
 from binance_session.cli.help import CommandParser, Parser
 from binance_session.errors import ConfigurationError
@@ -79,7 +79,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentPa
         "--version", action="version", version=f"%(prog)s {importlib.metadata.version('binance-session')}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=CommandParser)
-    for command in (demo, run, check, verify, keygen, simulate, show):
+    for command in (demo, run, check, verify, keygen, simulate, show, replay):
         command.add(commands)
     return parser, commands.choices
 

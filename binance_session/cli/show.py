@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from attrs import asdict
+
 from binance_session.cli.terminal import Terminal
-from binance_session.errors import ConfigurationError
 from binance_session.masking import shown
+from binance_session.recording import load
 
 __all__ = ["add"]
 
@@ -31,7 +33,8 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    head, entries = _load(arguments.file)
+    recording = load(arguments.file)
+    head, entries = recording.head, [asdict(entry) for entry in recording.entries]
     terminal = Terminal()
     at = datetime.fromtimestamp(head["at"], UTC)
     terminal.line(
@@ -44,20 +47,6 @@ def _run(arguments: argparse.Namespace) -> int:
         if text:
             terminal.line(f"{entry['at'] - began:>{_TIME - 3}.3f}   {text}")
     return 0
-
-
-def _load(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = [json.loads(line) for line in file if line.strip()]
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise ConfigurationError(f"{path} is no dump of a recorder: it is not lines of JSON") from None
-    head = lines[0] if lines else None
-    if not isinstance(head, dict) or head.get("recording") != "binance_session" or head.get("format") != 1:
-        raise ConfigurationError(f"{path} is no dump of a recorder, or of another version")
-    return head, [line for line in lines[1:] if isinstance(line, dict)]
 
 
 def _frame(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +106,19 @@ def _gap(terminal: Terminal, entry: Mapping[str, Any], _sent: dict[Any, float]) 
     return terminal.bad(_cut(terminal, f"gap {entry['data']}"))
 
 
+def _socket(terminal: Terminal, entry: Mapping[str, Any], _sent: dict[Any, float]) -> str:
+    cause = f": {entry['data']['cause']}" if entry["data"] else ""
+    return terminal.dim(_cut(terminal, f"{entry['socket']} {entry['kind']}{cause}"))
+
+
+def _call(terminal: Terminal, entry: Mapping[str, Any], _sent: dict[Any, float]) -> str:
+    return terminal.dim(_cut(terminal, f"the program called {entry['data']['call']}"))
+
+
+def _submit(_terminal: Terminal, _entry: Mapping[str, Any], _sent: dict[Any, float]) -> str:
+    return ""  # what came of it is below it
+
+
 def _plain(terminal: Terminal, entry: Mapping[str, Any], _sent: dict[Any, float]) -> str:
     return terminal.dim(_cut(terminal, f"{entry['kind']} {entry['data']}"))
 
@@ -133,4 +135,9 @@ _WORDS: Final = {
     "outcome": _outcome,
     "event": _event,
     "gap": _gap,
+    "call": _call,
+    "submit": _submit,
+    "policy": _submit,
+    "chance": _submit,
+    **dict.fromkeys(("dialled", "opened", "failed", "ended", "closed"), _socket),
 }

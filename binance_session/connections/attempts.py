@@ -5,6 +5,7 @@ Pure: how long a connection lasted is an argument, the delay is the answer; who 
 
 from __future__ import annotations
 
+from random import uniform
 from typing import Final
 
 from binance_session.errors import ConnectError, LogonRejected
@@ -43,6 +44,10 @@ class Attempts:
         """Count from the start again: what was attempted works, or is no longer attempted."""
         self.count = self._start
         self.refusals = 0
+
+    def chance(self, low: float, high: float) -> float:
+        """Return a number from between, so that many sessions do not do the same at the same moment."""
+        return uniform(low, high) if self._hooks is None else self._hooks.chance(low, high)
 
     def failed(self, cause: Exception, *, lasted: float = 0.0) -> float | None:
         """Count a failure; return the seconds until the next attempt may start, ``None`` to give up.

@@ -21,10 +21,11 @@ def link_maker(observer: Observer) -> Callable[..., Link]:
 class ObservedLink(Link):
     """A link for sessions that want to know of each request; see :class:`ObservedRouter`."""
 
-    __slots__ = ("_recorder",)
+    __slots__ = ("_name", "_recorder")
 
     def __init__(self, *arguments: Any, observer: Observer, make_router: Any, **options: Any) -> None:
         self._recorder = observer.recorder
+        self._name = ""
         make_observed = functools.partial(ObservedRouter, observer=observer, **make_router.keywords)
         super().__init__(*arguments, make_router=make_observed, **options)
 
@@ -35,8 +36,34 @@ class ObservedLink(Link):
         self.router.written()
         return future
 
+    async def open(self) -> None:
+        """Connect; see :meth:`Link.open`."""
+        recorder = self._recorder
+        if recorder is None:
+            await super().open()
+            return
+        self._name = recorder.dialled("API")
+        try:
+            await super().open()
+        except BaseException as error:
+            recorder.connection("failed", self._name, error)
+            raise
+        recorder.connection("opened", self._name)
+
     def message_received(self, data: bytes | bytearray) -> None:
         """Take a message; see :meth:`Link.message_received`."""
         if self._recorder is not None:
-            self._recorder.received(data)
+            self._recorder.received(data, self._name)
         super().message_received(data)
+
+    def connection_ending(self, reason: str) -> None:
+        """End everything in flight; see :meth:`Link.connection_ending`."""
+        if self._recorder is not None and self.cause is None:
+            self._recorder.connection("ended", self._name, reason)
+        super().connection_ending(reason)
+
+    async def close(self) -> None:
+        """Close the connection; see :meth:`Link.close`."""
+        if self._recorder is not None:
+            self._recorder.connection("closed", self._name)
+        await super().close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from random import uniform
 
 from binance_session.connections.attempts import Attempts
 from binance_session.connections.link import Link
@@ -46,7 +45,7 @@ class Rollover:
         self._task: asyncio.Task[Link] | None = None
         self._began = began
         #: loop time of the next attempt
-        self.due = math.inf if after is None else self._began + after * uniform(0.9, 1.0)
+        self.due = math.inf if after is None else self._began + after * attempts.chance(0.9, 1.0)
         #: loop time at which a successor's logon was refused last
         self.refused_at = -math.inf
 

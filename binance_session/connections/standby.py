@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable
-from random import uniform
 from typing import Final
 
 from binance_session.connections.attempts import Attempts
@@ -113,7 +112,7 @@ class Standby:
             self._log.exception("there is no standby connection any more: this is a defect of binance_session")
 
     async def _keep(self) -> None:
-        delay: float | None = uniform(0, _SPREAD)
+        delay: float | None = self._attempts.chance(0, _SPREAD)
         while True:
             if delay is None:  # the policy gave up; the link in use is another reason to try when it was replaced
                 await self._wake.wait()
@@ -156,7 +155,7 @@ class Standby:
 
     async def _replaced(self, link: Link) -> None:
         """Return when another link is needed."""
-        due = math.inf if self._age is None else link.opened_at + self._age * uniform(0.9, 1.0)
+        due = math.inf if self._age is None else link.opened_at + self._age * self._attempts.chance(0.9, 1.0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(due if due < math.inf else None):
                 while self._link is link and not link.is_retiring:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import functools
 import math
-from random import uniform
+from collections.abc import Callable
 
 from binance_session.clock import ServerClock
 from binance_session.config import ConnectionOptions
@@ -51,6 +51,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
         rollover_after: float | None,
         path: str,
         log: SessionLog,
+        make_socket: Callable[..., StreamSocket] = StreamSocket,
     ) -> None:
         """Connect to ``options.url`` and ``path`` behind it, in which ``{key}`` stands for the listenKey.
 
@@ -59,6 +60,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
         super().__init__(feed, clock, reconnect, hooks, stats, log)
         self._options = options
         self._path = path
+        self._make_socket = make_socket
         self._keeper = keeper
         self._rollover_after = rollover_after
         self._throttle = Throttle(clock, None, lambda: None)
@@ -334,7 +336,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
     async def _open(self, key: str, beside: SecondOwner | None = None) -> StreamSocket:
         """Return a new socket that follows in the feed; raise :class:`ConnectError`."""
         await self._throttle.wait_to_dial()
-        socket = StreamSocket(key, self._options, self, self._path, self._keeper.secrets, self._log)
+        socket = self._make_socket(key, self._options, self, self._path, self._keeper.secrets, self._log)
         self._sockets.append(socket)
         self._feed.follow(socket, beside)
         began = _now()
@@ -348,7 +350,7 @@ class StreamSockets(Supplier[StreamSocket], StreamSocketOwner):
             self._drop(socket)
             raise
         if self._rollover_after is not None:
-            socket.rollover_at = _now() + self._rollover_after * uniform(0.9, 1.0)
+            socket.rollover_at = _now() + self._rollover_after * self._attempts.chance(0.9, 1.0)
         self._stats.stream_connections += 1
         self._troubles.clear()
         self._key_changed()

@@ -15,6 +15,7 @@ from binance_session.events.feed import Reader
 from binance_session.events.supplier import Supplier
 from binance_session.log import SessionLog, session_log
 from binance_session.masking import kind_of
+from binance_session.recorder import FlightRecorder
 from binance_session.responses import Event, size_of
 from binance_session.stats import Stats
 
@@ -59,6 +60,7 @@ class UserDataStream(Reader):
         stop_on_exit: bool,
         demand_loop: Callable[[], None],
         log: SessionLog | None = None,
+        recorder: FlightRecorder | None = None,
     ) -> None:
         check_count("buffer", buffer, least=0)
         check_choice("on_full", on_full, ("fail", "pause"))
@@ -82,6 +84,7 @@ class UserDataStream(Reader):
         self._stop_on_exit = stop_on_exit
         self._demand_loop = demand_loop
         self._log = log or session_log("session")
+        self._recorder = recorder
         self._most_bytes = max(_LEAST_BYTES, buffer * _EVENT_BYTES)
         self._bytes = 0
         self._events: deque[Event] = deque()
@@ -118,6 +121,9 @@ class UserDataStream(Reader):
             raise ConfigurationError("a user data stream is opened once; ask the session for another")
         self._demand_loop()
         self._was_entered = True
+        if self._recorder is not None:
+            options = {"buffer": self._bound, "sockets": self.sockets, "stop_on_exit": self._stop_on_exit}
+            self._recorder.stream(self, options)
         try:
             await self._supplier.attach(self)
         except BaseException:
@@ -129,6 +135,8 @@ class UserDataStream(Reader):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._demand_loop()
+        if self._recorder is not None:
+            self._recorder.stream(self, None)
         self.end(None)
         self._events.clear()
         self._bytes = 0

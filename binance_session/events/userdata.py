@@ -12,6 +12,7 @@ from binance_session.errors import ConfigurationError
 from binance_session.events.delivery import Delivery
 from binance_session.events.feed import Feed
 from binance_session.events.listenkey import ListenKeyKeeper, SendRequest
+from binance_session.events.recordedsocket import socket_maker
 from binance_session.events.sockets import StreamSockets
 from binance_session.events.stream import OnFull, UserDataStream
 from binance_session.events.subscription import Subscription
@@ -45,6 +46,7 @@ class UserData:
         ``request`` sends a request of the session's own.
         """
         venue = options.venue
+        self.recorder = options.recorder
         self.listen_key = ListenKeyKeeper(
             request, options.keepalive, venue.listen_key_lifetime, clock, hooks, stats, log, secrets
         )
@@ -65,6 +67,7 @@ class UserData:
                 options.rollover_after,
                 venue.stream_path,
                 log,
+                socket_maker(options.recorder),
             )
             supervisor.on_promoted = self.supplier.link_promoted
         elif not venue.has_listen_key:
@@ -176,6 +179,7 @@ class UserDataMethods:
             stop_on_exit=stop_on_exit,
             demand_loop=self._demand_loop,
             log=self._log,
+            recorder=self._user_data.recorder,
         )
 
     async def start_user_data_stream(self) -> ListenKey:
