@@ -19,6 +19,7 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
 
@@ -74,8 +75,12 @@ class Credentials(Protocol):
         """Whether ``session.logon`` takes this kind of key (Ed25519 only)."""
         ...
 
-    def sign(self, payload: str) -> str:
-        """Return the signature of ``payload`` as text. Called on the event loop: it must not block for long."""
+    def sign(self, payload: str) -> str | Awaitable[str]:
+        """Return the signature of ``payload`` as text. Called on the event loop: it must not block for long.
+
+        It may be ``async``: a request that is signed by it is written when the signature is there, after those before
+        it that wait for theirs.
+        """
         ...
 
 

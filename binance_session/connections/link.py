@@ -12,6 +12,7 @@ from typing import Final, Protocol, overload
 
 from binance_session.clock import ServerClock
 from binance_session.config import ConnectionOptions
+from binance_session.connections.signing import Signed, Signing
 from binance_session.credentials import Credentials
 from binance_session.errors import (
     ApiError,
@@ -28,9 +29,9 @@ from binance_session.jsontext import MalformedMessage, Unreadable
 from binance_session.log import SessionLog
 from binance_session.masking import Secrets
 from binance_session.params import Params
-from binance_session.requests.answer import Answer, AnyFuture
+from binance_session.requests.answer import Answer, AnyFuture, all_ended
 from binance_session.requests.decoding import Envelope, decode, event_of, memory_of
-from binance_session.requests.encoding import RequestEncoder
+from binance_session.requests.encoding import RequestEncoder, Unsigned
 from binance_session.requests.refusals import Refusals
 from binance_session.requests.router import Router
 from binance_session.requests.sent import carrying, params_of
@@ -48,8 +49,6 @@ _NOTHING: Final = Auth.NOTHING
 #: "WebSocket session not authenticated", and "Invalid API-key, IP, or permissions for action" (PROTOCOL.md §9)
 _NOT_AUTHENTICATED: Final = -1193
 _KEY_REFUSED: Final = -2015
-
-
 #: bytes of a message in which its first fields stand
 _BEGINNING: Final = 200
 
@@ -119,6 +118,7 @@ class Link:
         "_refusals",
         "_secrets",
         "_sent",
+        "_signing",
         "_stats",
         "_status",
         "authenticated",
@@ -164,6 +164,7 @@ class Link:
         self._asked: asyncio.Future[Response] | None = None
         # when each session.* request left, until it is answered
         self._sent: dict[int, float] = {}
+        self._signing = Signing(self._write_signed, lambda: self.is_open, max_in_flight, log.task("signer"))
         self._machine = Machine(LINK_TABLE, LinkState.OPENING)
         self._connection: Connection | None = None
         self._lost: ConnectionLost | None = None
@@ -268,6 +269,9 @@ class Link:
             error.request_id, error.method = request_id, method.name
             carrying(error, params)
             raise
+        except Unsigned as unsigned:
+            vouched = authenticated and credentials is None
+            return self._signing.add(method, unsigned, timeout or self.router.timeout, vouched, future)
         # Looked at after the encoding, which may run somebody's own credentials.
         connection = self._connection
         if connection is None or self._machine.state is not _OPEN or not connection.writable:
@@ -284,6 +288,19 @@ class Link:
                 self.authenticated = False
         connection.write(data)
         return future
+
+    def _write_signed(self, request: Signed) -> None:
+        """Write a request whose signature has come; raises as :meth:`submit`."""
+        method, connection = request.method, self._connection
+        if connection is None or self._machine.state is not _OPEN or not connection.writable:
+            raise NotSent("the connection is going away; the request was not sent", method=method.name)
+        request_id = next(self._ids)
+        data = self._encoder.encode_signed(request_id, method, request.params)
+        left = request.deadline - asyncio.get_running_loop().time()
+        self.router.register(request_id, method, left, request.vouched, request.future, self._bound, data)
+        if method.is_about_session:
+            self._sent[request_id] = self._clock.monotonic()
+        connection.write(data)
 
     def _session_answered(self, method: Method, response: Response) -> None:
         """Learn from a ``session.*`` answer who is logged on, and what time it is at the exchange."""
@@ -416,6 +433,7 @@ class Link:
             self._log.exception("a reason could not be read: this is a defect of binance_session")
             reason = "the exchange ended it"
         self._lost = ConnectionLost(f"the connection ended: {reason}", outcome=None)
+        self._signing.end(f"the connection ended ({reason})")
         try:
             self._stats.lost += self.router.end_all(
                 lambda request_id, method: ConnectionLost(
@@ -440,6 +458,7 @@ class Link:
         """Take no more requests, end those in flight with ``error(request_id, method)`` each; return how many."""
         self._machine.advance(LinkEvent.DRAIN)
         self.authenticated = False
+        self._signing.end("the connection is closed", quietly=quietly)
         return self.router.end_all(error, quietly=quietly)
 
     def check(self) -> None:
@@ -459,23 +478,11 @@ class Link:
 
     async def answered(self) -> None:
         """Return when all that is in flight now has ended."""
-        futures = self.router.futures()
-        left = len(futures)
-        if not left:
-            return
-        drained = asyncio.get_running_loop().create_future()
-
-        def ended(_: object) -> None:
-            nonlocal left
-            left -= 1
-            if not left and not drained.done():
-                drained.set_result(None)
-
-        for future in futures:
-            future.add_done_callback(ended)
-        await drained
+        await all_ended([*self.router.futures(), *self._signing.futures()])
 
     async def close(self) -> None:
         """Close the connection with a handshake, or without one after ``close_timeout``; return when it is gone."""
+        self._signing.end("the connection was closed")
         if self._connection is not None:
             await self._connection.close_surely(self._options.close_timeout)
+        await self._signing.ended()

@@ -13,13 +13,13 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from typing import Any, Final, Literal
 
 from binance_session.responses import Response
 
-__all__ = ["Answer", "AnyFuture"]
+__all__ = ["Answer", "AnyFuture", "all_ended"]
 
 _log: Final = logging.getLogger("binance_session")
 
@@ -192,3 +192,21 @@ class Answer(Future[Response]):
 
 #: a future that the answer to a request may end: of the event loop, or of another thread
 AnyFuture = asyncio.Future[Response] | Answer
+
+
+async def all_ended(futures: Sequence[AnyFuture]) -> None:
+    """Return when all of these have ended."""
+    left = len(futures)
+    if not left:
+        return
+    ended = asyncio.get_running_loop().create_future()
+
+    def one_ended(_: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left and not ended.done():
+            ended.set_result(None)
+
+    for future in futures:
+        future.add_done_callback(one_ended)
+    await ended

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from attrs import define
@@ -25,7 +25,7 @@ try:
 except ImportError:  # the extra [speed] is not installed
     msgspec = None  # type: ignore[assignment, unused-ignore]
 
-__all__ = ["RequestEncoder"]
+__all__ = ["RequestEncoder", "Unsigned"]
 
 #: these belong to the session: it knows the key, the time, and whether they are needed
 _RESERVED: Final = {
@@ -66,6 +66,41 @@ def _fast_message() -> Any:
 
 _Message: Callable[[int, str, dict[str, Any]], Any] = _PlainMessage if msgspec is None else _fast_message()
 _dumps: Callable[[Any], bytes] = _dumps_plainly if msgspec is None else msgspec.json.Encoder().encode
+
+
+class Unsigned(Exception):
+    """Raised by :meth:`RequestEncoder.encode` for a request whose signature must be awaited."""
+
+    def __init__(self, params: dict[str, Any], credentials: Credentials, signature: Awaitable[object]) -> None:
+        super().__init__("this request waits for its signature")
+        #: those of the request, whole but for the signature
+        self.params = params
+        self._credentials = credentials
+        self._signature = signature
+
+    def give_up(self) -> None:
+        """Await no signature."""
+        if inspect.iscoroutine(self._signature):
+            self._signature.close()
+        elif isinstance(self._signature, asyncio.Future):
+            self._signature.cancel()
+
+    async def signature(self) -> str:
+        """Return the signature when the signer has made it; raise :class:`ConfigurationError` if it fails."""
+        try:
+            signature = await self._signature
+        except TimeoutError:
+            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise _failed(self._credentials, error) from error
+        except Exception as error:
+            raise _failed(self._credentials, error) from error
+        if not isinstance(signature, str):
+            raise _no_text(self._credentials, signature)
+        return signature
 
 
 class RequestEncoder:
@@ -111,6 +146,13 @@ class RequestEncoder:
             return data
         except UnicodeEncodeError:
             raise _not_unicode(ready) from None
+
+    def encode_signed(self, request_id: int, method: Method, params: dict[str, Any]) -> bytes:
+        """Return a request with these params, which are whole, as JSON bytes."""
+        data = _dumps(_Message(request_id, method.name, params))
+        if len(data) > _LARGEST:
+            raise _too_large(len(data), params)
+        return data
 
     def check(
         self, method: Method, params: Params | None, authenticated: bool, credentials: Credentials | None = None
@@ -162,27 +204,42 @@ def _too_large(size: int, params: dict[str, Any]) -> ConfigurationError:
 
 def _sign(params: dict[str, Any], credentials: Credentials) -> None:
     payload = "&".join([f"{name}={text(params[name])}" for name in sorted(params)])
-    params["signature"] = _text_of(credentials, lambda: credentials.sign(payload))
+    signature = _asked(credentials, lambda: credentials.sign(payload))
+    if inspect.isawaitable(signature):
+        raise Unsigned(params, credentials, signature)
+    params["signature"] = _text(credentials, signature)
 
 
 def _text_of(credentials: Credentials, ask: Callable[[], object]) -> str:
     """Return what somebody's credentials answer, which may be their own code, if it is text."""
+    return _text(credentials, _asked(credentials, ask))
+
+
+def _asked(credentials: Credentials, ask: Callable[[], object]) -> object:
     try:
-        text = ask()
+        return ask()
     except (BinanceSessionError, UnicodeEncodeError):
         raise
     except (Exception, asyncio.CancelledError) as error:  # a remote signer's that was cancelled: nobody here was
-        raise ConfigurationError(
-            f"{type(credentials).__name__} could not give its apiKey or signature ({type(error).__name__})"
-        ) from error
-    if not isinstance(text, str):
-        if inspect.iscoroutine(text):
-            text.close()
-        raise ConfigurationError(
-            f"{type(credentials).__name__} gave a {type(text).__name__} for its apiKey or signature: both are str,"
-            " and sign() is a plain function"
-        )
-    return text
+        raise _failed(credentials, error) from error
+
+
+def _text(credentials: Credentials, answer: object) -> str:
+    if isinstance(answer, str):
+        return answer
+    if inspect.iscoroutine(answer):
+        answer.close()
+    raise _no_text(credentials, answer)
+
+
+def _failed(credentials: Credentials, error: BaseException) -> ConfigurationError:
+    name = type(credentials).__name__
+    return ConfigurationError(f"{name} could not give its apiKey or signature ({type(error).__name__})")
+
+
+def _no_text(credentials: Credentials, answer: object) -> ConfigurationError:
+    name, kind = type(credentials).__name__, type(answer).__name__
+    return ConfigurationError(f"{name} gave a {kind} for its apiKey or signature: both are str")
 
 
 def _checked(params: Params) -> dict[str, Any]:
