@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
-from attrs import frozen
+from attrs import define, frozen
 
-__all__ = ["Histogram", "Latency", "Timing"]
+__all__ = ["Histogram", "Latency", "Phases", "Timing"]
 
 #: Buckets for each doubling of the time: a bucket is an eighth of its lower bound wide, so that a percentile is at most
 #: that much too high.
@@ -51,6 +51,21 @@ class Latency:
     p99: float
     p999: float
     max: float
+
+
+@define
+class Phases:
+    """How long it took to make a connection, in seconds; ``None`` for what there was not, or not yet.
+
+    ``name`` (the look-up), ``tcp``, ``tls``, ``upgrade`` (the WebSocket handshake), ``logon``. Through a proxy ``tcp``
+    is all the way to the exchange, TLS included.
+    """
+
+    name: float | None = None
+    tcp: float | None = None
+    tls: float | None = None
+    upgrade: float | None = None
+    logon: float | None = None
 
 
 class Histogram:

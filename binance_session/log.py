@@ -8,7 +8,9 @@ import logging
 from collections.abc import Hashable
 from typing import Any, Final
 
-__all__ = ["SessionLog", "Troubles", "session_log"]
+from binance_session.errors import BinanceSessionError
+
+__all__ = ["SessionLog", "Troubles", "about", "session_log"]
 
 _LOGGER: Final = logging.getLogger("binance_session")
 
@@ -21,12 +23,19 @@ class SessionLog(logging.LoggerAdapter[logging.Logger]):
         super().__init__(_LOGGER, {"session": session})
         #: the session's name
         self.session = session
+        #: the number of its connection
+        self.connection = 0
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log ``msg % args`` behind the session's name. What a filter or handler raises is dropped."""
+        """Log ``msg % args`` behind the session's name. What a filter or handler raises is dropped.
+
+        A record about an error of a request has its ``method`` and ``request_id``.
+        """
         if not self.isEnabledFor(level):
             return
-        kwargs["extra"] = {**kwargs.get("extra", {}), "session": self.session}
+        known: dict[str, object] = next((found for each in args if (found := about(each))), {})
+        own = {"session": self.session, "connection": self.connection}
+        kwargs["extra"] = {**known, **kwargs.get("extra", {}), **own}
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller, not this function
         with contextlib.suppress(Exception, asyncio.CancelledError):
             if args:
@@ -37,6 +46,13 @@ class SessionLog(logging.LoggerAdapter[logging.Logger]):
     def task(self, what: str) -> str:
         """Return the name of the session's task for ``what``: ``COIN-M 1: supervisor``."""
         return f"{self.session}: {what}"
+
+
+def about(error: object) -> dict[str, object]:
+    """Return what a record about a request has, if ``error`` is about one."""
+    if not isinstance(error, BinanceSessionError) or error.method is None:
+        return {}
+    return {"method": error.method, "request_id": error.request_id}
 
 
 class Troubles:

@@ -21,6 +21,7 @@ from binance_session.connections.admission import Admission
 from binance_session.connections.lifecycle import Lifecycle
 from binance_session.connections.link import Link
 from binance_session.connections.logon import LogonMethods
+from binance_session.connections.numbers import NumberMethods
 from binance_session.connections.observedlink import link_maker
 from binance_session.connections.supervisor import Supervisor
 from binance_session.credentials import Credentials
@@ -30,7 +31,6 @@ from binance_session.events.userdata import UserData, UserDataMethods
 from binance_session.health import Health, health_of, longest_silence
 from binance_session.hooks import Hooks, SessionHooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy
-from binance_session.latency import Latency
 from binance_session.log import session_log
 from binance_session.masking import secrets_of
 from binance_session.ownloop import INHERITED, demand_loop, wrong_loop
@@ -59,7 +59,9 @@ __all__ = ["Session"]
 _numbers: Final = itertools.count(1)
 
 
-class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, SettingsMethods, SessionHooks):
+class Session(
+    LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, SettingsMethods, NumberMethods, SessionHooks
+):
     """One long-lived session with a Binance WebSocket API.
 
     ::
@@ -144,7 +146,7 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
         self._stats = Stats()
         self._hooks = Hooks(self, self._stats, self._log)
         #: what is seen of each request, for metrics
-        self.observer = Observer(self._hooks.on_request, self._hooks.on_done, timings, recorder)
+        self.observer = Observer.of(self._hooks, timings, recorder)
         if recorder is not None:
             recorder.attach(self, options, self._secrets, self._hooks)
         # that of a subclass; on the way of every request
@@ -247,7 +249,8 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
             self._loop = asyncio.get_running_loop()
             watch(self, Session._inherited)
             self._submits_plainly = getattr(self.submit, "__func__", None) is Session.submit and self._prepare is None
-            self._thread_requests = ThreadRequests(self._loop, self._submit_for, lambda: self._admission.link)
+            keeps = self.observer.keeps_context
+            self._thread_requests = ThreadRequests(self._loop, self._submit_for, lambda: self._admission.link, keeps)
         self._demand_loop()
         try:
             await self._supervisor.open(patience)
@@ -488,10 +491,6 @@ class Session(LogonMethods, ThreadMethods, UserDataMethods, SettlementMethods, S
             backlog=self._user_data.backlog,
             clock_offset=self.clock_offset,
         )
-
-    def latency(self) -> dict[str, Latency]:
-        """Return how long requests of each method took, as far as they were answered; {} without ``timings=True``."""
-        return {method: histogram.summary() for method, histogram in self.observer.histograms.items()}
 
     @property
     def stats(self) -> Stats:

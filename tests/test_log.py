@@ -9,6 +9,7 @@ import pytest
 
 from binance_session import ConnectError, ConnectionLost
 from binance_session.log import Troubles, session_log
+from binance_session.simulator import Fault
 from tests.exchange import exchange, session_to, until
 
 
@@ -89,3 +90,16 @@ async def test_what_a_record_of_a_change_of_state_has(caplog: pytest.LogCaptureF
     assert told[:3] == [("connecting", None), ("logging on", None), ("ready", None)]
     assert ("waiting", "ConnectionLost") in told
     assert told[-1] == ("closed", None)
+    assert {record["connection"] for record in records} == {0, 1, 2}
+
+
+@pytest.mark.virtual
+async def test_what_a_record_about_a_request_has(caplog: pytest.LogCaptureFixture) -> None:
+    async with exchange() as simulator, session_to(simulator, name="mine") as session:
+        await session.start_user_data_stream()
+        simulator.inject(Fault("error", method="userDataStream.ping", status=500, code=-1000, msg="no"))
+        await until(lambda: session.stats.failed_pings == 1)
+    records = [vars(record) for record in caplog.records if "method" in vars(record)]
+    assert [(r["method"], r["request_id"], r["connection"], r["session"]) for r in records] == [
+        ("userDataStream.ping", 3, 1, "mine")
+    ]

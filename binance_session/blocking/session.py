@@ -13,7 +13,7 @@ from binance_session.credentials import Credentials
 from binance_session.errors import BinanceSessionError, ConfigurationError
 from binance_session.events.stream import OnFull, UserDataStream
 from binance_session.health import Health
-from binance_session.latency import Latency
+from binance_session.latency import Latency, Phases
 from binance_session.params import Params
 from binance_session.responses import Event, ListenKey, Response, SessionStatus
 from binance_session.session import Session
@@ -259,6 +259,11 @@ class BlockingSession(OnThread, SettingsMethods):
     def health(self) -> Health:
         """Return how the session is; see :meth:`Session.health`."""
         return self.session.health()
+
+    @property
+    def phases(self) -> Phases | None:
+        """How long it took to make the connection in use; see :attr:`Session.phases`."""
+        return self.session.phases
 
     def latency(self) -> dict[str, Latency]:
         """Return how long requests of each method took; see :meth:`Session.latency`."""

@@ -72,6 +72,7 @@ class Connector:
             await self._links.end(link)
             raise
         self._stats.connections += 1
+        self._log.connection = self._stats.connections
         return link
 
     async def _open(self, link: Link) -> None:
@@ -99,7 +100,9 @@ class Connector:
 
     async def log_on(self, link: Link, method: Method) -> None:
         """Log ``link`` on; raises as :func:`~binance_session.connections.logon.log_on`."""
+        began = asyncio.get_running_loop().time()
         await log_on(link, method, self._throttle, until=self._patience_ends, was_ready=self.was_ready)
+        link.phases.logon = asyncio.get_running_loop().time() - began
 
     @property
     def _patience_ends(self) -> float:

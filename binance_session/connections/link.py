@@ -26,6 +26,7 @@ from binance_session.errors import (
     SessionRevoked,
 )
 from binance_session.jsontext import MalformedMessage, Unreadable
+from binance_session.latency import Phases
 from binance_session.log import SessionLog
 from binance_session.masking import Secrets
 from binance_session.params import Params
@@ -124,6 +125,7 @@ class Link:
         "authenticated",
         "is_retiring",
         "opened_at",
+        "phases",
         "router",
     )
 
@@ -172,6 +174,8 @@ class Link:
         self.authenticated = False
         #: whether the exchange announced that it will end this connection
         self.is_retiring = False
+        #: how long it took to be made
+        self.phases = Phases()
         #: the loop time at which it was opened
         self.opened_at = 0.0
         self.router = make_router(
@@ -216,7 +220,7 @@ class Link:
     async def open(self) -> None:
         """Connect; raise :class:`ConnectError` if that cannot be had."""
         try:
-            connection = await dial(self._options, self)
+            connection = await dial(self._options, self, self.phases)
         except ConnectError as error:
             error.args = (self._secrets.clean(str(error)),)  # it may say what the other end said
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,8 @@ class Signed:
     #: loop time at which its time is over
     deadline: float
     vouched: bool
+    #: that of who submitted it
+    context: contextvars.Context
     is_ready: bool = False
 
 
@@ -67,7 +70,7 @@ class Signing:
         loop = asyncio.get_running_loop()
         if future is None:
             future = loop.create_future()
-        request = Signed(method, unsigned.params, future, loop.time() + timeout, vouched)
+        request = Signed(method, unsigned.params, future, loop.time() + timeout, vouched, contextvars.copy_context())
         self._waiting.append(request)
         task = loop.create_task(self._sign(request, unsigned, timeout), name=self._task_name)
         self._tasks.add(task)
@@ -98,7 +101,7 @@ class Signing:
             if request.future.done():  # cancelled, or too late
                 continue
             try:
-                self._write(request)
+                request.context.run(self._write, request)
             except BinanceSessionError as error:
                 self._fail(request, error)
 

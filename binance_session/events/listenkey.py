@@ -15,7 +15,7 @@ from binance_session.clock import ServerClock
 from binance_session.errors import ApiError, IpBanned, ListenKeyNotFound, NotSent, ProtocolError, RateLimited
 from binance_session.hooks import Hooks
 from binance_session.keepalive import AdaptiveKeepalive, KeepalivePolicy, KeepaliveStatus
-from binance_session.log import SessionLog, session_log
+from binance_session.log import SessionLog, about, session_log
 from binance_session.masking import Secrets
 from binance_session.reconnect import bounded_retry_after
 from binance_session.responses import ListenKey, Response
@@ -276,7 +276,7 @@ class ListenKeyKeeper:
             self._last_error = error.code if isinstance(error, ApiError) else 0
             self._stats.failed_pings += 1
             what, text = type(error).__name__, self.secrets.clean(str(error)) or "it says no more"
-            self._log.warning("%s failed (%d in a row): %s: %s", method, self._failures, what, text)
+            self._log.warning("%s failed (%d in a row): %s: %s", method, self._failures, what, text, extra=about(error))
             is_lapsed = loop.time() >= self._valid_until
             if isinstance(error, ListenKeyNotFound):
                 self._is_gone()

@@ -7,12 +7,15 @@ latency counted.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Self
 
 from attrs import define, field, frozen
 
+from binance_session.errors import BinanceSessionError
+from binance_session.hooks import Hooks
 from binance_session.latency import Histogram, Timing
 from binance_session.recorder import FlightRecorder
 from binance_session.requests.answer import AnyFuture
@@ -35,14 +38,22 @@ class Observer:
     on_done: OnDone | None
     times: bool
     recorder: FlightRecorder | None = None
+    #: whether hooks see the answers, which are called in the context of who submitted the request
+    keeps_context: bool = False
     histograms: dict[str, Histogram] = field(factory=dict)
     #: the last answer, for the rateLimits in it
     last: Response | None = field(default=None, repr=False)
 
+    @classmethod
+    def of(cls, hooks: Hooks, times: bool, recorder: FlightRecorder | None) -> Self:
+        """Return what a session's hooks, ``timings`` and recorder want."""
+        asked = (hooks.on_response, hooks.on_rate_limit, hooks.on_done, hooks.on_request)
+        return cls(hooks.on_request, hooks.on_done, times, recorder, any(hook is not None for hook in asked))
+
     @property
     def is_wanted(self) -> bool:
         """Whether anything is."""
-        return self.times or (self.on_request, self.on_done, self.recorder) != (None, None, None)
+        return self.times or self.keeps_context or (self.on_request, self.on_done, self.recorder) != (None, None, None)
 
 
 @frozen(eq=False)
@@ -63,13 +74,14 @@ def _nothing(_response: Response) -> None:
 class ObservedRouter(Router):
     """A router that tells its observer of each request's beginning and end."""
 
-    __slots__ = ("_observer", "_received", "_times")
+    __slots__ = ("_contexts", "_observer", "_received", "_times")
 
     def __init__(self, *arguments: Any, observer: Observer, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._observer = observer
         # when each request in flight was given to the connection, and written (ns)
         self._times: dict[int, tuple[int, int]] = {}
+        self._contexts: dict[int, contextvars.Context] = {}
         self._received = 0
         if observer.times and self._on_response is None:
             self._on_response = _nothing
@@ -90,6 +102,9 @@ class ObservedRouter(Router):
         observer = self._observer
         if observer.times:
             self._times[request_id] = (began, began)
+        if observer.keeps_context:
+            self._contexts[request_id] = contextvars.copy_context()
+            future.add_done_callback(lambda _: self._contexts.pop(request_id, None))
         name = method.name
         if observer.on_done is not None:
             done = observer.on_done
@@ -118,6 +133,20 @@ class ObservedRouter(Router):
         return super().resolve(envelope)
 
     def _show(self, method: Method, response: Response, future: AnyFuture) -> None:
+        context = self._contexts.pop(response.request_id, None)
+        if context is None:
+            self._show_timed(method, response, future)
+        else:
+            context.run(self._show_timed, method, response, future)
+
+    def _refuse(self, future: AnyFuture, error: BinanceSessionError, vouched: bool) -> None:
+        context = None if error.request_id is None else self._contexts.pop(error.request_id, None)
+        if context is None:
+            super()._refuse(future, error, vouched)
+        else:
+            context.run(super()._refuse, future, error, vouched)
+
+    def _show_timed(self, method: Method, response: Response, future: AnyFuture) -> None:
         times = self._times.get(response.request_id)
         if times is None:
             super()._show(method, response, future)

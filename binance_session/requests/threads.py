@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import contextvars
 import functools
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -41,7 +42,7 @@ class Holding(Protocol):
 class ThreadRequests:
     """Takes requests in any thread, and submits them on the event loop in the order in which they came."""
 
-    __slots__ = ("_ended", "_link", "_loop", "_scheduled", "_submit", "_waiting")
+    __slots__ = ("_contexts", "_ended", "_keeps_context", "_link", "_loop", "_scheduled", "_submit", "_waiting")
 
     def __init__(
         self,
@@ -50,14 +51,18 @@ class ThreadRequests:
             [Answer, str, Params | None, float | None, dict[str, Any] | None], asyncio.Future[Response] | None
         ],
         link: Callable[[], Holding | None],
+        keeps_context: bool = False,
     ) -> None:
         """Call ``submit`` on ``loop`` with each request: it ends the answer itself, or returns a future that does.
 
-        What it writes to ``link()`` in one turn of the loop leaves together.
+        What it writes to ``link()`` in one turn of the loop leaves together. ``keeps_context``: ``submit`` is called
+        in the context of the thread that added the request.
         """
         self._loop = loop
         self._submit = submit
         self._link = link
+        self._keeps_context = keeps_context
+        self._contexts: dict[Answer, contextvars.Context] = {}
         self._waiting: deque[tuple[Answer, _Request]] = deque()
         # whether the loop is going to call _submit_waiting()
         self._scheduled = False
@@ -75,6 +80,8 @@ class ThreadRequests:
             copied = params.copy()
         elif params is not None and isinstance(params, Mapping):  # what is no mapping is refused by ``submit``
             copied = dict(params)
+        if self._keeps_context:
+            self._contexts[answer] = contextvars.copy_context()
         self._waiting.append((answer, (method, copied, timeout, options)))
         # If it is set, the request was appended before the loop clears it, and so before the loop reads the queue.
         if not self._scheduled:
@@ -102,6 +109,7 @@ class ThreadRequests:
         with contextlib.suppress(IndexError):
             while True:
                 answer, (method, *_) = self._waiting.popleft()
+                self._contexts.pop(answer, None)
                 if answer.set_running_or_notify_cancel():
                     answer.set_exception(self._refusal(method))
 
@@ -110,7 +118,7 @@ class ThreadRequests:
         return SessionClosed(f"{why}; {method} was not sent", method=method)
 
     def _submit_waiting(self) -> None:
-        waiting, submit = self._waiting, self._submit
+        waiting, submit, keeps = self._waiting, self._submit, self._keeps_context
         count = min(len(waiting), _AT_ONCE)
         link = self._link() if count > 1 else None
         if link is not None:
@@ -121,10 +129,11 @@ class ThreadRequests:
                     answer, request = waiting.popleft()
                 except IndexError:  # refused meanwhile
                     break
+                context = self._contexts.pop(answer, None) if keeps else None
                 if not answer.set_running_or_notify_cancel():
                     continue
                 try:
-                    future = submit(answer, *request)
+                    future = submit(answer, *request) if context is None else context.run(submit, answer, *request)
                 except BaseException as error:
                     answer.set_exception(error)
                     if not isinstance(error, Exception):

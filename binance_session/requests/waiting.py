@@ -6,6 +6,7 @@ They are signed and stamped when they leave, in the order in which they came, wi
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from typing import Protocol
 
@@ -47,6 +48,8 @@ class _Waiting:
     params: Params | None
     credentials: Credentials | None
     timer: asyncio.TimerHandle
+    #: that of who submitted it
+    context: contextvars.Context
 
 
 class WaitingRequests:
@@ -84,7 +87,7 @@ class WaitingRequests:
                 future.set_exception(carrying(NotSent(said, method=method.name), params))
 
         timer = loop.call_later(timeout, expire)
-        self._waiting[future] = _Waiting(method, params, credentials, timer)
+        self._waiting[future] = _Waiting(method, params, credentials, timer, contextvars.copy_context())
         future.add_done_callback(self._leave)
         return future
 
@@ -110,7 +113,8 @@ class WaitingRequests:
             ):
                 continue
             try:
-                link.submit(
+                request.context.run(
+                    link.submit,
                     request.method,
                     request.params,
                     request.credentials,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from binance_session.errors import ConfigurationError
 from binance_session.latency import Histogram
@@ -61,6 +61,13 @@ def _one(value: float | None) -> Values:
 def _states(session: Session) -> Values:
     for state in SessionState:
         yield {"state": state.value}, float(session.state is state)
+
+
+def _phases(session: Session) -> Values:
+    phases = session.phases
+    for name, seconds in {} if phases is None else asdict(phases).items():
+        if seconds is not None:
+            yield {"phase": name}, seconds
 
 
 def _weight(session: Session, field: str) -> Values:
@@ -125,6 +132,12 @@ GAUGES: Final = (
         "binance_session_ping_round_trip_seconds",
         "The round trip of the last ping",
         lambda session: _one(session.health().ping_rtt),
+    ),
+    Measure(
+        "binance_session_connect_seconds",
+        "How long each phase of making the connection in use took: name, tcp, tls, upgrade, logon",
+        _phases,
+        ("phase",),
     ),
     Measure("binance_session_standby_ready", "Whether a standby connection is ready", lambda s: _one(s.standby_ready)),
     Measure(

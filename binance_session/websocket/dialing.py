@@ -17,6 +17,7 @@ from websockets.uri import parse_uri
 
 from binance_session.config import ConnectionOptions
 from binance_session.errors import ConnectError, why
+from binance_session.latency import Phases
 from binance_session.reconnect import bounded_retry_after
 from binance_session.websocket.addresses import connect_first, connect_tcp, look_up
 from binance_session.websocket.connection import Connection, Receiver
@@ -81,25 +82,28 @@ def _retry_after(response: Response) -> float | None:
     return bounded_retry_after(seconds, is_ban=is_ban)
 
 
-async def dial(options: ConnectionOptions, receiver: Receiver) -> Connection:
-    """Open a connection; raise :class:`ConnectError` if none can be had.
+async def dial(options: ConnectionOptions, receiver: Receiver, phases: Phases | None = None) -> Connection:
+    """Open a connection; raise :class:`ConnectError` if none can be had. How long it took is written to ``phases``.
 
     Redirects are not followed: credentials go to the address that was given, or nowhere. The messages name no URL and
     nothing that the server said: a stream's URL holds a listenKey, any URL may hold a password, and a server may say
     them back.
     """
     connection: Connection | None = None
+    phases = phases or Phases()
     try:
         async with asyncio.timeout(options.open_timeout):
             protocol = _protocol(options)
-            connection = await _connect(options, protocol, receiver)
+            connection = await _connect(options, protocol, receiver, phases)
             request = protocol.connect()
             request.headers["User-Agent"] = "binance_session"
             for name, value in options.headers:
                 if name in request.headers:
                     del request.headers[name]
                 request.headers[name] = value
+            began = _now()
             await connection.shake_hands(request)
+            phases.upgrade = _now() - began
             return connection
     except BaseException as error:
         if connection is not None:
@@ -124,7 +128,9 @@ def _protocol(options: ConnectionOptions) -> ClientProtocol:
     )
 
 
-async def _connect(options: ConnectionOptions, protocol: ClientProtocol, receiver: Receiver) -> Connection:
+async def _connect(
+    options: ConnectionOptions, protocol: ClientProtocol, receiver: Receiver, phases: Phases
+) -> Connection:
     """Return a connection on which the handshake is still to be done."""
 
     def make() -> Connection:
@@ -139,10 +145,10 @@ async def _connect(options: ConnectionOptions, protocol: ClientProtocol, receive
             name=options.name,
         )
 
-    return await reach(options, make)
+    return await reach(options, make, phases)
 
 
-async def reach(options: ConnectionOptions, make: Callable[[], _P]) -> _P:
+async def reach(options: ConnectionOptions, make: Callable[[], _P], phases: Phases | None = None) -> _P:
     """Return what ``make`` makes, on a transport to the address: through the proxy if there is one, and in TLS."""
     parts = urlsplit(options.url)
     host, secure = parts.hostname or "", parts.scheme == "wss"
@@ -150,13 +156,24 @@ async def reach(options: ConnectionOptions, make: Callable[[], _P]) -> _P:
     tls = (options.ssl or _default_tls()) if secure else None
     family, local_addr = options.family, options.local_addr
     proxy = _proxy_of(options)
+    phases = phases or Phases()
+    began = _now()
     if proxy is not None:
-        return await connect_through(proxy, host, port, make, tls, family, local_addr)
+        made = await connect_through(proxy, host, port, make, tls, family, local_addr)
+        phases.tcp = _now() - began
+        return made
     addresses = await look_up(host, port, family, local_addr)
+    phases.name = _now() - began
     sock = await connect_first(addresses, lambda info: connect_tcp(info, local_addr), f"{options.name}: dial")
-    loop = asyncio.get_running_loop()
+    phases.tcp = _now() - began - phases.name
+    loop, began = asyncio.get_running_loop(), _now()
     _, made = await loop.create_connection(make, sock=sock, ssl=tls, server_hostname=host if secure else None)
+    phases.tls = _now() - began if secure else None
     return made
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def connect_error(error: Exception, options: ConnectionOptions) -> ConnectError:

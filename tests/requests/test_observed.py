@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_session import BinanceSessionError, ConfigurationError, Session
+from binance_session import (
+    BinanceSessionError,
+    ConfigurationError,
+    RateLimit,
+    Response,
+    Session,
+    SessionState,
+)
 from binance_session.latency import Histogram, Latency, upper_bound
 from binance_session.simulator import Fault
 from tests.exchange import exchange, session_to
@@ -171,3 +180,102 @@ def test_the_bounds_rise_and_the_cumulative_counts_are_true() -> None:
         histogram.add(duration)
     assert histogram.cumulative((1e-5, 1e-3, 1e-1, 10.0)) == [(1e-5, 1), (1e-3, 3), (1e-1, 4), (10.0, 4)]
     assert histogram.total == 30_951_000
+
+
+# Contexts
+
+TRACE: contextvars.ContextVar[str] = contextvars.ContextVar("TRACE", default="nobody's")
+
+
+class Traced(Session):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.told: list[tuple[str, str]] = []
+
+    def on_request(self, method: str, request_id: int) -> None:
+        self.told.append(("request", TRACE.get()))
+
+    def on_response(self, response: Response) -> None:
+        self.told.append((str(response.status), TRACE.get()))
+
+    def on_rate_limit(self, limits: tuple[RateLimit, ...]) -> None:
+        self.told.append(("limit", TRACE.get()))
+
+    def on_done(self, method: str, request_id: int, outcome: str, elapsed: float) -> None:
+        self.told.append((outcome, TRACE.get()))
+
+
+async def test_the_hooks_of_an_answer_see_the_context_of_who_submitted_it() -> None:
+    async with exchange() as simulator, session_to(simulator, kind=Traced) as session:
+        session.told.clear()
+
+        async def ask(trace: str, method: str, **params: Any) -> None:
+            TRACE.set(trace)
+            await asyncio.wait([session.submit(method, params)])
+            await asyncio.sleep(0)
+
+        await asyncio.gather(
+            asyncio.create_task(ask("good", "account.balance")),
+            asyncio.create_task(ask("bad", "order.status", symbol="BTCUSD_PERP", orderId=1)),
+        )
+        assert [each for each in session.told if each[1] == "good"] == [
+            ("request", "good"), ("200", "good"), ("limit", "good"), ("answered", "good")
+        ]  # fmt: skip
+        assert [each[0] for each in session.told if each[1] == "bad"] == ["request", "400", "limit", "rejected"]
+        assert TRACE.get() == "nobody's"
+
+
+async def test_the_context_of_another_thread() -> None:
+    async with exchange() as simulator, session_to(simulator, kind=Traced) as session:
+        session.told.clear()
+
+        def ask() -> None:
+            TRACE.set("thread")
+            session.submit_threadsafe("account.balance").result(10)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        await asyncio.to_thread(thread.join)
+        await asyncio.sleep(0.01)
+        assert [each[0] for each in session.told if each[1] == "thread"][:3] == ["request", "200", "limit"]
+
+
+@pytest.mark.virtual
+async def test_the_context_of_what_had_to_wait() -> None:
+    async with exchange() as simulator, session_to(simulator, kind=Traced) as session:
+        simulator.connections[0].drop()
+        await session.wait_for(SessionState.WAITING)
+        session.told.clear()
+        TRACE.set("waiting")
+        future = session.submit("account.balance")
+        TRACE.set("later")
+        await future
+        assert ("200", "waiting") in session.told
+
+
+@pytest.mark.virtual
+async def test_no_context_is_kept_behind_a_request() -> None:
+    async with exchange() as simulator, session_to(simulator, kind=Traced) as session:
+        simulator.inject(Fault("no_answer", method="account.position", times=None))
+        for _ in range(3):
+            await session.request("account.balance")
+            with pytest.raises(BinanceSessionError):
+                await session.request("account.position", timeout=0.5)
+        link = session._admission.link
+        assert link is not None
+        await asyncio.sleep(0)
+        assert link.router._contexts == {}  # type: ignore[attr-defined]
+
+
+# Phases
+
+
+async def test_how_long_a_connection_took() -> None:
+    async with exchange() as simulator, session_to(simulator) as session:
+        phases = session.phases
+        assert phases is not None
+        assert phases.tls is None
+        for seconds in (phases.name, phases.tcp, phases.upgrade, phases.logon):
+            assert seconds is not None
+            assert 0 <= seconds < 10
+    assert session.phases is None
