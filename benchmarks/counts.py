@@ -33,6 +33,11 @@ Counts = dict[str, dict[str, float]]
 #: by how much a count may grow before it is worth a word: a tenth, and half of the smallest thing there is to count
 _PART, _LEAST = 0.10, 0.5
 _MANY: Final = 500
+#: options that cost something: their names, and their values for a decoder's copy of the package
+_EXTRAS: Final[Mapping[str, Callable[[str], Mapping[str, Any]]]] = {
+    "timings": lambda _: {"timings": True},
+    "a recorder": lambda decoder: {"recorder": PACKAGES[decoder].FlightRecorder()},
+}
 _VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -51,6 +56,28 @@ def count(decoder: str) -> Counts:
     in_flight, kept = tracked(decoder, _MANY)
     counts[REQUEST]["tracked"] = round(sum(in_flight.values()), 1)
     counts[ANSWER]["tracked"] = round(sum(kept.values()), 1)
+    for name, options in _EXTRAS.items():
+        counts.update(_with(name, decoder, options(decoder)))
+    return counts
+
+
+def _with(name: str, decoder: str, options: Mapping[str, Any]) -> Counts:
+    """Return what a request and an answer cost a session with these options."""
+    memory = MemorySession(decoder, request_timeout=3600.0, **options)
+    try:
+        return memory.run(_walks(memory, decoder, name))
+    finally:
+        forget(memory)
+        memory.close()
+
+
+async def _walks(memory: MemorySession, decoder: str, name: str) -> Counts:
+    counts: Counts = {}
+    for step in steps(memory, decoder):
+        if step.name in (REQUEST, ANSWER):
+            for arguments in step.prepare(_MANY):
+                step.call(*arguments)
+            counts[f"{step.name}, with {name}"] = {"bytecodes": _bytecodes(step)}
     return counts
 
 

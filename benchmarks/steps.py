@@ -51,7 +51,7 @@ def steps(memory: MemorySession, decoder: str) -> list[Step]:
     decode: Any = module["Link"].submit.__globals__["decode"]
     link: Any = session._admission.link
     router, connection, encoder = link.router, link._connection, link._encoder
-    response: Any = router.resolve.__globals__["answered"]
+    response: Any = module["Router"].resolve.__globals__["answered"]
     spec = session.venue.method(_METHOD)
     memory.wire.drop()
 
