@@ -43,7 +43,7 @@ Process = subprocess.Popen[str]
 
 #: the bot in another language of docs/howto/languages.md
 PAGE = Path(__file__).parents[2] / "binance_session" / "docs" / "howto" / "languages.md"
-(SIDECAR,) = re.findall(r"```js\n(.*?)```", PAGE.read_text(), re.DOTALL)
+SIDECAR, _ = re.findall(r"```js\n(.*?)```", PAGE.read_text(), re.DOTALL)
 SHELL_SIDECAR = """\
 binance-session run --simulate | while read -r line; do
   case $line in

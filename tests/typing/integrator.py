@@ -20,6 +20,7 @@ from binance_session import (
     AdaptiveKeepalive,
     ApiError,
     BinanceSessionError,
+    Differences,
     Ed25519Key,
     Event,
     ExponentialBackoff,
@@ -40,11 +41,12 @@ from binance_session import (
     SessionStatus,
     Stats,
     Venue,
+    replay,
 )
 from binance_session.blocking import BlockingSession, BlockingSessionManager
 from binance_session.credentials import Credentials
 from binance_session.health import asgi
-from binance_session.latency import Timing
+from binance_session.latency import Phases, Timing
 from binance_session.params import Params
 
 
@@ -225,3 +227,23 @@ def without_asyncio(key: Credentials) -> None:
 async def numbers(bot: Bot) -> None:
     assert_type((await bot.request("account.balance")).timing, Timing | None)
     assert_type(bot.latency()["account.balance"].p99, float)
+    assert_type(bot.phases, Phases | None)
+
+
+def bug_report() -> None:
+    differences = replay("dump.jsonl", session_class=Bot, request_timeout=5.0)
+    assert_type(differences, Differences)
+    for difference in differences:
+        assert_type(difference.then, str | None)
+
+
+class RemoteKey:
+    api_key = "key"
+    can_logon = True
+
+    async def sign(self, payload: str) -> str:
+        return payload
+
+
+def remote() -> Session:
+    return Session(COIN_M, RemoteKey())

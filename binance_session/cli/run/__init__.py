@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from binance_session.checks import check_url
@@ -27,6 +27,7 @@ from binance_session.responses import Event
 __all__ = ["add"]
 
 Write = Callable[[Event], Awaitable[None]]
+Say = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _log: Final = logging.getLogger("binance_session")
 _STOPPED: Final = 0
@@ -62,6 +63,19 @@ when it is noticed, and again when it is over.
    "data":{...}}
     An event came that cannot be written as JSON; the rest is as in a gap.
   A last line without its end is incomplete.
+
+with --commands, each line of input is a request:
+  {"id":1,"method":"order.place","params":{...},
+   "timeout":5}
+    "params" are the method's, without apiKey, timestamp and signature; "timeout" is in s. Sent \
+in the order of the lines. One line comes for each:
+  {"type":"answer","id":1,"outcome":"answered",
+   "status":200,"result":{...}}
+  {"type":"error","id":1,"outcome":"rejected",
+   "error":"ApiError","message":"...","code":-2010}
+    "outcome": rejected (by the exchange), not_sent, or unknown: the order may stand. Find out what became of one by
+  {"id":2,"settle":1,"within":30}
+  {"type":"fate","id":2,"took_effect":true,...}
 
 If nobody reads, up to --buffer events wait, and the session lives on. What comes then is lost: a gap, once the rest \
 was read.
@@ -103,6 +117,9 @@ def add(commands: Any) -> None:
         help="end the listenKey at the end, for every client of the account (futures)",
     )
     parser.add_argument(
+        "--commands", action="store_true", help="take requests as lines of JSON on standard input, see below"
+    )
+    parser.add_argument(
         "--health", metavar="HOST:PORT", help="answer /livez and /readyz over HTTP, for who watches the process"
     )
     parser.add_argument(
@@ -134,8 +151,11 @@ def _run(arguments: argparse.Namespace) -> int:
         async def write(event: Event) -> None:
             await writer.write(lambda: lines.line(event))
 
+        async def say(message: Mapping[str, Any]) -> None:
+            await writer.write(lambda: lines.answer(message))
+
         try:
-            return asyncio.run(_until_told(arguments, key, lines, write, afterwards))
+            return asyncio.run(_until_told(arguments, key, lines, write, say, afterwards))
         except Unwritable as error:
             _log.error("standard output cannot be written: %s", error)
             return _UNWRITABLE
@@ -177,6 +197,7 @@ async def _until_told(
     key: Credentials | None,
     lines: Lines,
     write: Write,
+    say: Say,
     afterwards: contextlib.ExitStack,
 ) -> int:
     """Run until a signal comes or nobody reads any more; return the exit status."""
@@ -195,7 +216,7 @@ async def _until_told(
 
     on_stop_signal(lambda number: end(_STOPPED, number.name))
     watch_reader(sys.stdout.fileno(), lambda: end(_UNWRITABLE, "standard output is read no more"))
-    work = loop.create_task(_follow(arguments, key, lines, write))
+    work = loop.create_task(_follow(arguments, key, lines, write, say))
     both: set[asyncio.Future[Any]] = {work, ended}
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():
@@ -205,7 +226,9 @@ async def _until_told(
     return ended.result()
 
 
-async def _follow(arguments: argparse.Namespace, key: Credentials | None, lines: Lines, write: Write) -> NoReturn:
+async def _follow(
+    arguments: argparse.Namespace, key: Credentials | None, lines: Lines, write: Write, say: Say
+) -> NoReturn:
     from binance_session.cli.run.sidecar import Sidecar
     from binance_session.cli.run.watched import HealthServer, SystemdNotifier, host_and_port
 
@@ -228,6 +251,12 @@ async def _follow(arguments: argparse.Namespace, key: Credentials | None, lines:
             buffer=arguments.buffer,
             stop_on_exit=arguments.stop_on_exit,
         )
+        if arguments.commands:
+            from binance_session.cli.run.commands import Commands
+
+            commands = Commands(sidecar, say)
+            simulation.callback(commands.close)
+            commands.start()
         if arguments.health is not None:
             server = HealthServer(sidecar, *host_and_port("--health", arguments.health))
             simulation.callback(server.close)

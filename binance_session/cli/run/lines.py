@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 from binance_session.masking import Secrets, masked
 from binance_session.responses import Event
 
-__all__ = ["Ids", "Lines", "line_of"]
+__all__ = ["Ids", "Lines", "line_of", "text_of"]
 
 Ids = Literal["text", "number"]
 
@@ -54,6 +55,10 @@ class Lines:
         secrets.mask("")
         self.secrets = secrets
 
+    def answer(self, message: Mapping[str, Any]) -> bytes:
+        """Return the line of something that is no event."""
+        return text_of(message, self.secrets, self._ids)
+
     def line(self, event: Event) -> bytes:
         """Return the event's line; where it has none, one of the type ``malformed`` that says so. Raises nothing."""
         since = self._complete_until
@@ -75,7 +80,11 @@ def line_of(event: Event, secrets: Secrets | None = None, *, ids: Ids = "text") 
     ``secrets`` are masked by their value in every text and name. Raises :class:`ValueError` for a number that JSON
     does not have, and :class:`RecursionError` for an event that is nested too deeply.
     """
-    message = {"type": event.type, "time": event.time, "gap": event.is_gap, "data": event.data}
+    return text_of({"type": event.type, "time": event.time, "gap": event.is_gap, "data": event.data}, secrets, ids)
+
+
+def text_of(message: Mapping[str, Any], secrets: Secrets | None, ids: Ids) -> bytes:
+    """Return a message as a line of JSON; see :func:`line_of`."""
     secrets = secrets or Secrets()
     # The text is changed and not the event: an event of 30 MB that was copied piece by piece would keep the
     # interpreter, and with it the session, busy for many seconds.

@@ -12,7 +12,7 @@ from binance_session.cli.keys import from_environment, from_file
 from binance_session.cli.signals import on_stop_signal
 from binance_session.cli.simulate.answers import as_line, shown_option, written
 from binance_session.cli.simulate.options import fault_from_text, readings_of
-from binance_session.cli.simulate.standardinput import answer_lines
+from binance_session.cli.standardinput import answer_lines
 from binance_session.cli.venues import VENUES, add_venue_option
 from binance_session.errors import ConfigurationError
 from binance_session.masking import masked, shown

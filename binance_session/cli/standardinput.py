@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Final
 
-__all__ = ["answer_lines"]
+__all__ = ["answer_lines", "lines_of"]
 
 #: bytes of one line; what goes beyond is cut off
 _LONGEST: Final = 1 << 20
@@ -39,7 +39,7 @@ def _follow(
 ) -> None:
     # Neither sys.stdin nor sys.stdout: a thread that holds their locks when the program ends makes it crash.
     try:
-        for line in _lines(sys.stdin.fileno()):
+        for line in lines_of(sys.stdin.fileno()):
             answer: Future[tuple[str, bool]] = Future()
             loop.call_soon_threadsafe(_settle, answer, treat, line)
             text, last = answer.result()
@@ -59,7 +59,8 @@ def _settle(answer: Future[tuple[str, bool]], treat: Callable[[str], tuple[str, 
         raise
 
 
-def _lines(descriptor: int) -> Iterator[str]:
+def lines_of(descriptor: int) -> Iterator[str]:
+    """Yield the lines that come on a file descriptor, until there are no more; empty ones are left out."""
     waiting = b""
     while block := _block(descriptor):
         *lines, waiting = (waiting + block).split(b"\n")
